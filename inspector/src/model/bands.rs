@@ -1,0 +1,482 @@
+//! The two maps as stacks of bands: what lies where, named, with long nothing as one band.
+//!
+//! The physical map is a partition of the machine's RAM and devices; the virtual map is a space's
+//! mappings, cut where that partition says that something else begins, with the unmapped rest
+//! between. Window, text drawing and SVG all draw these bands.
+
+use std::collections::BTreeSet;
+
+use pagescope_protocol::snapshot::{PhysicalKind, RegionKind, RegionSpace, Snapshot, Space};
+use pagescope_protocol::{LeafFlags, Level, PhysAddr, TranslationMode, VirtAddr};
+
+use super::{Change, ChangeKind, Difference, size_text};
+
+/// What a band shows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum BandKind {
+    /// Can be executed.
+    Code,
+    /// Can be read only.
+    ReadOnly,
+    /// Can be written.
+    Data,
+    /// Can be written and executed: worth a warning.
+    WriteExecute,
+    /// A device's registers.
+    Device,
+    /// A stack.
+    Stack,
+    /// Never mapped, so that overflow faults.
+    Guard,
+    /// Page tables of this level.
+    Table(Level),
+    /// The page with the heap counter.
+    HeapCounter,
+    /// Pages that the allocator handed out.
+    Heap,
+    /// The machine-mode program.
+    Machine,
+    /// RAM that the allocator has not handed out.
+    Free,
+    /// RAM of which nothing more is known.
+    Ram,
+    /// Addresses that nothing is mapped to, or where nothing answers.
+    Nothing,
+    /// Addresses that the mode cannot translate.
+    NonCanonical,
+}
+
+/// A stretch of one map.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Band {
+    /// First address: virtual or physical, as the map is.
+    pub start: u64,
+    /// Bytes. A band that reaches the last address ends at 2^64.
+    pub size: u64,
+    /// What it shows.
+    pub kind: BandKind,
+    /// Its name; empty where none is known.
+    pub name: String,
+    /// What may be done there, in the virtual map.
+    pub flags: Option<LeafFlags>,
+    /// What its first address leads to, in the virtual map.
+    pub phys: Option<PhysAddr>,
+    /// New or changed since the moment before.
+    pub fresh: bool,
+}
+
+impl Band {
+    fn new(start: u64, size: u64, kind: BandKind, name: impl Into<String>) -> Self {
+        Self {
+            start,
+            size,
+            kind,
+            name: name.into(),
+            flags: None,
+            phys: None,
+            fresh: false,
+        }
+    }
+
+    /// Its last address.
+    pub const fn last(&self) -> u64 {
+        self.start.wrapping_add(self.size.wrapping_sub(1))
+    }
+
+    /// Whether `address` lies in it.
+    pub const fn contains(&self, address: u64) -> bool {
+        match address.checked_sub(self.start) {
+            Some(offset) => offset < self.size,
+            None => false,
+        }
+    }
+
+    /// Whether something can be reached in it.
+    pub const fn is_something(&self) -> bool {
+        !matches!(
+            self.kind,
+            BandKind::Nothing | BandKind::NonCanonical | BandKind::Guard
+        )
+    }
+
+    /// How much there is: "8 pages" of heap and tables, "126 MiB" of anything else.
+    pub fn amount(&self) -> String {
+        let pages = self.size / pagescope_protocol::PAGE_SIZE;
+        match self.kind {
+            BandKind::Heap | BandKind::Table(_) if pages == 1 => "1 page".into(),
+            BandKind::Heap | BandKind::Table(_) if pages < 10_000 => format!("{pages} pages"),
+            _ => size_text(self.size),
+        }
+    }
+}
+
+/// A claim on part of the physical map; a stronger one hides a weaker one.
+struct Claim {
+    start: u64,
+    end: u64,
+    strength: u32,
+    kind: BandKind,
+    name: String,
+}
+
+fn claims(snapshot: &Snapshot) -> Vec<Claim> {
+    let mut claims = Vec::new();
+    let mut claim = |start: u64, size: u64, strength, kind, name: &str| {
+        let end = start.saturating_add(size);
+        if end > start {
+            claims.push(Claim {
+                start,
+                end,
+                strength,
+                kind,
+                name: name.into(),
+            });
+        }
+    };
+    for region in &snapshot.physical {
+        let (kind, name) = match region.kind {
+            PhysicalKind::Ram => (BandKind::Ram, ""),
+            PhysicalKind::Rom => (BandKind::ReadOnly, region.name.as_str()),
+            PhysicalKind::Device => (BandKind::Device, region.name.as_str()),
+        };
+        claim(region.start.as_u64(), region.size, 0, kind, name);
+    }
+    for region in &snapshot.regions {
+        if region.space != RegionSpace::Physical {
+            continue;
+        }
+        let (strength, kind) = match region.kind {
+            RegionKind::Text => (3, BandKind::Code),
+            RegionKind::Rodata => (3, BandKind::ReadOnly),
+            RegionKind::Data | RegionKind::Other => (3, BandKind::Data),
+            RegionKind::Stack => (3, BandKind::Stack),
+            RegionKind::Guard => (4, BandKind::Guard),
+            RegionKind::HeapCounter => (5, BandKind::HeapCounter),
+            RegionKind::Tables => (3, BandKind::Table(Level::L0)),
+            RegionKind::Device => (1, BandKind::Device),
+            RegionKind::Machine => (2, BandKind::Machine),
+            // The allocator's own numbers say more than one region for all of it.
+            RegionKind::Heap => continue,
+        };
+        claim(region.start, region.size, strength, kind, &region.name);
+    }
+    if let Some(heap) = snapshot.heap {
+        let page = pagescope_protocol::PAGE_SIZE;
+        let (bottom, next, top) = (heap.bottom.as_u64(), heap.next.as_u64(), heap.top.as_u64());
+        let first = next.saturating_add(page);
+        claim(
+            first,
+            top.saturating_add(page).saturating_sub(first),
+            2,
+            BandKind::Heap,
+            "heap",
+        );
+        claim(
+            bottom,
+            first.saturating_sub(bottom),
+            1,
+            BandKind::Free,
+            "free",
+        );
+        let counter_page = heap.counter_address.align_down(page).as_u64();
+        claim(counter_page, page, 5, BandKind::HeapCounter, "heap counter");
+    }
+    for space in &snapshot.spaces {
+        for table in &space.tables {
+            let name = if table.parent.is_none() {
+                format!("root {}", table.level)
+            } else {
+                table.level.to_string()
+            };
+            let strength = 6 + u32::from(table.level.number());
+            let kind = BandKind::Table(table.level);
+            claim(
+                table.frame.start().as_u64(),
+                pagescope_protocol::PAGE_SIZE,
+                strength,
+                kind,
+                &name,
+            );
+        }
+    }
+    claims
+}
+
+/// The physical map: RAM and devices in address order, and the gaps between them.
+pub fn physical_bands(snapshot: &Snapshot) -> Vec<Band> {
+    let mut bands = with_gaps(physical_partition(snapshot));
+    // Nothing below the first device and nothing above the last are not worth a band.
+    if bands
+        .first()
+        .is_some_and(|band| band.kind == BandKind::Nothing)
+    {
+        bands.remove(0);
+    }
+    bands
+}
+
+/// What is known of physical memory, in address order without overlaps.
+pub fn physical_partition(snapshot: &Snapshot) -> Vec<Band> {
+    let mut claims = claims(snapshot);
+    claims.sort_by_key(|claim| claim.start);
+    let mut cuts: Vec<u64> = claims
+        .iter()
+        .flat_map(|claim| [claim.start, claim.end])
+        .collect();
+    cuts.sort_unstable();
+    cuts.dedup();
+    let mut bands: Vec<Band> = Vec::new();
+    // Claims that cover the current cut, strongest last.
+    let mut active: BTreeSet<(u32, usize)> = BTreeSet::new();
+    let mut ends: BTreeSet<(u64, usize)> = BTreeSet::new();
+    let mut next = 0;
+    for pair in cuts.windows(2) {
+        let [start, end] = [pair[0], pair[1]];
+        while let Some(&(past, index)) = ends.first()
+            && past <= start
+        {
+            ends.pop_first();
+            active.remove(&(claims[index].strength, index));
+        }
+        while next < claims.len() && claims[next].start <= start {
+            active.insert((claims[next].strength, next));
+            ends.insert((claims[next].end, next));
+            next += 1;
+        }
+        let Some(&(_, strongest)) = active.last() else {
+            continue;
+        };
+        let claim = &claims[strongest];
+        match bands.last_mut() {
+            Some(last)
+                if last.kind == claim.kind
+                    && last.name == claim.name
+                    && last.start.checked_add(last.size) == Some(start) =>
+            {
+                last.size += end - start;
+            }
+            _ => bands.push(Band::new(
+                start,
+                end - start,
+                claim.kind,
+                claim.name.clone(),
+            )),
+        }
+    }
+    bands
+}
+
+/// `bands` with a band of nothing in every gap.
+fn with_gaps(bands: Vec<Band>) -> Vec<Band> {
+    let mut whole: Vec<Band> = Vec::with_capacity(bands.len() * 2);
+    let mut at = 0;
+    for band in bands {
+        if band.start > at {
+            whole.push(Band::new(at, band.start - at, BandKind::Nothing, ""));
+        }
+        at = band.start.saturating_add(band.size);
+        whole.push(band);
+    }
+    whole
+}
+
+/// A space's map: its mappings, cut at what they lead to, and what is not mapped between them.
+/// What `difference` says to be new stands in bands of its own.
+pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference) -> Vec<Band> {
+    let partition = physical_partition(snapshot);
+    let fresh = fresh_ranges(difference);
+    let mut bands: Vec<Band> = Vec::new();
+    for mapping in &space.mappings {
+        let mut offset = 0;
+        while offset < mapping.size {
+            let virt = mapping.virt.wrapping_add(offset);
+            let phys = mapping.phys.wrapping_add(offset);
+            let left = mapping.size - offset;
+            let (size, kind, name) = part_at(&partition, phys.as_u64(), left, mapping.flags);
+            let is_fresh = fresh.iter().any(|(start, length)| {
+                virt.checked_offset_from(VirtAddr::new(*start))
+                    .is_some_and(|o| o < *length)
+            });
+            let size = cut_at_fresh(&fresh, virt.as_u64(), size);
+            let mut band = Band::new(virt.as_u64(), size, kind, name);
+            band.flags = Some(mapping.flags);
+            band.phys = Some(phys);
+            band.fresh = is_fresh;
+            match bands.last_mut() {
+                Some(last) if goes_on(last, &band) => last.size += band.size,
+                _ => bands.push(band),
+            }
+            offset += size;
+        }
+    }
+    for band in &mut bands {
+        if band.kind == BandKind::Heap {
+            band.name = heap_name(snapshot, band).unwrap_or_else(|| band.name.clone());
+        }
+    }
+    fill_unmapped(snapshot, space.mode, bands)
+}
+
+fn goes_on(last: &Band, next: &Band) -> bool {
+    let pages_on = last.phys.and_then(|phys| phys.checked_add(last.size)) == next.phys;
+    last.start.checked_add(last.size) == Some(next.start)
+        && pages_on
+        && (last.kind, &last.name, last.flags, last.fresh)
+            == (next.kind, &next.name, next.flags, next.fresh)
+}
+
+/// The part of the physical partition that `phys` lies in: how far it goes on, what it is.
+fn part_at(partition: &[Band], phys: u64, left: u64, flags: LeafFlags) -> (u64, BandKind, String) {
+    let after = partition.partition_point(|band| band.start <= phys);
+    let by_flags = kind_of_flags(flags);
+    match after.checked_sub(1).map(|index| &partition[index]) {
+        Some(band) if band.contains(phys) => {
+            let size = left.min(band.size - (phys - band.start));
+            match band.kind {
+                BandKind::Ram | BandKind::Free => (size, by_flags, band.name.clone()),
+                // Permissions are what a page table says; they win over a section's name.
+                BandKind::Code | BandKind::ReadOnly | BandKind::Data => {
+                    (size, by_flags, band.name.clone())
+                }
+                kind => (size, kind, band.name.clone()),
+            }
+        }
+        _ => {
+            let gap_end = partition.get(after).map_or(u64::MAX, |band| band.start);
+            (
+                left.min(gap_end.saturating_sub(phys).max(1)),
+                by_flags,
+                String::new(),
+            )
+        }
+    }
+}
+
+/// What a leaf with these flags shows where nothing else is known.
+pub fn kind_of_flags(flags: LeafFlags) -> BandKind {
+    match (
+        flags.contains(LeafFlags::WRITE),
+        flags.contains(LeafFlags::EXECUTE),
+    ) {
+        (true, true) => BandKind::WriteExecute,
+        (false, true) => BandKind::Code,
+        (true, false) => BandKind::Data,
+        (false, false) => BandKind::ReadOnly,
+    }
+}
+
+/// `kalloc(7)`, or `kalloc(10…3)` for a run of pages, newest first.
+fn heap_name(snapshot: &Snapshot, band: &Band) -> Option<String> {
+    let heap = snapshot.heap?;
+    let first = band.phys?;
+    let last = first.checked_add(band.size.checked_sub(1)?)?;
+    let (newest, oldest) = (heap.index_of(first)?, heap.index_of(last)?);
+    Some(if newest == oldest {
+        format!("kalloc({newest})")
+    } else {
+        format!("kalloc({newest}…{oldest})")
+    })
+}
+
+/// Virtual ranges whose leaf is new or changed.
+fn fresh_ranges(difference: &Difference) -> Vec<(u64, u64)> {
+    let entries = difference.changes.iter().filter_map(|change| match change {
+        Change::Entry {
+            kind: ChangeKind::Added | ChangeKind::Changed,
+            level,
+            virt,
+            after,
+            ..
+        } => match after.classify(*level) {
+            pagescope_protocol::PteKind::Leaf(_) => Some((virt.as_u64(), level.entry_size())),
+            _ => None,
+        },
+        _ => None,
+    });
+    entries.collect()
+}
+
+/// How far from `virt` on all is fresh, or all is not, at most `size`.
+fn cut_at_fresh(fresh: &[(u64, u64)], virt: u64, size: u64) -> u64 {
+    let edges = fresh
+        .iter()
+        .flat_map(|(start, length)| [*start, start.saturating_add(*length)]);
+    let inside = edges.filter(|edge| *edge > virt).map(|edge| edge - virt);
+    inside.fold(size, u64::min)
+}
+
+/// Bands for what is not mapped: guards by name, the non-canonical hole, and the rest.
+fn fill_unmapped(snapshot: &Snapshot, mode: TranslationMode, mapped: Vec<Band>) -> Vec<Band> {
+    if mode.root_level().is_none() {
+        return mapped;
+    }
+    let half = 1u64 << (mode.address_bits() - 1);
+    let upper = half.wrapping_neg();
+    let mut whole = Vec::with_capacity(mapped.len() * 2 + 3);
+    let (low, high): (Vec<_>, Vec<_>) = mapped.into_iter().partition(|band| band.start < half);
+    fill_half(snapshot, 0, half - 1, low, &mut whole);
+    whole.push(Band::new(
+        half,
+        upper - half,
+        BandKind::NonCanonical,
+        "non-canonical",
+    ));
+    fill_half(snapshot, upper, u64::MAX, high, &mut whole);
+    whole
+}
+
+fn fill_half(snapshot: &Snapshot, first: u64, last: u64, mapped: Vec<Band>, whole: &mut Vec<Band>) {
+    let mut at = Some(first);
+    for band in mapped {
+        if let Some(at) = at
+            && band.start > at
+        {
+            unmapped(snapshot, at, band.start - at, whole);
+        }
+        at = band.last().checked_add(1);
+        whole.push(band);
+    }
+    if let Some(at) = at
+        && at <= last
+    {
+        unmapped(snapshot, at, (last - at).saturating_add(1), whole);
+    }
+}
+
+/// An unmapped stretch, with the guards in it as bands of their own.
+fn unmapped(snapshot: &Snapshot, start: u64, size: u64, whole: &mut Vec<Band>) {
+    let end = start.saturating_add(size - 1);
+    let mut guards: Vec<_> = snapshot
+        .regions
+        .iter()
+        .filter(|region| region.kind == RegionKind::Guard && region.size > 0)
+        .filter(|region| {
+            region.start >= start && region.start.saturating_add(region.size - 1) <= end
+        })
+        .collect();
+    guards.sort_by_key(|region| region.start);
+    let mut at = start;
+    for guard in guards {
+        if guard.start < at {
+            continue;
+        }
+        if guard.start > at {
+            whole.push(Band::new(at, guard.start - at, BandKind::Nothing, ""));
+        }
+        whole.push(Band::new(
+            guard.start,
+            guard.size,
+            BandKind::Guard,
+            guard.name.clone(),
+        ));
+        at = guard.start.saturating_add(guard.size);
+    }
+    if at <= end {
+        whole.push(Band::new(
+            at,
+            (end - at).saturating_add(1),
+            BandKind::Nothing,
+            "",
+        ));
+    }
+}

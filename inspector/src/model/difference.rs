@@ -1,0 +1,376 @@
+//! What changed from one snapshot to the next, entry by entry and in words.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use pagescope_protocol::snapshot::{Snapshot, Space, Table};
+use pagescope_protocol::{Level, PhysPage, Pte, PteKind, VirtAddr};
+use serde::Serialize;
+
+/// How a thing changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// It is new.
+    Added,
+    /// It is gone.
+    Removed,
+    /// It is another than before.
+    Changed,
+}
+
+impl ChangeKind {
+    /// `+`, `−` or `~`.
+    pub const fn sign(self) -> char {
+        match self {
+            Self::Added => '+',
+            Self::Removed => '−',
+            Self::Changed => '~',
+        }
+    }
+}
+
+/// One thing that changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// A whole page table came or went.
+    Table {
+        /// How.
+        kind: ChangeKind,
+        /// Its level.
+        level: Level,
+        /// Its frame.
+        frame: PhysPage,
+        /// The first address that it translates.
+        covers_from: VirtAddr,
+    },
+    /// An entry of a table that was there before and is there now.
+    Entry {
+        /// How: added and removed speak of its V bit.
+        kind: ChangeKind,
+        /// The table's level.
+        level: Level,
+        /// The table's frame.
+        table: PhysPage,
+        /// The entry's place.
+        index: usize,
+        /// The entry before.
+        before: Pte,
+        /// The entry now.
+        after: Pte,
+        /// The first address that the entry covers.
+        virt: VirtAddr,
+    },
+    /// The heap counter moved.
+    HeapCounter {
+        /// The pages handed out before.
+        before: Option<u64>,
+        /// The pages handed out now.
+        after: Option<u64>,
+    },
+    /// A hart now runs in another space.
+    Root {
+        /// The space's name.
+        space: String,
+        /// The root before.
+        before: PhysPage,
+        /// The root now.
+        after: PhysPage,
+    },
+}
+
+impl Change {
+    /// How it changed.
+    pub const fn kind(&self) -> ChangeKind {
+        match self {
+            Self::Table { kind, .. } | Self::Entry { kind, .. } => *kind,
+            Self::HeapCounter { .. } | Self::Root { .. } => ChangeKind::Changed,
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Table {
+                kind,
+                level,
+                frame,
+                covers_from,
+            } => {
+                write!(f, "{} {level} table {frame} for {covers_from}", kind.sign())
+            }
+            Self::Entry {
+                kind,
+                level,
+                table,
+                index,
+                before,
+                after,
+                ..
+            } => {
+                let shown = if *kind == ChangeKind::Removed {
+                    before
+                } else {
+                    after
+                };
+                let sign = kind.sign();
+                match shown.classify(*level) {
+                    PteKind::Pointer(to) => write!(f, "{sign} pointer {level}[{index}] → {to}"),
+                    PteKind::Leaf(leaf) => {
+                        write!(
+                            f,
+                            "{sign} leaf {level}[{index}] → {}, {}",
+                            leaf.page, leaf.flags
+                        )
+                    }
+                    PteKind::Reserved(why) => write!(f, "{sign} reserved {level}[{index}], {why}"),
+                    PteKind::Invalid => write!(f, "{sign} invalid {level}[{index}] = {shown}"),
+                }?;
+                write!(f, " in {table}")
+            }
+            Self::HeapCounter { before, after } => {
+                write!(f, "heap counter {} → {}", number(*before), number(*after))
+            }
+            Self::Root {
+                space,
+                before,
+                after,
+            } => write!(f, "{space}: root {before} → {after}"),
+        }
+    }
+}
+
+fn number(value: Option<u64>) -> String {
+    value.map_or_else(|| "unknown".into(), |value| value.to_string())
+}
+
+/// What changed between two snapshots.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Difference {
+    /// The changes: heap counter, roots, then tables from the root down, each with its entries.
+    pub changes: Vec<Change>,
+}
+
+impl Difference {
+    /// From `before` to `after`. Spaces are told apart by their names.
+    pub fn between(before: &Snapshot, after: &Snapshot) -> Self {
+        let mut changes = Vec::new();
+        let counter = |snapshot: &Snapshot| snapshot.heap.map(|heap| heap.counter);
+        if counter(before) != counter(after) {
+            let (before, after) = (counter(before), counter(after));
+            changes.push(Change::HeapCounter { before, after });
+        }
+        // Harts that share their tables share a space; each space is compared once.
+        for new in &after.spaces {
+            match before.spaces.iter().find(|old| old.name == new.name) {
+                Some(old) => space_changes(old, new, &mut changes),
+                None => changes.extend(new.tables.iter().map(|table| came(table))),
+            }
+        }
+        let kept = |old: &&Space| !after.spaces.iter().any(|new| new.name == old.name);
+        for old in before.spaces.iter().filter(kept) {
+            changes.extend(old.tables.iter().map(|table| went(table)));
+        }
+        Self { changes }
+    }
+
+    /// Whether nothing changed.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// The page tables that came.
+    pub fn new_tables(&self) -> impl Iterator<Item = (Level, PhysPage)> + '_ {
+        self.changes.iter().filter_map(|change| match change {
+            Change::Table {
+                kind: ChangeKind::Added,
+                level,
+                frame,
+                ..
+            } => Some((*level, *frame)),
+            _ => None,
+        })
+    }
+
+    /// Whether entry `index` of `table` as used at `level` is new or changed.
+    pub fn touches(&self, table: PhysPage, level: Level, index: usize) -> bool {
+        self.changes.iter().any(|change| {
+            matches!(change, Change::Entry { table: t, level: l, index: i, .. }
+                if (*t, *l, *i) == (table, level, index))
+        })
+    }
+
+    /// All in one line: "+1 leaf in L0 0x87ffe000; +1 L0 table 0x87dfe000".
+    pub fn summary(&self) -> String {
+        let mut leaves: BTreeMap<(ChangeKindOrder, Level, PhysPage), usize> = BTreeMap::new();
+        let mut parts = Vec::new();
+        for change in &self.changes {
+            match change {
+                Change::Table {
+                    kind, level, frame, ..
+                } => {
+                    parts.push(format!("{}1 {level} table {frame}", kind.sign()));
+                }
+                Change::Entry {
+                    kind, level, table, ..
+                } => {
+                    *leaves
+                        .entry((ChangeKindOrder(*kind), *level, *table))
+                        .or_default() += 1;
+                }
+                Change::HeapCounter { .. } | Change::Root { .. } => {}
+            }
+        }
+        for ((kind, level, table), count) in leaves {
+            let noun = self.noun(kind.0, level, table, count);
+            parts.push(format!(
+                "{}{count} {noun} in {level} {table}",
+                kind.0.sign()
+            ));
+        }
+        parts.join("; ")
+    }
+
+    /// What the entries that changed in one table are called together.
+    fn noun(&self, kind: ChangeKind, level: Level, table: PhysPage, count: usize) -> &'static str {
+        let mut leaves = 0;
+        let mut pointers = 0;
+        for change in &self.changes {
+            if let Change::Entry {
+                kind: k,
+                level: l,
+                table: t,
+                before,
+                after,
+                ..
+            } = change
+                && (*k, *l, *t) == (kind, level, table)
+            {
+                let shown = if kind == ChangeKind::Removed {
+                    before
+                } else {
+                    after
+                };
+                match shown.classify(level) {
+                    PteKind::Leaf(_) => leaves += 1,
+                    PteKind::Pointer(_) => pointers += 1,
+                    PteKind::Invalid | PteKind::Reserved(_) => {}
+                }
+            }
+        }
+        match (leaves == count, pointers == count, count) {
+            (true, _, 1) => "leaf",
+            (true, ..) => "leaves",
+            (_, true, 1) => "pointer",
+            (_, true, _) => "pointers",
+            (.., 1) => "entry",
+            _ => "entries",
+        }
+    }
+}
+
+/// Additions are said before changes, and changes before removals.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct ChangeKindOrder(ChangeKind);
+
+impl PartialOrd for ChangeKindOrder {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ChangeKindOrder {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        let place = |kind: &Self| match kind.0 {
+            ChangeKind::Added => 0,
+            ChangeKind::Changed => 1,
+            ChangeKind::Removed => 2,
+        };
+        place(self).cmp(&place(other))
+    }
+}
+
+fn came(table: &Table) -> Change {
+    let Table {
+        level,
+        frame,
+        covers_from,
+        ..
+    } = *table;
+    Change::Table {
+        kind: ChangeKind::Added,
+        level,
+        frame,
+        covers_from,
+    }
+}
+
+fn went(table: &Table) -> Change {
+    let Table {
+        level,
+        frame,
+        covers_from,
+        ..
+    } = *table;
+    Change::Table {
+        kind: ChangeKind::Removed,
+        level,
+        frame,
+        covers_from,
+    }
+}
+
+fn space_changes(before: &Space, after: &Space, changes: &mut Vec<Change>) {
+    if before.root != after.root {
+        let (space, before, after) = (after.name.clone(), before.root, after.root);
+        changes.push(Change::Root {
+            space,
+            before,
+            after,
+        });
+    }
+    let key = |table: &Table| (std::cmp::Reverse(table.level), table.frame);
+    let mut old: BTreeMap<_, &Arc<Table>> = before
+        .tables
+        .iter()
+        .map(|table| (key(table), table))
+        .collect();
+    for table in &after.tables {
+        match old.remove(&key(table)) {
+            None => changes.push(came(table)),
+            // Unchanged tables are shared between captures.
+            Some(same) if Arc::ptr_eq(same, table) => {}
+            Some(other) => entry_changes(after, other, table, changes),
+        }
+    }
+    changes.extend(old.into_values().map(|table| went(table)));
+}
+
+fn entry_changes(space: &Space, before: &Table, after: &Table, changes: &mut Vec<Change>) {
+    for ((index, old), (_, new)) in before.iter().zip(after.iter()) {
+        if old == new {
+            continue;
+        }
+        let kind = match (old.is_valid(), new.is_valid()) {
+            (false, true) => ChangeKind::Added,
+            (true, false) => ChangeKind::Removed,
+            _ => ChangeKind::Changed,
+        };
+        changes.push(Change::Entry {
+            kind,
+            level: after.level,
+            table: after.frame,
+            index,
+            before: old,
+            after: new,
+            virt: pagescope_protocol::walk::entry_address(
+                space.mode,
+                after.covers_from,
+                after.level,
+                index,
+            ),
+        });
+    }
+}

@@ -1,0 +1,99 @@
+//! The connection to a guest, as the window sees it: commands go in, events come out.
+//!
+//! One named thread owns the link. Commands and events pass through bounded channels, so nothing
+//! that a stub does can block the window; a long command ends at once when it is cancelled.
+
+use std::sync::Arc;
+
+use pagescope_protocol::PhysPage;
+use pagescope_protocol::snapshot::Snapshot;
+
+/// What the window asks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Let all harts run.
+    Resume,
+    /// Stop all harts, and capture.
+    Pause,
+    /// One instruction on this hart, and capture.
+    StepInstruction {
+        /// The hart's number.
+        hart: u32,
+    },
+    /// Run to the return of the function, `count` times, and capture after each.
+    StepCall {
+        /// The function's symbol.
+        symbol: String,
+        /// How many returns.
+        count: u32,
+    },
+    /// Capture again without letting the guest run.
+    Capture,
+    /// Read a frame's contents.
+    ReadFrame(PhysPage),
+    /// Connect again after the link was lost or closed.
+    Reconnect,
+    /// Leave the guest as it was found.
+    Detach,
+}
+
+/// What the link is doing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Connection {
+    /// No guest: a file, or nothing at all.
+    None,
+    /// On the way; `what` says what is being waited for.
+    Connecting {
+        /// In words.
+        what: String,
+    },
+    /// Connected, the guest stands still.
+    Stopped,
+    /// Connected, the guest runs.
+    Running,
+    /// Connected, and working on a command.
+    Busy {
+        /// In words: "kalloc 3 of 20".
+        what: String,
+    },
+    /// The link is gone; what is drawn is from before.
+    Lost {
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The guest was left on purpose.
+    Detached,
+}
+
+impl Connection {
+    /// Whether commands that need a standing guest make sense.
+    pub const fn is_stopped(&self) -> bool {
+        matches!(self, Self::Stopped)
+    }
+
+    /// Whether a guest is there at all.
+    pub const fn is_attached(&self) -> bool {
+        matches!(self, Self::Stopped | Self::Running | Self::Busy { .. })
+    }
+}
+
+/// What the window is told.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The link's state has changed.
+    Connection(Connection),
+    /// A stop was captured.
+    Moment(Arc<Snapshot>),
+    /// A frame's bytes; `None` where it cannot be read.
+    Frame(PhysPage, Option<Arc<[u8; 4096]>>),
+    /// A command failed; the link still stands. What, and what to do.
+    Failed(String),
+    /// A line for the link's log.
+    Log(String),
+    /// What the guest wrote on its console.
+    Console(String),
+    /// Facts about the target, for the status line: "127.0.0.1:1234 · QEMU 10.0 · mapped RAM".
+    Target(String),
+    /// The function that `Step` steps, from the guest's profile.
+    StepSymbol(Option<String>),
+}

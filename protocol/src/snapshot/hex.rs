@@ -1,0 +1,233 @@
+//! How addresses, flags and modes stand in a file: `"0x87ffc000"`, `"rw---ad"`, `"Sv39"`.
+//!
+//! Numbers are written as strings of hexadecimal, which RON, JSON and people all keep exact; a
+//! plain number is accepted too, so a file may be edited by hand.
+
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use core::fmt;
+
+use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize as _, Serializer};
+
+use crate::addr::{PhysAddr, PhysPage, VirtAddr};
+use crate::level::{Level, TranslationMode};
+use crate::pte::LeafFlags;
+use crate::satp::Satp;
+
+/// The number that `text` says in hexadecimal after `0x`, or in decimal.
+pub(super) fn parse(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) if !digits.starts_with('+') => {
+            u64::from_str_radix(&digits.replace('_', ""), 16).ok()
+        }
+        Some(_) => None,
+        None => text.parse().ok(),
+    }
+}
+
+struct Number;
+
+impl Visitor<'_> for Number {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number such as \"0x80000000\"")
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<u64, E> {
+        Ok(number)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<u64, E> {
+        u64::try_from(number).map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<u64, E> {
+        parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+}
+
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    from.deserialize_any(Number)
+}
+
+/// A module for `#[serde(with = …)]` and one for its `Option`, from what a value is written as
+/// and how a number becomes one.
+macro_rules! as_number {
+    ($name:ident, $option:ident, $type:ty, $write:expr, $read:expr) => {
+        pub(super) mod $name {
+            use super::*;
+
+            pub(in super::super) fn serialize<S: Serializer>(
+                value: &$type,
+                to: S,
+            ) -> Result<S::Ok, S::Error> {
+                let write: fn($type) -> String = $write;
+                to.serialize_str(&write(*value))
+            }
+
+            pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+                from: D,
+            ) -> Result<$type, D::Error> {
+                let read: fn(u64) -> Option<$type> = $read;
+                let bits = number(from)?;
+                read(bits)
+                    .ok_or_else(|| de::Error::custom(format!("{bits:#x} is out of range here")))
+            }
+        }
+
+        #[allow(dead_code, reason = "not every type has an optional use")]
+        pub(super) mod $option {
+            use super::*;
+
+            struct Wrapped($type);
+
+            impl<'de> serde::Deserialize<'de> for Wrapped {
+                fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                    super::$name::deserialize(from).map(Self)
+                }
+            }
+
+            impl serde::Serialize for Wrapped {
+                fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                    super::$name::serialize(&self.0, to)
+                }
+            }
+
+            pub(in super::super) fn serialize<S: Serializer>(
+                value: &Option<$type>,
+                to: S,
+            ) -> Result<S::Ok, S::Error> {
+                serde::Serialize::serialize(&value.map(Wrapped), to)
+            }
+
+            pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+                from: D,
+            ) -> Result<Option<$type>, D::Error> {
+                Ok(Option::<Wrapped>::deserialize(from)?.map(|wrapped| wrapped.0))
+            }
+        }
+    };
+}
+
+as_number!(word, option_word, u64, |value| format!("{value:#x}"), Some);
+as_number!(
+    phys_addr,
+    option_phys_addr,
+    PhysAddr,
+    |value| value.to_string(),
+    |bits| Some(PhysAddr::new(bits))
+);
+as_number!(
+    virt_addr,
+    option_virt_addr,
+    VirtAddr,
+    |value| value.to_string(),
+    |bits| Some(VirtAddr::new(bits))
+);
+as_number!(
+    phys_page,
+    option_phys_page,
+    PhysPage,
+    |value| value.to_string(),
+    |bits| {
+        let address = PhysAddr::new(bits);
+        if address.page_offset() == 0 {
+            address.page()
+        } else {
+            None
+        }
+    }
+);
+as_number!(
+    satp,
+    option_satp,
+    Satp,
+    |value| format!("{:#018x}", value.bits()),
+    |bits| Some(Satp::from_bits(bits))
+);
+
+/// Flags as `rwxugad`.
+pub(super) mod flags {
+    use super::*;
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        value: &LeafFlags,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&value.to_string())
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<LeafFlags, D::Error> {
+        let text = String::deserialize(from)?;
+        LeafFlags::from_letters(&text).ok_or_else(|| {
+            de::Error::custom(format!(
+                "{text:?} is not a set of flags such as \"rw---ad\""
+            ))
+        })
+    }
+}
+
+/// A mode's name, or its number in satp where it has none.
+pub(super) fn mode_text(mode: TranslationMode) -> String {
+    match mode {
+        TranslationMode::Reserved(number) => number.to_string(),
+        named => named.to_string(),
+    }
+}
+
+/// A translation mode by its name, or by its number in satp where it has none.
+pub(super) mod mode {
+    use super::*;
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        value: &TranslationMode,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&mode_text(*value))
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<TranslationMode, D::Error> {
+        let text = String::deserialize(from)?;
+        let number = match text.as_str() {
+            "Bare" => Some(0),
+            "Sv39" => Some(8),
+            "Sv48" => Some(9),
+            "Sv57" => Some(10),
+            other => other.parse().ok(),
+        };
+        number
+            .filter(|mode| *mode < 16)
+            .map(TranslationMode::from_satp_mode)
+            .ok_or_else(|| {
+                de::Error::custom(format!(
+                    "{text:?} is not a translation mode such as \"Sv39\""
+                ))
+            })
+    }
+}
+
+/// A level by its number.
+pub(super) mod level {
+    use super::*;
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        value: &Level,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_u8(value.number())
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Level, D::Error> {
+        let number = u8::deserialize(from)?;
+        Level::from_number(number)
+            .ok_or_else(|| de::Error::custom(format!("{number} is not a level: 0 to 4")))
+    }
+}

@@ -1,0 +1,499 @@
+//! A snapshot: everything that Pagescope knows about a guest's memory at one moment.
+//!
+//! Immutable once captured. Written as RON for people first (see [`text`]): addresses are
+//! hexadecimal, mappings are coalesced and named, one line each. A [`Recording`] is a first
+//! snapshot and what each later stop changed.
+//!
+//! Every field that may be missing in an older or smaller file has a default, and unknown fields
+//! are passed over, so that old readers read new files.
+
+mod entries;
+mod hex;
+mod recording;
+pub mod text;
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::addr::{PhysAddr, PhysPage, PhysRange, VirtAddr, VirtRange};
+use crate::coalesce::MappedRange;
+use crate::level::{Level, TranslationMode};
+use crate::pte::{LeafFlags, Pte};
+use crate::satp::Satp;
+use crate::translate::{Translation, translate};
+
+pub use entries::{TableEntries, UnpackError};
+pub use recording::{Recording, RecordingError, RecordingStep, SpaceChange};
+
+/// The version of the format that this code writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// A guest's memory at one moment.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Format version, [`FORMAT_VERSION`].
+    pub version: u32,
+    /// Where this comes from.
+    pub provenance: Provenance,
+    /// What the guest was doing, in words: "kalloc(7) → 0x87ff7000".
+    #[serde(default)]
+    pub stop: String,
+    /// The lecturer's notes.
+    #[serde(default)]
+    pub notes: String,
+    /// What the kernel says of itself; `None` where it says nothing.
+    #[serde(default)]
+    pub kernel: Option<KernelFacts>,
+    /// The heap, where the kernel publishes one.
+    #[serde(default)]
+    pub heap: Option<Heap>,
+    /// Every hart.
+    #[serde(default)]
+    pub harts: Vec<Hart>,
+    /// The machine's physical address space, in address order: RAM and devices.
+    #[serde(default)]
+    pub physical: Vec<PhysicalRegion>,
+    /// Named stretches of memory: what the kernel published and what its ELF says.
+    #[serde(default)]
+    pub regions: Vec<Region>,
+    /// Numbers that were watched.
+    #[serde(default)]
+    pub watches: Vec<Watch>,
+    /// The address spaces.
+    #[serde(default)]
+    pub spaces: Vec<Space>,
+    /// Contents of frames, where they were asked for.
+    #[serde(default)]
+    pub frames: Vec<FrameContents>,
+}
+
+/// Where a snapshot comes from.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The program that captured it, with its version.
+    #[serde(default)]
+    pub tool: String,
+    /// The guest: the ELF's name or the kernel's own.
+    #[serde(default)]
+    pub guest: String,
+    /// The machine: "QEMU 10.0.2, virt".
+    #[serde(default)]
+    pub machine: String,
+    /// How the memory was read: "mapped RAM", "gdb port".
+    #[serde(default)]
+    pub link: String,
+    /// When, in UTC: `2026-11-21T12:00:00Z`.
+    #[serde(default)]
+    pub captured_at: String,
+}
+
+/// What our kernel publishes about itself.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct KernelFacts {
+    /// The layout: `pseudos`.
+    pub layout: String,
+    /// The self-mapping strategy: `pool`.
+    pub strategy: String,
+    /// The deepest that `kalloc` ever was inside itself; 1 is a plain call.
+    #[serde(default)]
+    pub kalloc_depth_max: u64,
+    /// Pages that wait to become tables.
+    #[serde(default)]
+    pub reserve: u64,
+    /// The fewest that there ever were.
+    #[serde(default)]
+    pub reserve_low: u64,
+    /// Traps that the machine program took for page tables.
+    #[serde(default)]
+    pub machine_table_traps: u64,
+}
+
+/// The page allocator's state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Heap {
+    /// Pages handed out.
+    pub counter: u64,
+    /// Where that number lies.
+    #[serde(with = "hex::phys_addr")]
+    pub counter_address: PhysAddr,
+    /// The page that `kalloc(0)` returned.
+    #[serde(with = "hex::phys_addr")]
+    pub top: PhysAddr,
+    /// The lowest page that may be handed out.
+    #[serde(with = "hex::phys_addr")]
+    pub bottom: PhysAddr,
+    /// The page that comes next when nothing has been freed.
+    #[serde(with = "hex::phys_addr")]
+    pub next: PhysAddr,
+    /// Pages freed and waiting.
+    #[serde(default)]
+    pub freed: u64,
+}
+
+impl Heap {
+    /// Which `kalloc` call returned `address` first, counted from 0; `None` outside of the pages
+    /// that were ever handed out.
+    pub fn index_of(&self, address: PhysAddr) -> Option<u64> {
+        let from_next = address.checked_offset_from(self.next)?;
+        let to_top = self
+            .top
+            .checked_offset_from(address.align_down(crate::PAGE_SIZE))?;
+        (from_next >= crate::PAGE_SIZE).then_some(to_top / crate::PAGE_SIZE)
+    }
+}
+
+/// One hart's registers.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hart {
+    /// Its number, from 0.
+    pub id: u32,
+    /// Program counter.
+    #[serde(default, with = "hex::option_virt_addr")]
+    pub pc: Option<VirtAddr>,
+    /// Privilege mode: `M`, `S`, `U`.
+    #[serde(default)]
+    pub privilege: Option<String>,
+    /// satp, where the stub shows it.
+    #[serde(default, with = "hex::option_satp")]
+    pub satp: Option<Satp>,
+    /// All registers that were read, by name.
+    #[serde(default)]
+    pub registers: Vec<Register>,
+}
+
+/// A register's value.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Register {
+    /// Its name in the target's description.
+    pub name: String,
+    /// Its value.
+    #[serde(with = "hex::word")]
+    pub value: u64,
+}
+
+/// What lies in the machine's physical address space.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PhysicalRegion {
+    /// First byte.
+    #[serde(with = "hex::phys_addr")]
+    pub start: PhysAddr,
+    /// Bytes.
+    #[serde(with = "hex::word")]
+    pub size: u64,
+    /// RAM, or a device.
+    pub kind: PhysicalKind,
+    /// Its name.
+    pub name: String,
+}
+
+impl PhysicalRegion {
+    /// Its addresses; `None` where a file claims a region past the last address.
+    pub const fn range(&self) -> Option<PhysRange> {
+        PhysRange::new(self.start, self.size)
+    }
+}
+
+/// What answers at a physical address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum PhysicalKind {
+    /// Memory.
+    Ram,
+    /// Memory that is not written.
+    Rom,
+    /// A device's registers.
+    Device,
+}
+
+/// A named stretch of memory.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Region {
+    /// First byte.
+    #[serde(with = "hex::word")]
+    pub start: u64,
+    /// Bytes.
+    #[serde(with = "hex::word")]
+    pub size: u64,
+    /// Whether the address is virtual or physical.
+    pub space: RegionSpace,
+    /// What it is for.
+    pub kind: RegionKind,
+    /// Its name.
+    pub name: String,
+}
+
+impl Region {
+    /// Its addresses, where it is a physical region.
+    pub fn physical(&self) -> Option<PhysRange> {
+        match self.space {
+            RegionSpace::Physical => PhysRange::new(PhysAddr::new(self.start), self.size),
+            RegionSpace::Virtual => None,
+        }
+    }
+
+    /// Its addresses, where it is a virtual region.
+    pub fn virtual_range(&self) -> Option<VirtRange> {
+        match self.space {
+            RegionSpace::Virtual => VirtRange::new(VirtAddr::new(self.start), self.size),
+            RegionSpace::Physical => None,
+        }
+    }
+}
+
+/// Where a region's address counts.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum RegionSpace {
+    /// In physical memory.
+    Physical,
+    /// In every address space.
+    Virtual,
+}
+
+/// What a region is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum RegionKind {
+    /// Instructions.
+    Text,
+    /// Constants.
+    Rodata,
+    /// Variables.
+    Data,
+    /// A stack.
+    Stack,
+    /// Never mapped, so that overflow faults.
+    Guard,
+    /// Pages from the allocator.
+    Heap,
+    /// The heap counter.
+    HeapCounter,
+    /// Page tables.
+    Tables,
+    /// A device's registers.
+    Device,
+    /// The machine-mode program.
+    Machine,
+    /// Anything else.
+    Other,
+}
+
+/// A number that was watched.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Watch {
+    /// Its name.
+    pub name: String,
+    /// Where it lies.
+    #[serde(with = "hex::phys_addr")]
+    pub address: PhysAddr,
+    /// Its value; `None` where it could not be read.
+    #[serde(default)]
+    pub value: Option<u64>,
+}
+
+/// One address space.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Space {
+    /// Its name: `hart 0`.
+    pub name: String,
+    /// How it is translated.
+    #[serde(with = "hex::mode")]
+    pub mode: TranslationMode,
+    /// Its identifier in satp.
+    #[serde(default)]
+    pub asid: u16,
+    /// The root table's frame.
+    #[serde(with = "hex::phys_page")]
+    pub root: PhysPage,
+    /// The harts that run in it.
+    #[serde(default)]
+    pub harts: Vec<u32>,
+    /// Whether a limit cut the tables or the mappings short.
+    #[serde(default)]
+    pub truncated: bool,
+    /// Its tables, root first, then level by level.
+    #[serde(default)]
+    pub tables: Vec<Arc<Table>>,
+    /// Its mappings in address order.
+    #[serde(default)]
+    pub mappings: Vec<Mapping>,
+}
+
+/// One page table.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Table {
+    /// Its level.
+    #[serde(with = "hex::level")]
+    pub level: Level,
+    /// Its frame.
+    #[serde(with = "hex::phys_page")]
+    pub frame: PhysPage,
+    /// The first address that it translates, on the first path that leads to it.
+    #[serde(with = "hex::virt_addr")]
+    pub covers_from: VirtAddr,
+    /// The frame of the table that links it first; `None` for the root.
+    #[serde(
+        default,
+        with = "hex::option_phys_page",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub parent: Option<PhysPage>,
+    /// The entry there.
+    #[serde(default, skip_serializing_if = "is_zero_u16")]
+    pub parent_index: u16,
+    /// Further entries that lead to it.
+    #[serde(default, skip_serializing_if = "is_zero_u32")]
+    pub other_parents: u32,
+    /// Its entries; `None` where the frame could not be read.
+    #[serde(default)]
+    pub entries: Option<TableEntries>,
+}
+
+// serde's `skip_serializing_if` hands a reference.
+fn is_zero_u16(number: &u16) -> bool {
+    *number == 0
+}
+
+fn is_zero_u32(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Table {
+    /// Entry `index`; `None` where the frame could not be read, or past 511.
+    pub fn entry(&self, index: usize) -> Option<Pte> {
+        self.entries
+            .as_ref()?
+            .words()
+            .get(index)
+            .copied()
+            .map(Pte::from_bits)
+    }
+
+    /// All entries in order; none where the frame could not be read.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, Pte)> + '_ {
+        let words = self
+            .entries
+            .iter()
+            .flat_map(|entries| entries.words().iter());
+        words
+            .enumerate()
+            .map(|(index, bits)| (index, Pte::from_bits(*bits)))
+    }
+
+    /// How many entries are valid.
+    pub fn valid_entries(&self) -> usize {
+        self.iter().filter(|(_, pte)| pte.is_valid()).count()
+    }
+}
+
+/// A run of leaves, with a name where one is known.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Mapping {
+    /// First virtual address.
+    #[serde(rename = "va", with = "hex::virt_addr")]
+    pub virt: VirtAddr,
+    /// What it leads to.
+    #[serde(rename = "pa", with = "hex::phys_addr")]
+    pub phys: PhysAddr,
+    /// Bytes.
+    #[serde(with = "hex::word")]
+    pub size: u64,
+    /// Bytes of each leaf.
+    pub page_size: u64,
+    /// The leaves' flags: `rw---ad`.
+    #[serde(with = "hex::flags")]
+    pub flags: LeafFlags,
+    /// What it is; empty where nothing is known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+}
+
+impl From<MappedRange> for Mapping {
+    fn from(range: MappedRange) -> Self {
+        let MappedRange {
+            virt,
+            phys,
+            size,
+            page_size,
+            flags,
+        } = range;
+        Self {
+            virt,
+            phys,
+            size,
+            page_size,
+            flags,
+            name: String::new(),
+        }
+    }
+}
+
+impl Mapping {
+    /// The physical address that `address` leads to; `None` outside of this mapping.
+    pub fn translate(&self, address: VirtAddr) -> Option<PhysAddr> {
+        let offset = address.checked_offset_from(self.virt)?;
+        (offset < self.size).then(|| self.phys.wrapping_add(offset))
+    }
+}
+
+/// A frame's 4096 bytes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FrameContents {
+    /// The frame.
+    #[serde(with = "hex::phys_page")]
+    pub frame: PhysPage,
+    /// Its words, packed like a table's entries.
+    pub words: TableEntries,
+}
+
+impl Snapshot {
+    /// The space that hart `id` runs in.
+    pub fn space_of_hart(&self, id: u32) -> Option<&Space> {
+        self.spaces.iter().find(|space| space.harts.contains(&id))
+    }
+
+    /// The machine's RAM.
+    pub fn ram(&self) -> impl Iterator<Item = PhysRange> + '_ {
+        let ram = self
+            .physical
+            .iter()
+            .filter(|region| region.kind == PhysicalKind::Ram);
+        ram.filter_map(PhysicalRegion::range)
+    }
+}
+
+impl Space {
+    /// The table in `frame`, at the highest level that it is used at.
+    pub fn table(&self, frame: PhysPage) -> Option<&Arc<Table>> {
+        self.tables.iter().find(|table| table.frame == frame)
+    }
+
+    /// The table in `frame` as it is used at `level`.
+    pub fn table_at(&self, frame: PhysPage, level: Level) -> Option<&Arc<Table>> {
+        self.tables
+            .iter()
+            .find(|table| table.frame == frame && table.level == level)
+    }
+
+    /// Translates `address` through the tables in this snapshot.
+    pub fn translate(&self, address: VirtAddr) -> Translation {
+        let read = |at: PhysAddr| {
+            let words = at.page().and_then(|frame| self.table(frame));
+            let pte = words.and_then(|table| table.entry(at.page_offset() as usize / 8));
+            Ok::<_, core::convert::Infallible>(pte)
+        };
+        match translate(self.mode, self.root, address, read) {
+            Ok(translation) => translation,
+            Err(never) => match never {},
+        }
+    }
+
+    /// The mapping that `address` lies in.
+    pub fn mapping_of(&self, address: VirtAddr) -> Option<&Mapping> {
+        let after = self
+            .mappings
+            .partition_point(|mapping| mapping.virt <= address);
+        let candidate = self.mappings.get(after.checked_sub(1)?)?;
+        candidate.translate(address).map(|_| candidate)
+    }
+}

@@ -1,0 +1,312 @@
+//! A recording: a first snapshot, and what each later stop changed.
+//!
+//! Everything small (harts, heap, stop, notes) stands whole in each step; a space stands as the
+//! tables and mappings that came, went or changed. Playing a step onto the snapshot before it
+//! gives exactly the snapshot that was captured.
+
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString as _};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::hex;
+use super::{
+    FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, Mapping, PhysicalRegion, Provenance,
+    Region, Snapshot, Space, Table, Watch,
+};
+use crate::addr::PhysPage;
+use crate::level::TranslationMode;
+
+/// A first snapshot and the steps after it.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Recording {
+    /// Format version, [`FORMAT_VERSION`].
+    pub version: u32,
+    /// The first moment.
+    pub base: Snapshot,
+    /// What each later stop changed, in order.
+    #[serde(default)]
+    pub steps: Vec<RecordingStep>,
+}
+
+/// What one stop changed.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RecordingStep {
+    /// What the guest was doing, in words.
+    #[serde(default)]
+    pub stop: String,
+    /// The lecturer's notes.
+    #[serde(default)]
+    pub notes: String,
+    /// When, in UTC.
+    #[serde(default)]
+    pub captured_at: String,
+    /// The heap.
+    #[serde(default)]
+    pub heap: Option<Heap>,
+    /// What the kernel says of itself.
+    #[serde(default)]
+    pub kernel: Option<KernelFacts>,
+    /// Every hart.
+    #[serde(default)]
+    pub harts: Vec<Hart>,
+    /// Numbers that were watched.
+    #[serde(default)]
+    pub watches: Vec<Watch>,
+    /// The spaces, in their order.
+    #[serde(default)]
+    pub spaces: Vec<SpaceChange>,
+    /// The machine and the regions, where they changed.
+    #[serde(default)]
+    pub rest: Option<Rest>,
+}
+
+/// What seldom changes between two stops.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Rest {
+    provenance: Provenance,
+    physical: Vec<PhysicalRegion>,
+    regions: Vec<Region>,
+    frames: Vec<FrameContents>,
+}
+
+impl Rest {
+    fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            provenance: Provenance {
+                captured_at: String::new(),
+                ..snapshot.provenance.clone()
+            },
+            physical: snapshot.physical.clone(),
+            regions: snapshot.regions.clone(),
+            frames: snapshot.frames.clone(),
+        }
+    }
+}
+
+/// What became of one space.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SpaceChange {
+    /// Its name.
+    pub name: String,
+    /// How it is translated.
+    #[serde(with = "hex::mode")]
+    pub mode: TranslationMode,
+    /// Its identifier in satp.
+    #[serde(default)]
+    pub asid: u16,
+    /// The root table's frame.
+    #[serde(with = "hex::phys_page")]
+    pub root: PhysPage,
+    /// The harts that run in it.
+    #[serde(default)]
+    pub harts: Vec<u32>,
+    /// Whether a limit cut it short.
+    #[serde(default)]
+    pub truncated: bool,
+    /// Tables that are no longer there: level and frame.
+    #[serde(default)]
+    pub tables_gone: Vec<String>,
+    /// Tables that are new or changed.
+    #[serde(default)]
+    pub tables: Vec<Arc<Table>>,
+    /// First addresses of mappings that are no longer there.
+    #[serde(default)]
+    pub mappings_gone: Vec<String>,
+    /// Mappings that are new or changed.
+    #[serde(default)]
+    pub mappings: Vec<Mapping>,
+}
+
+/// Why a recording cannot be played.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum RecordingError {
+    /// A step takes away what is not there.
+    #[error("step {step} takes away {what:?}, which is not there")]
+    NotThere {
+        /// The step, from 1.
+        step: usize,
+        /// What it names.
+        what: String,
+    },
+}
+
+/// What names a table inside its space: the highest level comes first, as in a snapshot.
+fn table_key(table: &Table) -> String {
+    let (level, frame, from) = (table.level, table.frame, table.covers_from);
+    alloc::format!("{}:{from:018x}:{frame}", 9 - level.number())
+}
+
+fn mapping_key(mapping: &Mapping) -> String {
+    alloc::format!("{:#018x}", mapping.virt)
+}
+
+/// Keys only in `before`, and values of `after` that are new or differ.
+fn difference<'a, T: PartialEq + 'a>(
+    before: impl Iterator<Item = &'a T>,
+    after: impl Iterator<Item = &'a T>,
+    key: impl Fn(&T) -> String,
+) -> (Vec<String>, Vec<&'a T>) {
+    let mut old: BTreeMap<String, &T> = before.map(|item| (key(item), item)).collect();
+    let changed = after
+        .filter(|item| old.remove(&key(item)) != Some(*item))
+        .collect();
+    (old.into_keys().collect(), changed)
+}
+
+impl RecordingStep {
+    /// What turns `before` into `after`.
+    pub fn between(before: &Snapshot, after: &Snapshot) -> Self {
+        let spaces = after
+            .spaces
+            .iter()
+            .map(|space| {
+                let old = before.spaces.iter().find(|old| old.name == space.name);
+                let (tables_gone, tables) = difference(
+                    old.iter().flat_map(|old| &old.tables),
+                    space.tables.iter(),
+                    |table| table_key(table),
+                );
+                let (mappings_gone, mappings) = difference(
+                    old.iter().flat_map(|old| &old.mappings),
+                    space.mappings.iter(),
+                    mapping_key,
+                );
+                SpaceChange {
+                    name: space.name.clone(),
+                    mode: space.mode,
+                    asid: space.asid,
+                    root: space.root,
+                    harts: space.harts.clone(),
+                    truncated: space.truncated,
+                    tables_gone,
+                    tables: tables.into_iter().cloned().collect(),
+                    mappings_gone,
+                    mappings: mappings.into_iter().cloned().collect(),
+                }
+            })
+            .collect();
+        let rest = Rest::of(after);
+        Self {
+            stop: after.stop.clone(),
+            notes: after.notes.clone(),
+            captured_at: after.provenance.captured_at.clone(),
+            heap: after.heap,
+            kernel: after.kernel.clone(),
+            harts: after.harts.clone(),
+            watches: after.watches.clone(),
+            spaces,
+            rest: (rest != Rest::of(before)).then_some(rest),
+        }
+    }
+
+    /// The snapshot after this step. `number` is the step's, from 1, for errors.
+    ///
+    /// # Errors
+    /// [`RecordingError`] where the step does not fit onto `before`.
+    pub fn play(&self, number: usize, before: &Snapshot) -> Result<Snapshot, RecordingError> {
+        let rest = self.rest.clone().unwrap_or_else(|| Rest::of(before));
+        let spaces = self
+            .spaces
+            .iter()
+            .map(|change| {
+                let old = before.spaces.iter().find(|old| old.name == change.name);
+                Ok(Space {
+                    name: change.name.clone(),
+                    mode: change.mode,
+                    asid: change.asid,
+                    root: change.root,
+                    harts: change.harts.clone(),
+                    truncated: change.truncated,
+                    tables: apply(
+                        number,
+                        old.iter().flat_map(|old| &old.tables),
+                        &change.tables_gone,
+                        &change.tables,
+                        |table| table_key(table),
+                    )?,
+                    mappings: apply(
+                        number,
+                        old.iter().flat_map(|old| &old.mappings),
+                        &change.mappings_gone,
+                        &change.mappings,
+                        mapping_key,
+                    )?,
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Snapshot {
+            version: FORMAT_VERSION,
+            provenance: Provenance {
+                captured_at: self.captured_at.clone(),
+                ..rest.provenance
+            },
+            stop: self.stop.clone(),
+            notes: self.notes.clone(),
+            kernel: self.kernel.clone(),
+            heap: self.heap,
+            harts: self.harts.clone(),
+            physical: rest.physical,
+            regions: rest.regions,
+            watches: self.watches.clone(),
+            spaces,
+            frames: rest.frames,
+        })
+    }
+}
+
+fn apply<'a, T: Clone + 'a>(
+    step: usize,
+    before: impl Iterator<Item = &'a T>,
+    gone: &[String],
+    changed: &[T],
+    key: impl Fn(&T) -> String,
+) -> Result<Vec<T>, RecordingError> {
+    let mut items: BTreeMap<String, T> = before.map(|item| (key(item), item.clone())).collect();
+    for what in gone {
+        if items.remove(what).is_none() {
+            return Err(RecordingError::NotThere {
+                step,
+                what: what.to_string(),
+            });
+        }
+    }
+    items.extend(changed.iter().map(|item| (key(item), item.clone())));
+    Ok(items.into_values().collect())
+}
+
+impl Recording {
+    /// A recording of these moments; `None` where there are none.
+    pub fn of<'a>(mut moments: impl Iterator<Item = &'a Snapshot>) -> Option<Self> {
+        let base = moments.next()?;
+        let mut before = base;
+        let mut steps = Vec::new();
+        for after in moments {
+            steps.push(RecordingStep::between(before, after));
+            before = after;
+        }
+        Some(Self {
+            version: FORMAT_VERSION,
+            base: base.clone(),
+            steps,
+        })
+    }
+
+    /// All its moments, the first one first. Unchanged tables are shared between them.
+    ///
+    /// # Errors
+    /// [`RecordingError`] where a step does not fit.
+    pub fn moments(&self) -> Result<Vec<Arc<Snapshot>>, RecordingError> {
+        let mut moments = Vec::with_capacity(self.steps.len() + 1);
+        let mut last = Arc::new(self.base.clone());
+        moments.push(Arc::clone(&last));
+        for (index, step) in self.steps.iter().enumerate() {
+            last = Arc::new(step.play(index + 1, &last)?);
+            moments.push(Arc::clone(&last));
+        }
+        Ok(moments)
+    }
+}

@@ -1,0 +1,388 @@
+//! Snapshots and recordings as RON text, laid out for people.
+//!
+//! The layout is ours (one mapping, table or region a line), each line is written by the `ron`
+//! crate, and reading is wholly its: a file laid out otherwise reads the same.
+
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+
+use ron::Options;
+use ron::extensions::Extensions;
+use ron::ser::PrettyConfig;
+use serde::Serialize;
+use thiserror::Error;
+
+use super::{Recording, RecordingStep, Snapshot, Space, SpaceChange, hex};
+
+const HEADER: &str = "\
+// Pagescope: the memory of a running system, for people first.
+// Addresses and sizes are hexadecimal; flags are rwxugad, '-' where off.
+// A table's entries are packed: 508-511=0x21fff0c7+0x400 is four words, each 0x400 more.
+";
+
+/// What a file holds.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Document {
+    /// One moment.
+    Snapshot(Snapshot),
+    /// Several.
+    Recording(Recording),
+}
+
+/// Why a text is not a snapshot or a recording.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum TextError {
+    /// It is something else altogether.
+    #[error("this is neither a Snapshot(…) nor a Recording(…): it begins with {0:?}")]
+    Foreign(String),
+    /// It ends too early, or is damaged.
+    #[error("line {line}, column {column}, in field `{field}`: {message}\n    {text}")]
+    Damaged {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// The last field named before the place.
+        field: String,
+        /// What is wrong.
+        message: String,
+        /// The line.
+        text: String,
+    },
+    /// It reads, and says something impossible.
+    #[error("space {space:?}: {what}")]
+    Impossible {
+        /// The space's name.
+        space: String,
+        /// What is impossible.
+        what: String,
+    },
+}
+
+fn options() -> Options {
+    Options::default().with_default_extension(Extensions::IMPLICIT_SOME)
+}
+
+/// The text of `snapshot`.
+pub fn snapshot_to_text(snapshot: &Snapshot) -> String {
+    let mut writer = Writer {
+        text: HEADER.into(),
+        depth: 0,
+    };
+    writer.open("Snapshot(");
+    writer.snapshot_fields(snapshot);
+    writer.close(")\n");
+    writer.text
+}
+
+/// The text of `recording`.
+pub fn recording_to_text(recording: &Recording) -> String {
+    let mut writer = Writer {
+        text: HEADER.into(),
+        depth: 0,
+    };
+    writer.open("Recording(");
+    writer.field("version", &recording.version);
+    writer.open("base: Snapshot(");
+    writer.snapshot_fields(&recording.base);
+    writer.close("),\n");
+    writer.open("steps: [");
+    for step in &recording.steps {
+        writer.open("(");
+        writer.step_fields(step);
+        writer.close("),\n");
+    }
+    writer.close("],\n");
+    writer.close(")\n");
+    writer.text
+}
+
+/// What `text` holds.
+///
+/// # Errors
+/// [`TextError`], which names line and field.
+pub fn from_text(text: &str) -> Result<Document, TextError> {
+    let first = first_word(text);
+    let document = match first.as_str() {
+        "Snapshot" => options().from_str(text).map(Document::Snapshot),
+        "Recording" => options().from_str(text).map(Document::Recording),
+        _ => return Err(TextError::Foreign(first)),
+    };
+    let document = document.map_err(|error| damaged(text, &error))?;
+    match &document {
+        Document::Snapshot(snapshot) => snapshot.spaces.iter().try_for_each(check_space)?,
+        Document::Recording(recording) => {
+            recording.base.spaces.iter().try_for_each(check_space)?;
+            let changes = recording.steps.iter().flat_map(|step| &step.spaces);
+            changes.into_iter().try_for_each(|change| {
+                change
+                    .mappings
+                    .iter()
+                    .try_for_each(|mapping| check_mapping(&change.name, mapping))
+            })?;
+        }
+    }
+    Ok(document)
+}
+
+/// The first word that is not in a comment or an attribute, or what stands there instead.
+fn first_word(text: &str) -> String {
+    let line = text
+        .lines()
+        .map(str::trim_start)
+        .find(|line| !line.is_empty() && !line.starts_with("//") && !line.starts_with("#!["))
+        .unwrap_or("");
+    let word: String = line
+        .chars()
+        .take_while(char::is_ascii_alphanumeric)
+        .collect();
+    if word.is_empty() {
+        line.chars().take(20).collect()
+    } else {
+        word
+    }
+}
+
+fn damaged(text: &str, error: &ron::error::SpannedError) -> TextError {
+    let position = error.span.start;
+    let line_text = text
+        .lines()
+        .nth(position.line.saturating_sub(1))
+        .unwrap_or("");
+    let before: String = line_text.chars().take(position.col).collect();
+    let earlier = text
+        .lines()
+        .take(position.line.saturating_sub(1))
+        .collect::<Vec<_>>();
+    let field = last_field(&before)
+        .or_else(|| {
+            earlier
+                .iter()
+                .rev()
+                .take(2000)
+                .find_map(|line| last_field(line))
+        })
+        .unwrap_or_default();
+    TextError::Damaged {
+        line: position.line,
+        column: position.col,
+        field,
+        message: error.code.to_string(),
+        text: line_text.trim().chars().take(120).collect(),
+    }
+}
+
+/// The last `name:` in a line.
+fn last_field(line: &str) -> Option<String> {
+    let (before, _) = line.rsplit_once(':')?;
+    let start = before
+        .char_indices()
+        .rev()
+        .take_while(|(_, c)| c.is_ascii_alphanumeric() || *c == '_')
+        .last()
+        .map(|(index, _)| index)?;
+    Some(before[start..].into())
+}
+
+fn check_space(space: &Space) -> Result<(), TextError> {
+    space
+        .mappings
+        .iter()
+        .try_for_each(|mapping| check_mapping(&space.name, mapping))?;
+    if space
+        .mappings
+        .windows(2)
+        .any(|pair| pair[0].virt >= pair[1].virt)
+    {
+        return Err(TextError::Impossible {
+            space: space.name.clone(),
+            what: "its mappings are not in the order of their addresses".into(),
+        });
+    }
+    Ok(())
+}
+
+fn check_mapping(space: &str, mapping: &super::Mapping) -> Result<(), TextError> {
+    let fits = |start: u64| mapping.size != 0 && start.checked_add(mapping.size - 1).is_some();
+    let sizes = mapping.page_size.is_power_of_two() && mapping.page_size >= crate::PAGE_SIZE;
+    if sizes && fits(mapping.virt.as_u64()) && fits(mapping.phys.as_u64()) {
+        return Ok(());
+    }
+    Err(TextError::Impossible {
+        space: space.into(),
+        what: format!(
+            "a mapping of {:#x} bytes in pages of {} at {}",
+            mapping.size, mapping.page_size, mapping.virt
+        ),
+    })
+}
+
+/// Lays fields out over lines; what stands on one line is `ron`'s own writing.
+struct Writer {
+    text: String,
+    depth: usize,
+}
+
+impl Writer {
+    fn indent(&mut self) {
+        for _ in 0..self.depth {
+            self.text.push_str("    ");
+        }
+    }
+
+    fn open(&mut self, head: &str) {
+        self.indent();
+        self.text.push_str(head);
+        self.text.push('\n');
+        self.depth += 1;
+    }
+
+    fn close(&mut self, tail: &str) {
+        self.depth -= 1;
+        self.indent();
+        self.text.push_str(tail);
+    }
+
+    fn value<T: Serialize>(&mut self, value: &T) {
+        let config = PrettyConfig::new().depth_limit(0).escape_strings(true);
+        // Our types are plain data: nothing in them refuses to be written.
+        let text = options()
+            .to_string_pretty(value, config)
+            .unwrap_or_default();
+        self.text.push_str(&text);
+    }
+
+    fn field<T: Serialize>(&mut self, name: &str, value: &T) {
+        self.indent();
+        self.text.push_str(name);
+        self.text.push_str(": ");
+        self.value(value);
+        self.text.push_str(",\n");
+    }
+
+    /// One item a line.
+    fn list<T: Serialize>(&mut self, name: &str, items: &[T]) {
+        if items.is_empty() {
+            return self.field(name, &items);
+        }
+        self.open(&format!("{name}: ["));
+        for item in items {
+            self.indent();
+            self.value(item);
+            self.text.push_str(",\n");
+        }
+        self.close("],\n");
+    }
+
+    fn snapshot_fields(&mut self, snapshot: &Snapshot) {
+        // Taken apart by name, so that a new field cannot be forgotten here.
+        let Snapshot {
+            version,
+            provenance,
+            stop,
+            notes,
+            kernel,
+            heap,
+            harts,
+            physical,
+            regions,
+            watches,
+            spaces,
+            frames,
+        } = snapshot;
+        self.field("version", version);
+        self.field("provenance", provenance);
+        self.field("stop", stop);
+        self.field("notes", notes);
+        self.field("kernel", kernel);
+        self.field("heap", heap);
+        self.list("harts", harts);
+        self.list("physical", physical);
+        self.list("regions", regions);
+        self.list("watches", watches);
+        self.open("spaces: [");
+        for space in spaces {
+            self.space(space);
+        }
+        self.close("],\n");
+        self.list("frames", frames);
+    }
+
+    fn space(&mut self, space: &Space) {
+        let Space {
+            name,
+            mode,
+            asid,
+            root,
+            harts,
+            truncated,
+            tables,
+            mappings,
+        } = space;
+        self.open("(");
+        self.field("name", name);
+        self.field("mode", &hex::mode_text(*mode));
+        self.field("asid", asid);
+        self.field("root", &root.to_string());
+        self.field("harts", harts);
+        self.field("truncated", truncated);
+        self.list("tables", tables);
+        self.list("mappings", mappings);
+        self.close("),\n");
+    }
+
+    fn step_fields(&mut self, step: &RecordingStep) {
+        let RecordingStep {
+            stop,
+            notes,
+            captured_at,
+            heap,
+            kernel,
+            harts,
+            watches,
+            spaces,
+            rest,
+        } = step;
+        self.field("stop", stop);
+        self.field("notes", notes);
+        self.field("captured_at", captured_at);
+        self.field("heap", heap);
+        self.field("kernel", kernel);
+        self.list("harts", harts);
+        self.list("watches", watches);
+        self.open("spaces: [");
+        for change in spaces {
+            self.change(change);
+        }
+        self.close("],\n");
+        self.field("rest", rest);
+    }
+
+    fn change(&mut self, change: &SpaceChange) {
+        let SpaceChange {
+            name,
+            mode,
+            asid,
+            root,
+            harts,
+            truncated,
+            tables_gone,
+            tables,
+            mappings_gone,
+            mappings,
+        } = change;
+        self.open("(");
+        self.field("name", name);
+        self.field("mode", &hex::mode_text(*mode));
+        self.field("asid", asid);
+        self.field("root", &root.to_string());
+        self.field("harts", harts);
+        self.field("truncated", truncated);
+        self.field("tables_gone", tables_gone);
+        self.list("tables", tables);
+        self.field("mappings_gone", mappings_gone);
+        self.list("mappings", mappings);
+        self.close("),\n");
+    }
+}
