@@ -78,7 +78,9 @@ impl App {
                 self.state.notice = None;
                 self.select(selection);
             }
-            Err(error) => self.state.notify(NoticeKind::Problem, sentence(&error.to_string())),
+            Err(error) => self
+                .state
+                .notify(NoticeKind::Problem, sentence(&error.to_string())),
         }
     }
 

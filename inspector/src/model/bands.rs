@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use pagescope_protocol::snapshot::{PhysicalKind, RegionKind, RegionSpace, Snapshot, Space};
-use pagescope_protocol::{LeafFlags, Level, PhysAddr, TranslationMode, VirtAddr};
+use pagescope_protocol::{LeafFlags, Level, PhysAddr, TranslationMode};
 
 use super::{Change, ChangeKind, Difference, size_text};
 
@@ -284,7 +284,7 @@ fn with_gaps(bands: Vec<Band>) -> Vec<Band> {
 /// What `difference` says to be new stands in bands of its own.
 pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference) -> Vec<Band> {
     let partition = physical_partition(snapshot);
-    let fresh = fresh_ranges(difference);
+    let fresh = FreshRanges::new(fresh_ranges(difference));
     let mut bands: Vec<Band> = Vec::new();
     for mapping in &space.mappings {
         let mut offset = 0;
@@ -293,11 +293,8 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
             let phys = mapping.phys.wrapping_add(offset);
             let left = mapping.size - offset;
             let (size, kind, name) = part_at(&partition, phys.as_u64(), left, mapping.flags);
-            let is_fresh = fresh.iter().any(|(start, length)| {
-                virt.checked_offset_from(VirtAddr::new(*start))
-                    .is_some_and(|o| o < *length)
-            });
-            let size = cut_at_fresh(&fresh, virt.as_u64(), size);
+            let is_fresh = fresh.contains(virt.as_u64());
+            let size = fresh.cut(virt.as_u64(), size);
             let mut band = Band::new(virt.as_u64(), size, kind, name);
             band.flags = Some(mapping.flags);
             band.phys = Some(phys);
@@ -391,18 +388,51 @@ fn fresh_ranges(difference: &Difference) -> Vec<(u64, u64)> {
             pagescope_protocol::PteKind::Leaf(_) => Some((virt.as_u64(), level.entry_size())),
             _ => None,
         },
+        // All that a new table maps is new with it.
+        Change::Table {
+            kind: ChangeKind::Added,
+            level,
+            covers_from,
+            ..
+        } => Some((covers_from.as_u64(), level.table_size())),
         _ => None,
     });
     entries.collect()
 }
 
-/// How far from `virt` on all is fresh, or all is not, at most `size`.
-fn cut_at_fresh(fresh: &[(u64, u64)], virt: u64, size: u64) -> u64 {
-    let edges = fresh
-        .iter()
-        .flat_map(|(start, length)| [*start, start.saturating_add(*length)]);
-    let inside = edges.filter(|edge| *edge > virt).map(|edge| edge - virt);
-    inside.fold(size, u64::min)
+/// Ranges in address order without overlaps: questions cost the logarithm of how many there are.
+struct FreshRanges(Vec<(u64, u64)>);
+
+impl FreshRanges {
+    fn new(mut ranges: Vec<(u64, u64)>) -> Self {
+        ranges.sort_unstable();
+        let mut merged: Vec<(u64, u64)> = Vec::with_capacity(ranges.len());
+        for (start, length) in ranges {
+            let end = start.saturating_add(length);
+            match merged.last_mut() {
+                Some((_, last_end)) if start <= *last_end => *last_end = end.max(*last_end),
+                _ => merged.push((start, end)),
+            }
+        }
+        Self(merged)
+    }
+
+    fn contains(&self, virt: u64) -> bool {
+        let after = self.0.partition_point(|(start, _)| *start <= virt);
+        after > 0 && virt < self.0[after - 1].1
+    }
+
+    /// How far from `virt` on all is fresh, or all is not, at most `size`.
+    fn cut(&self, virt: u64, size: u64) -> u64 {
+        let after = self.0.partition_point(|(start, _)| *start <= virt);
+        let end = after.checked_sub(1).map(|place| self.0[place].1);
+        let start = self.0.get(after).map(|(start, _)| *start);
+        [end, start]
+            .into_iter()
+            .flatten()
+            .filter(|edge| *edge > virt)
+            .fold(size, |size, edge| size.min(edge - virt))
+    }
 }
 
 /// Bands for what is not mapped: guards by name, the non-canonical hole, and the rest.

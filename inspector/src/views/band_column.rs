@@ -2,9 +2,11 @@
 //! right, the physical one at the left, so that both bars face the tables.
 
 use egui::{
-    Align, Color32, CornerRadius, Pos2, Rect, ScrollArea, Sense, Stroke, StrokeKind, Ui,
-    UiBuilder, pos2, vec2,
+    Align, Color32, CornerRadius, Pos2, Rect, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder,
+    pos2, vec2,
 };
+
+use pagescope_protocol::PAGE_SIZE;
 
 use super::band_stack::{Stack, page_at};
 use super::paint;
@@ -16,6 +18,8 @@ use crate::model::{Band, BandKind};
 pub struct Label {
     /// Its name.
     pub name: String,
+    /// A shorter name, for where there is no room.
+    pub short: Option<String>,
     /// An address or an amount.
     pub detail: String,
     /// The name's colour.
@@ -45,6 +49,8 @@ pub struct BandColumn<'a> {
     pub side: BarSide,
     /// The bar's width.
     pub bar: f32,
+    /// The least height of a band with words.
+    pub row_min: f32,
     /// The selected address.
     pub selected: Option<u64>,
     /// The words beside a band.
@@ -71,8 +77,24 @@ pub struct ColumnCache {
     stack: Stack,
 }
 
-/// The least height of a band: a line of small text.
-const ROW_MIN: f32 = 17.0;
+/// Names alone fill a narrower place than this.
+const DETAIL_FROM: f32 = 112.0;
+
+/// A run of tables of several levels: each page in its own level's colour.
+fn stripes(painter: &egui::Painter, bar: Rect, band: &Band, scene: &Scene<'_>) {
+    let pages = (band.size / PAGE_SIZE).max(1);
+    let lines = (bar.height() as u64).min(pages).max(1);
+    let height = bar.height() / lines as f32;
+    for line in 0..lines {
+        let page = band.start + line * pages / lines * PAGE_SIZE;
+        let Some(part) = scene.derived.part_of(page) else {
+            continue;
+        };
+        let top = bar.top() + line as f32 * height;
+        let rect = Rect::from_min_size(pos2(bar.left(), top), vec2(bar.width(), height));
+        painter.rect_filled(rect, 0.0, scene.palette.band_fill(part.kind));
+    }
+}
 
 impl BandColumn<'_> {
     /// Draws the column into `rect`.
@@ -87,7 +109,7 @@ impl BandColumn<'_> {
         if cache.generation != generation || cache.available != rect.height() {
             cache.generation = generation;
             cache.available = rect.height();
-            cache.stack = Stack::new(self.bands, rect.height(), ROW_MIN);
+            cache.stack = Stack::new(self.bands, rect.height(), self.row_min);
         }
         let goes_to_selection = cache.selection_generation != scene.derived.selection_generation;
         cache.selection_generation = scene.derived.selection_generation;
@@ -179,6 +201,9 @@ impl BandColumn<'_> {
                     palette.band_fill(kind)
                 };
                 painter.rect_filled(bar, 0.0, fill);
+                if matches!(kind, BandKind::Table(_)) && band.size > PAGE_SIZE && !band.fresh {
+                    stripes(painter, bar, band, scene);
+                }
                 if let Some(flags) = band.flags {
                     let letters: String = flags.to_string().chars().take(4).collect();
                     let letters = letters.strip_suffix('-').unwrap_or(&letters);
@@ -208,15 +233,26 @@ impl BandColumn<'_> {
             theme::words(theme::SMALL)
         };
         let detail_font = theme::numbers(10.5);
-        let wide = paint::width(painter, &label.name, name_font.clone());
+        if row.height() < 11.0 {
+            return;
+        }
+        let mut name = label.name.as_str();
+        let mut wide = paint::width(painter, name, name_font.clone());
+        if let Some(short) = &label.short
+            && wide > place.width()
+        {
+            name = short;
+            wide = paint::width(painter, name, name_font.clone());
+        }
         let detail_wide = paint::width(painter, &label.detail, detail_font.clone());
         // The lack of a thing stands against the bar, as a remark on it.
         let align = match (label.is_thing, self.side) {
             (true, _) | (false, BarSide::Left) => Align::Min,
             (false, BarSide::Right) => Align::Max,
         };
-        paint::line(painter, place, align, &label.name, name_font, label.color);
-        if wide + 8.0 + detail_wide <= place.width() {
+        paint::line(painter, place, align, name, name_font, label.color);
+        // All addresses of a column or none: a few of them look like an accident.
+        if place.width() >= DETAIL_FROM && wide + 8.0 + detail_wide <= place.width() {
             let dim = scene.palette.dim;
             paint::line(painter, place, Align::Max, &label.detail, detail_font, dim);
         }
@@ -244,7 +280,7 @@ impl BandColumn<'_> {
         let many_pages = self
             .bands
             .get(index)
-            .is_some_and(|band| band.size > pagescope_protocol::PAGE_SIZE);
+            .is_some_and(|band| band.size > PAGE_SIZE);
         if many_pages {
             let stroke = Stroke::new(2.0, palette.selection);
             painter.hline(bar.x_range(), y, stroke);

@@ -21,27 +21,53 @@ pub struct Stack {
     height: f32,
 }
 
+/// The height of a gap that is not worth a line of text.
+const THIN: f32 = 5.0;
+
 /// No band gets more of the spare height than this.
 const TALLEST: f32 = 72.0;
 
 impl Stack {
     /// A stack that fills `available` if it can: every band gets `row_min`, what is left goes to
-    /// the larger ones. With too many bands it is taller than `available`, to be scrolled.
+    /// the larger ones. Where there is no room for that, gaps become thin, all but the largest;
+    /// with still too many bands it is taller than `available`, to be scrolled.
     pub fn new(bands: &[Band], available: f32, row_min: f32) -> Self {
         let row_min = row_min.max(1.0);
-        let spare = (available - bands.len() as f32 * row_min).max(0.0);
+        let is_crowded = bands.len() as f32 * row_min > available;
+        let largest_gap = bands
+            .iter()
+            .enumerate()
+            .filter(|(_, band)| is_gap(band))
+            .max_by_key(|(_, band)| band.size)
+            .map(|(index, _)| index);
+        let least = |index: usize, band: &Band| {
+            if is_crowded && is_gap(band) && largest_gap != Some(index) {
+                THIN.min(row_min)
+            } else {
+                row_min
+            }
+        };
+        let taken: f32 = bands
+            .iter()
+            .enumerate()
+            .map(|(index, band)| least(index, band))
+            .sum();
+        let tallest = TALLEST.max(available * 0.12).max(row_min);
+        let spare = (available - taken).max(0.0);
         let weights: f32 = bands.iter().map(weight).sum();
         let mut top = 0.0;
         let rows = bands
             .iter()
-            .map(|band| {
+            .enumerate()
+            .map(|(index, band)| {
+                let row_min = least(index, band);
                 let share = if weights > 0.0 {
                     spare * weight(band) / weights
                 } else {
                     0.0
                 };
                 // Whole points keep edges crisp.
-                let height = (row_min + share).min(TALLEST.max(row_min)).floor();
+                let height = (row_min + share).min(tallest).floor();
                 let row = Row { top, height };
                 top += height;
                 row
@@ -92,6 +118,15 @@ impl Stack {
     }
 }
 
+/// Whether the band is there only to say that something is not.
+fn is_gap(band: &Band) -> bool {
+    match band.kind {
+        BandKind::Nothing => true,
+        BandKind::Ram => band.name.is_empty(),
+        _ => false,
+    }
+}
+
 /// How much of the spare height a band asks for.
 fn weight(band: &Band) -> f32 {
     match band.kind {
@@ -132,7 +167,7 @@ mod tests {
                 for index in 0..bands.len() {
                     let row = stack.row(index).unwrap();
                     prop_assert_eq!(row.top, top);
-                    prop_assert!(row.height >= row_min.floor());
+                    prop_assert!(row.height >= row_min.floor().min(THIN.floor()));
                     top += row.height;
                 }
                 let least = bands.len() as f32 * row_min;

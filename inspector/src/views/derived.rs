@@ -127,7 +127,7 @@ impl Derived {
             .moment()
             .map_or(&empty, |moment| moment.difference.as_ref());
         self.partition = physical_partition(snapshot);
-        self.physical_bands = physical_bands(snapshot);
+        self.physical_bands = fold_tables(physical_bands(snapshot));
         (self.virtual_bands, self.index) = match state.space() {
             Some(space) if state.is_translating() => (
                 virtual_bands(snapshot, space, difference),
@@ -171,6 +171,17 @@ impl Derived {
                 } => {
                     self.fresh_tables.insert((*level, *frame));
                     self.fresh_frames.push(*frame);
+                    let table = state
+                        .space()
+                        .and_then(|space| space.table_at(*frame, *level));
+                    // All that a new table maps is new with it.
+                    for (_, pte) in table.iter().flat_map(|table| table.iter()) {
+                        if let PteKind::Leaf(leaf) = pte.classify(*level)
+                            && leaf.size == PAGE_SIZE
+                        {
+                            self.fresh_frames.push(leaf.page);
+                        }
+                    }
                 }
                 _ => {}
             }
@@ -206,9 +217,7 @@ impl Derived {
 
     /// The part of physical memory that `address` lies in.
     pub fn part_of(&self, address: u64) -> Option<&Band> {
-        let after = self
-            .partition
-            .partition_point(|band| band.start <= address);
+        let after = self.partition.partition_point(|band| band.start <= address);
         let band = self.partition.get(after.checked_sub(1)?)?;
         band.contains(address).then_some(band)
     }
@@ -239,6 +248,27 @@ impl Derived {
     }
 }
 
+/// Neighbouring tables as one band: the frame grid tells them apart, and the bar keeps their
+/// colours.
+fn fold_tables(bands: Vec<Band>) -> Vec<Band> {
+    let mut folded: Vec<Band> = Vec::with_capacity(bands.len());
+    for band in bands {
+        let is_table = |band: &Band| matches!(band.kind, BandKind::Table(_));
+        match folded.last_mut() {
+            Some(last)
+                if is_table(last)
+                    && is_table(&band)
+                    && last.start.checked_add(last.size) == Some(band.start) =>
+            {
+                last.size += band.size;
+                last.name = "tables".into();
+            }
+            _ => folded.push(band),
+        }
+    }
+    folded
+}
+
 /// The tables to draw large: those that the focus goes through, and below them the ones that the
 /// last pointers lead to, so that the picture is whole even when nothing is selected.
 fn chain(space: Option<&Space>, focus: &Focus) -> Vec<ChainLink> {
@@ -263,19 +293,35 @@ fn chain(space: Option<&Space>, focus: &Focus) -> Vec<ChainLink> {
             Some(PteKind::Pointer(next)) => next,
             Some(PteKind::Leaf(leaf)) => {
                 let size = crate::model::size_text(leaf.size);
-                fill_rest(&mut links, next_level, &format!("The walk ends at {level}, in a leaf of {size}."));
+                fill_rest(
+                    &mut links,
+                    next_level,
+                    &format!("The walk ends at {level}, in a leaf of {size}."),
+                );
                 break;
             }
             Some(PteKind::Invalid) => {
-                fill_rest(&mut links, next_level, &format!("The walk ends at {level}: its entry is invalid."));
+                fill_rest(
+                    &mut links,
+                    next_level,
+                    &format!("The walk ends at {level}: its entry is invalid."),
+                );
                 break;
             }
             Some(PteKind::Reserved(why)) => {
-                fill_rest(&mut links, next_level, &format!("The walk ends at {level}: its entry is reserved ({why})."));
+                fill_rest(
+                    &mut links,
+                    next_level,
+                    &format!("The walk ends at {level}: its entry is reserved ({why})."),
+                );
                 break;
             }
             None => {
-                fill_rest(&mut links, next_level, &format!("No {next_level} table here."));
+                fill_rest(
+                    &mut links,
+                    next_level,
+                    &format!("No {next_level} table here."),
+                );
                 break;
             }
         };
@@ -337,7 +383,9 @@ fn entry_history(state: &State, focus: &Focus) -> Vec<EntryMoment> {
             (Some(pte), _) => {
                 let kind = pte.classify(step.level);
                 match (kind, place) {
-                    (PteKind::Leaf(leaf), 0) => format!("leaf since the first moment, {}", leaf.flags),
+                    (PteKind::Leaf(leaf), 0) => {
+                        format!("leaf since the first moment, {}", leaf.flags)
+                    }
                     (PteKind::Leaf(leaf), _) => format!("leaf written, {}", leaf.flags),
                     (PteKind::Pointer(to), 0) => format!("pointer since the first moment, to {to}"),
                     (PteKind::Pointer(to), _) => format!("pointer written, to {to}"),
@@ -348,7 +396,10 @@ fn entry_history(state: &State, focus: &Focus) -> Vec<EntryMoment> {
             }
         };
         last = Some(pte);
-        found.push(EntryMoment { moment: place, words });
+        found.push(EntryMoment {
+            moment: place,
+            words,
+        });
     }
     found.reverse();
     found
@@ -394,7 +445,9 @@ mod tests {
         assert_eq!(frames, ["L2 0x87ffc000", "L1 0x87ffd000", "L0 0x87ffe000"]);
         state.selection = Selection::Virtual(VirtAddr::new(0x3000_0000));
         derived.refresh(&state);
-        assert!(matches!(&derived.chain[2], ChainLink::Nothing(Level::L0, why) if why.contains("2 MiB")));
+        assert!(
+            matches!(&derived.chain[2], ChainLink::Nothing(Level::L0, why) if why.contains("2 MiB"))
+        );
     }
 
     #[test]
@@ -413,7 +466,11 @@ mod tests {
     #[test]
     fn without_a_moment_there_is_nothing() {
         let mut derived = Derived::default();
-        derived.refresh(&State::new("t".into(), crate::model::History::new(), Connection::None));
+        derived.refresh(&State::new(
+            "t".into(),
+            crate::model::History::new(),
+            Connection::None,
+        ));
         assert!(derived.chain.is_empty() && derived.virtual_bands.is_empty());
     }
 }

@@ -79,6 +79,10 @@ pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
                 ui.label(
                     RichText::new("The picture comes with the first stop.").color(palette.dim),
                 );
+                ui.add_space(6.0);
+                if ui.button("Cancel").clicked() {
+                    out.push(UiCommand::Cancel);
+                }
                 return;
             }
             Connection::Lost { why } => {
@@ -99,8 +103,14 @@ pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
                 ui.label(RichText::new("Reading the guest's memory").font(theme::strong(22.0)));
                 return;
             }
-            Connection::None | Connection::Detached => {
+            Connection::None => {
                 ui.label(RichText::new("Nothing is open").font(theme::strong(22.0)));
+            }
+            Connection::Detached => {
+                ui.label(RichText::new("The guest goes on without us").font(theme::strong(22.0)));
+                if scene.state.has_session && ui.button("Reconnect").clicked() {
+                    out.push(UiCommand::Session(Command::Reconnect));
+                }
             }
         }
         let words = "Pagescope shows the memory of a running system: every page table, every \
@@ -108,12 +118,18 @@ pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         ui.label(RichText::new(words).color(palette.dim));
         ui.add_space(10.0);
         for (command, what) in [
-            ("pagescope demo", "start our kernel in QEMU and attach to it"),
+            (
+                "pagescope demo",
+                "start our kernel in QEMU and attach to it",
+            ),
             (
                 "pagescope attach 127.0.0.1:1234",
                 "attach to a guest that runs already",
             ),
-            ("pagescope open lecture.ron", "look at a saved snapshot or recording"),
+            (
+                "pagescope open lecture.ron",
+                "look at a saved snapshot or recording",
+            ),
         ] {
             let text = RichText::new(command).font(theme::numbers(14.0));
             ui.label(text);

@@ -53,7 +53,11 @@ impl PageTables {
             child.label(RichText::new(text).color(scene.palette.dim));
             return;
         }
-        let cards = self.show_cards(ui, body, scene, anchors, out);
+        let below =
+            all_tables::wanted_height(space.map_or(0, |space| space.tables.len()), body.width())
+                + self_map::wanted_height(scene);
+        let room = (body.height() - below - 40.0).max(body.height() * 0.58);
+        let cards = self.show_cards(ui, body, room, scene, anchors, out);
         let rest = body.with_min_y(cards + 14.0);
         if rest.height() < 40.0 {
             return;
@@ -75,13 +79,14 @@ impl PageTables {
         &mut self,
         ui: &mut Ui,
         body: Rect,
+        room: f32,
         scene: &Scene<'_>,
         anchors: &mut Anchors,
         out: &mut Vec<UiCommand>,
     ) -> f32 {
         let links = &scene.derived.chain;
         let head = 22.0;
-        let layout = layout::Cards::new(links.len(), body.width(), body.height() * 0.6 - head);
+        let layout = layout::Cards::new(links.len(), body.width(), room - head);
         self.textures.resize_with(links.len(), || None);
         for (place, link) in links.iter().enumerate() {
             let left = body.left() + layout.left_of(place);

@@ -29,11 +29,14 @@ pub fn paint(painter: &Painter, anchors: &Anchors, end: Color32, palette: &Palet
         Some(last) if last.is_fault => pen.cross(last),
         _ => {
             if let (Some(from), Some(physical)) = (from, anchors.physical) {
-                let to = match physical {
-                    PhysicalAnchor::Cell(cell) => pos2(cell.left(), cell.center().y),
-                    PhysicalAnchor::Band(at) => at,
-                };
-                pen.curve(from, to, end);
+                match physical {
+                    PhysicalAnchor::Cell { grid, cell } => {
+                        let entry = pos2(grid.left() - 2.0, cell.center().y);
+                        pen.curve(from, entry, end);
+                        pen.straight(entry, pos2(cell.left(), entry.y), end);
+                    }
+                    PhysicalAnchor::Band(at) => pen.curve(from, at, end),
+                }
             }
         }
     }

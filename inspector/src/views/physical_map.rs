@@ -70,6 +70,7 @@ impl PhysicalMap {
             bands,
             side: BarSide::Left,
             bar: (rect.width() * 0.32).clamp(48.0, 150.0),
+            row_min: 15.0,
             selected: scene.derived.focus.phys.map(PhysAddr::as_u64),
             label: &label,
             hover: &hover,
@@ -94,6 +95,9 @@ fn label(band: &Band, scene: &Scene<'_>) -> Label {
     let detail = match band.kind {
         BandKind::Nothing => String::new(),
         BandKind::Free | BandKind::Ram | BandKind::Heap => band.amount(),
+        BandKind::Table(_) if band.size > pagescope_protocol::PAGE_SIZE => {
+            format!("{} frames", band.size / pagescope_protocol::PAGE_SIZE)
+        }
         _ => format!("{:#010x}", band.start),
     };
     let color = match band.kind {
@@ -103,6 +107,7 @@ fn label(band: &Band, scene: &Scene<'_>) -> Label {
     };
     Label {
         name,
+        short: None,
         detail,
         color,
         is_thing,

@@ -50,7 +50,12 @@ pub struct CellAnchor {
 #[derive(Clone, Copy, Debug)]
 pub enum PhysicalAnchor {
     /// At this frame's cell.
-    Cell(Rect),
+    Cell {
+        /// All cells.
+        grid: Rect,
+        /// This one.
+        cell: Rect,
+    },
     /// At this point of the stack.
     Band(Pos2),
 }

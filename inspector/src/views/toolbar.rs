@@ -13,7 +13,9 @@ use super::theme::{self, Palette};
 use crate::session::{Command, Connection};
 
 /// Below this width the bar has two rows.
-const TWO_ROWS: f32 = 1190.0;
+const TWO_ROWS: f32 = 1270.0;
+/// What stands left of the address box where there is one row.
+const LEFT: f32 = 930.0;
 const ROW: f32 = 46.0;
 const SECOND: f32 = 36.0;
 
@@ -35,13 +37,17 @@ impl Toolbar {
         self.wants_focus = true;
     }
 
-    /// Draws the bar into `ui`; the address box is as wide as the detail pane under it, `side`.
-    pub fn show(&mut self, ui: &mut Ui, side: f32, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+    /// Draws the bar into `ui`.
+    pub fn show(&mut self, ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         let all = ui.available_rect_before_wrap();
         ui.advance_cursor_after_rect(all);
         let has_two_rows = all.width() < TWO_ROWS;
         let first = all.with_max_y(all.top() + ROW);
-        let line = |rect| UiBuilder::new().max_rect(rect).layout(Layout::left_to_right(Align::Center));
+        let line = |rect| {
+            UiBuilder::new()
+                .max_rect(rect)
+                .layout(Layout::left_to_right(Align::Center))
+        };
         let mut right = ui.new_child(
             UiBuilder::new()
                 .max_rect(first)
@@ -51,7 +57,12 @@ impl Toolbar {
         self.view_menu(&mut right, scene, out);
         file_menu(&mut right, scene, out);
         let menus = first.right() - right.min_rect().left();
-        let box_width = (side - menus - 6.0).max(160.0);
+        let room = if has_two_rows {
+            all.width() - 420.0 - menus
+        } else {
+            all.width() - LEFT - menus - 28.0
+        };
+        let box_width = room.clamp(160.0, 320.0);
         self.address_box(&mut right, box_width, scene, out);
         let left_end = right.min_rect().left() - 12.0;
         let mut left = ui.new_child(line(first.with_max_x(left_end)));
@@ -65,7 +76,9 @@ impl Toolbar {
         };
         connection(&mut left, words_width, scene, out);
         if has_two_rows {
-            let second = all.with_min_y(first.bottom() - 4.0).with_max_y(all.bottom() - 4.0);
+            let second = all
+                .with_min_y(first.bottom() - 4.0)
+                .with_max_y(all.bottom() - 4.0);
             let mut row = ui.new_child(line(second));
             row.spacing_mut().item_spacing.x = 6.0;
             choosers(&mut row, scene, out);
@@ -93,9 +106,7 @@ impl Toolbar {
             .font(theme::numbers(theme::NUMBERS))
             .margin(vec2(8.0, 5.0));
         let response = ui.add_enabled(scene.state.snapshot().is_some(), edit);
-        response.widget_info(|| {
-            egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Address")
-        });
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Address"));
         if self.wants_focus {
             self.wants_focus = false;
             response.request_focus();
@@ -112,7 +123,7 @@ impl Toolbar {
     }
 
     fn view_menu(&self, ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
-        ui.menu_button("View ⏷", |ui| {
+        ui.menu_button("View ▾", |ui| {
             let chosen = ui.ctx().options(|options| options.theme_preference);
             for (name, preference) in [
                 ("Theme: as the system", ThemePreference::System),
@@ -153,12 +164,22 @@ fn select_all(ui: &Ui, response: &egui::Response, text: &str) {
 }
 
 fn file_menu(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
-    ui.menu_button("File ⏷", |ui| {
+    ui.menu_button("File ▾", |ui| {
         let has_moment = scene.state.snapshot().is_some();
         for (name, keys, is_enabled, command) in [
             ("Open…", "Ctrl+O", true, UiCommand::Open),
-            ("Save snapshot…", "Ctrl+S", has_moment, UiCommand::SaveSnapshot),
-            ("Save recording…", "Ctrl+Shift+S", has_moment, UiCommand::SaveRecording),
+            (
+                "Save snapshot…",
+                "Ctrl+S",
+                has_moment,
+                UiCommand::SaveSnapshot,
+            ),
+            (
+                "Save recording…",
+                "Ctrl+Shift+S",
+                has_moment,
+                UiCommand::SaveRecording,
+            ),
         ] {
             let button = Button::new(name).shortcut_text(keys);
             let response = ui.add_enabled(is_enabled, button);
@@ -178,9 +199,10 @@ pub fn connection_words(scene: &Scene<'_>) -> (egui::Color32, String) {
     let palette = scene.palette;
     match &scene.state.connection {
         Connection::None => (palette.dim, "file: read only".into()),
-        Connection::Connecting { what } if what.is_empty() => {
-            (palette.level(pagescope_protocol::Level::L1), "connecting…".into())
-        }
+        Connection::Connecting { what } if what.is_empty() => (
+            palette.level(pagescope_protocol::Level::L1),
+            "connecting…".into(),
+        ),
         Connection::Connecting { what } => {
             (palette.level(pagescope_protocol::Level::L1), what.clone())
         }
@@ -208,34 +230,28 @@ fn connection(ui: &mut Ui, width: f32, scene: &Scene<'_>, out: &mut Vec<UiComman
     let (color, words) = connection_words(scene);
     let (dot, _) = ui.allocate_exact_size(vec2(10.0, 10.0), egui::Sense::hover());
     ui.painter().circle_filled(dot.center(), 4.5, color);
-    let has_button = matches!(
-        scene.state.connection,
-        Connection::Connecting { .. }
-            | Connection::Busy { .. }
-            | Connection::Lost { .. }
-            | Connection::Detached
-    );
+    // While there is no picture, its place says all this and has the button.
+    let has_picture = scene.state.snapshot().is_some();
+    let has_button = match scene.state.connection {
+        Connection::Busy { .. } => true,
+        Connection::Connecting { .. } | Connection::Detached => has_picture,
+        _ => false,
+    } && scene.state.has_session;
     let room = (if has_button { width - 84.0 } else { width }).max(40.0);
     ui.scope(|ui| {
         ui.set_max_width(room);
         let label = egui::Label::new(RichText::new(&words)).truncate();
         ui.add(label).on_hover_text(&words);
     });
-    match scene.state.connection {
-        Connection::Connecting { .. } | Connection::Busy { .. } => {
-            if ui.button("Cancel").clicked() {
-                out.push(UiCommand::Cancel);
-            }
+    if !has_button {
+        return;
+    }
+    if matches!(scene.state.connection, Connection::Detached) {
+        if ui.button("Reconnect").clicked() {
+            out.push(UiCommand::Session(Command::Reconnect));
         }
-        // A lost link has its own banner with this button, where there is a picture to dim.
-        Connection::Lost { .. } | Connection::Detached
-            if scene.state.has_session && scene.state.snapshot().is_none() => {}
-        Connection::Detached if scene.state.has_session => {
-            if ui.button("Reconnect").clicked() {
-                out.push(UiCommand::Session(Command::Reconnect));
-            }
-        }
-        _ => {}
+    } else if ui.button("Cancel").clicked() {
+        out.push(UiCommand::Cancel);
     }
 }
 
@@ -258,7 +274,9 @@ fn choosers(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
                 }
             }
         });
-        response.response.on_hover_text("The hart to look at and to step");
+        response
+            .response
+            .on_hover_text("The hart to look at and to step");
     }
     let Some(space) = scene.state.space() else {
         ui.label(RichText::new("no address space").color(dim));
@@ -269,12 +287,17 @@ fn choosers(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let response = combo.show_ui(ui, |ui| {
         for other in &snapshot.spaces {
             let name = format!("{}  {}", other.name, space_words(other));
-            if ui.selectable_label(other.name == space.name, name).clicked() {
+            if ui
+                .selectable_label(other.name == space.name, name)
+                .clicked()
+            {
                 out.push(UiCommand::ChooseSpace(other.name.clone()));
             }
         }
     });
-    response.response.on_hover_text("The address space to look at");
+    response
+        .response
+        .on_hover_text("The address space to look at");
 }
 
 fn space_words(space: &Space) -> String {
@@ -289,12 +312,15 @@ fn controls(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let why_not = why_not(scene);
     let is_running = matches!(state.connection, Connection::Running);
     let stopped = state.can_step();
-    let hint = |ui: &Ui, key: &str| RichText::new(key).font(theme::numbers(10.0)).color(Palette::of(ui).dim);
+    let hint = |ui: &Ui, key: &str| {
+        RichText::new(key)
+            .font(theme::numbers(10.0))
+            .color(Palette::of(ui).dim)
+    };
     let mut button = |ui: &mut Ui, is_enabled: bool, name: &str, key: &str, what: &str, command| {
         let text = hint(ui, key);
         let response = ui.add_enabled(is_enabled, Button::new(name).right_text(text));
-        response
-            .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, name));
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, name));
         let response = response.on_hover_text(what);
         if response.on_disabled_hover_text(&why_not).clicked() {
             out.push(command);
@@ -303,17 +329,34 @@ fn controls(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let resume = UiCommand::Session(Command::Resume);
     button(ui, stopped, "Run", "F5", "Let all harts run", resume);
     let pause = UiCommand::Session(Command::Pause);
-    button(ui, is_running, "Pause", "F6", "Stop all harts and look", pause);
+    button(
+        ui,
+        is_running,
+        "Pause",
+        "F6",
+        "Stop all harts and look",
+        pause,
+    );
     let what = "One instruction on this hart";
     button(ui, stopped, "Step", "F7", what, UiCommand::StepInstruction);
     step_call(ui, scene, out);
     let mut count = state.step_count;
-    let drag = DragValue::new(&mut count).range(1..=10_000).prefix("×").speed(0.1);
-    let response = ui.add(drag);
+    let drag = DragValue::new(&mut count)
+        .range(1..=10_000)
+        .prefix("×")
+        .speed(0.1);
+    let response = ui.add_enabled(state.has_session, drag);
     response.widget_info(|| {
-        egui::WidgetInfo::labeled(egui::Role::SpinButton, true, "Calls in one step")
+        egui::WidgetInfo::labeled(
+            egui::Role::SpinButton,
+            state.has_session,
+            "Calls in one step",
+        )
     });
-    if response.on_hover_text("How many calls one step takes").changed() {
+    if response
+        .on_hover_text("How many calls one step takes")
+        .changed()
+    {
         out.push(UiCommand::StepCount(count));
     }
 }
@@ -330,7 +373,9 @@ fn step_call(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     } else {
         (palette.raised, palette.text)
     };
-    let text = RichText::new(&name).font(theme::strong(theme::BODY)).color(ink);
+    let text = RichText::new(&name)
+        .font(theme::strong(theme::BODY))
+        .color(ink);
     let key = RichText::new("F8").font(theme::numbers(10.0)).color(ink);
     let button = Button::new(text).right_text(key).fill(fill);
     let response = ui.add_enabled(is_enabled, button);
@@ -341,7 +386,9 @@ fn step_call(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         why_not(scene)
     };
     let response = response
-        .on_hover_text(format!("Run to the next return of {symbol}, on whichever hart"))
+        .on_hover_text(format!(
+            "Run to the next return of {symbol}, on whichever hart"
+        ))
         .on_disabled_hover_text(why_not);
     if response.clicked() {
         out.push(UiCommand::StepCall);

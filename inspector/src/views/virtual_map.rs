@@ -43,6 +43,7 @@ pub fn show(
         bands,
         side: BarSide::Right,
         bar: (rect.width() * 0.34).clamp(48.0, 130.0),
+        row_min: 17.0,
         selected: scene.derived.focus.virt.map(VirtAddr::as_u64),
         label: &label,
         hover: &hover,
@@ -60,24 +61,28 @@ fn label(band: &Band, scene: &Scene<'_>) -> Label {
     match band.kind {
         BandKind::Nothing => Label {
             name: format!("{} unmapped", size_text(band.size)),
+            short: Some(size_text(band.size)),
             detail: String::new(),
             color: palette.dim,
             is_thing: false,
         },
         BandKind::NonCanonical => Label {
             name: "non-canonical hole".into(),
+            short: Some("no addresses".into()),
             detail: String::new(),
             color: palette.dim,
             is_thing: false,
         },
         BandKind::Guard => Label {
             name: format!("{}, unmapped", name_of(band)),
+            short: Some(name_of(band)),
             detail: String::new(),
             color: palette.danger,
             is_thing: false,
         },
         _ => Label {
             name: name_of(band),
+            short: None,
             detail: if band.kind == BandKind::Heap && band.size > pagescope_protocol::PAGE_SIZE {
                 band.amount()
             } else {

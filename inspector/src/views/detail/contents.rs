@@ -39,10 +39,15 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         None => {
             let is_device = snapshot.physical.iter().any(|region| {
                 region.kind == PhysicalKind::Device
-                    && region.range().is_some_and(|range| range.contains(frame.start()))
+                    && region
+                        .range()
+                        .is_some_and(|range| range.contains(frame.start()))
             });
             if is_device {
-                say(ui, "A device's registers: reading them could change them, so it is not done.");
+                say(
+                    ui,
+                    "A device's registers: reading them could change them, so it is not done.",
+                );
             } else if !scene.state.has_session {
                 say(ui, "Not in this file.");
             } else if !scene.state.history.is_live() {
@@ -88,14 +93,18 @@ fn hex(ui: &mut Ui, scene: &Scene<'_>, byte: &dyn Fn(usize) -> u8) {
     ui.spacing_mut().item_spacing.y = 0.0;
     ScrollArea::vertical()
         .id_salt("contents")
-        .max_height(row * 8.0)
+        .max_height(row * 6.0)
         .auto_shrink([false, true])
         .show_rows(ui, row, 4096 / per_line, |ui, range| {
             for line in range {
                 let start = line * per_line;
                 let mut text = format!("{start:03x} ");
                 for at in start..start + per_line {
-                    let gap = if at == start + per_line / 2 { "  " } else { " " };
+                    let gap = if at == start + per_line / 2 {
+                        "  "
+                    } else {
+                        " "
+                    };
                     let _ = write!(text, "{gap}{:02x}", byte(at));
                 }
                 let is_zero = (start..start + per_line).all(|at| byte(at) == 0);

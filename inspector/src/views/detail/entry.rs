@@ -60,7 +60,11 @@ fn value(ui: &mut Ui, scene: &Scene<'_>, pte: pagescope_protocol::Pte) {
         ui.label(text);
         ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| {
             let copy = egui::Link::new(RichText::new("copy").size(theme::SMALL));
-            if ui.add(copy).on_hover_text("Copy the entry's value").clicked() {
+            if ui
+                .add(copy)
+                .on_hover_text("Copy the entry's value")
+                .clicked()
+            {
                 ui.ctx().copy_text(pte.to_string());
             }
             let _ = scene;
@@ -70,6 +74,20 @@ fn value(ui: &mut Ui, scene: &Scene<'_>, pte: pagescope_protocol::Pte) {
 
 /// The fields side by side: the PPN takes what the others leave.
 fn strip(ui: &mut Ui, scene: &Scene<'_>, fields: &[Field], kind: PteKind) {
+    // The flags go into a line of their own where the page number would not fit beside them.
+    if ui.available_width() < ONE_LINE {
+        let flags = fields.len().saturating_sub(8);
+        strip_line(ui, scene, &fields[..flags], kind);
+        strip_line(ui, scene, &fields[flags..], kind);
+    } else {
+        strip_line(ui, scene, fields, kind);
+    }
+}
+
+/// All fields fit into one line from this width on.
+const ONE_LINE: f32 = 274.0;
+
+fn strip_line(ui: &mut Ui, scene: &Scene<'_>, fields: &[Field], kind: PteKind) {
     let palette = scene.palette;
     let (rect, _) = ui.allocate_exact_size(vec2(ui.available_width(), 24.0), Sense::hover());
     let gap = 2.0;
@@ -99,7 +117,14 @@ fn strip(ui: &mut Ui, scene: &Scene<'_>, fields: &[Field], kind: PteKind) {
             palette.dim
         };
         let font = theme::strong_numbers(10.5);
-        paint::line(painter, place.shrink(1.0), Align::Center, &field.text, font, ink);
+        paint::line(
+            painter,
+            place.shrink(1.0),
+            Align::Center,
+            &field.text,
+            font,
+            ink,
+        );
         let id = ui.scope_id().with(("field", field.bits.0));
         let response = ui.interact(place, id, Sense::hover());
         let (high, low) = field.bits;
@@ -199,10 +224,20 @@ fn row(
     paint::line(painter, chip, Align::Center, name, strong, palette.text);
     let rest = rect.with_min_x(chip.right() + 8.0);
     let mut size = theme::NUMBERS;
-    while size > 9.5 && paint::width(painter, text, theme::numbers(size)) > rest.width() {
+    let tight = text.replace(" + ", "+").replace(" → ", "→");
+    let is_tight = paint::width(painter, text, theme::numbers(10.5)) > rest.width();
+    let text = if is_tight { &tight } else { text };
+    while size > 9.0 && paint::width(painter, text, theme::numbers(size)) > rest.width() {
         size -= 0.5;
     }
-    paint::line(painter, rest, Align::Min, text, theme::numbers(size), palette.text);
+    paint::line(
+        painter,
+        rest,
+        Align::Min,
+        text,
+        theme::numbers(size),
+        palette.text,
+    );
     response.widget_info(|| {
         egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{name} {text}"))
     });

@@ -38,7 +38,11 @@ fn who_maps(
     for alias in &aliases {
         ui.horizontal(|ui| {
             let address = egui::Link::new(RichText::new(alias.virt.to_string()).monospace());
-            if ui.add(address).on_hover_text("Select this address").clicked() {
+            if ui
+                .add(address)
+                .on_hover_text("Select this address")
+                .clicked()
+            {
                 out.push(UiCommand::Select(Selection::Virtual(alias.virt)));
             }
             let who = if alias.flags.contains(LeafFlags::USER) {
@@ -47,8 +51,14 @@ fn who_maps(
                 "supervisor"
             };
             let flags: String = alias.flags.to_string().chars().take(3).collect();
-            let words = format!("{flags}  {who}  {}", size_text(alias.page_size));
-            ui.label(RichText::new(words).monospace().size(11.0).color(dim));
+            let size = size_text(alias.page_size);
+            let words = if ui.available_width() > 150.0 {
+                format!("{flags}  {who}  {size}")
+            } else {
+                format!("{flags} {} {size}", &who[..1])
+            };
+            let words = RichText::new(words).monospace().size(11.0).color(dim);
+            ui.add(egui::Label::new(words).truncate());
         });
     }
     let remark = match aliases.len() {
@@ -62,7 +72,10 @@ fn who_maps(
     }
     // Other spaces are few; looking through all their mappings for one frame is cheap enough.
     let here = scene.state.space().map(|space| space.name.as_str());
-    let others = snapshot.spaces.iter().filter(|other| Some(other.name.as_str()) != here);
+    let others = snapshot
+        .spaces
+        .iter()
+        .filter(|other| Some(other.name.as_str()) != here);
     for other in others.take(8) {
         let uses = frame_use(other, frame);
         if let Some(first) = uses.aliases.first() {
@@ -93,7 +106,8 @@ fn allocated(
             }
         } else {
             let before = RichText::new("before the first moment").size(theme::SMALL);
-            ui.label(before.color(scene.palette.dim));
+            let before = before.color(scene.palette.dim);
+            ui.add(egui::Label::new(before).truncate());
         }
     });
 }

@@ -18,9 +18,9 @@ pub(super) struct Cards {
 }
 
 /// Left of the cells, with the coloured bar of the level.
-pub(super) const PAD_LEFT: f32 = 10.0;
+pub(super) const PAD_LEFT: f32 = 9.0;
 /// Right of the cells.
-pub(super) const PAD_RIGHT: f32 = 9.0;
+pub(super) const PAD_RIGHT: f32 = 7.0;
 /// Under the cells.
 pub(super) const FOOT: f32 = 22.0;
 
@@ -31,7 +31,7 @@ impl Cards {
     /// `count` cards in `width`, at most `height` high unless they would become unreadable.
     pub(super) fn new(count: usize, width: f32, height: f32) -> Self {
         let count = count.max(1) as f32;
-        let least_gap = if width > 420.0 { 24.0 } else { 14.0 };
+        let least_gap = if width > 420.0 { 22.0 } else { 14.0 };
         let room = ((width - (count - 1.0) * least_gap) / count).max(0.0);
         let best = [(16, 32), (32, 16)]
             .into_iter()

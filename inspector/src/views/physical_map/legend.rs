@@ -12,18 +12,16 @@ const ROW: f32 = 18.0;
 const SQUARE: f32 = 19.0;
 const GAP: f32 = 10.0;
 
-fn entries(palette: &Palette) -> [(&'static str, &'static str, Color32); 11] {
+fn entries(palette: &Palette) -> [(&'static str, &'static str, Color32); 9] {
     [
         ("X", "code", palette.code),
         ("R", "read-only", palette.read_only),
-        ("W", "data, heap", palette.data),
+        ("W", "data", palette.data),
         ("S", "stack", palette.stack),
         ("D", "device", palette.device),
-        ("M", "machine", palette.machine),
         ("2", "L2", palette.level(Level::L2)),
         ("1", "L1", palette.level(Level::L1)),
         ("0", "L0", palette.level(Level::L0)),
-        ("C", "counter", palette.counter),
         ("+", "new", palette.fresh),
     ]
 }
