@@ -9,5 +9,8 @@
 //! snapshot of them, `model` keeps snapshots over time, `views` and `export` draw. `session` owns
 //! the link on a thread of its own; `app` and `cli` are thin.
 
+pub mod capture;
+pub mod guest;
+pub mod link;
 pub mod model;
 pub mod session;
