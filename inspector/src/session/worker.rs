@@ -4,8 +4,8 @@ use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
@@ -29,6 +29,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(5);
 /// How long a stepped function may take to be called.
 const STEP_LIMIT: Duration = Duration::from_secs(60);
 
+/// How long leaving a guest may take before the program ends all the same.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+
 /// The window's end of a session.
 #[derive(Debug)]
 pub struct Session {
@@ -38,6 +41,7 @@ pub struct Session {
     pub events: Receiver<Event>,
     /// Ends the command that is being worked on.
     pub cancel: Cancel,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// Called after each event, so that a sleeping window wakes.
