@@ -10,8 +10,8 @@
 //!   machine (`gdb_vm_state_change`). They are told from replies by their first letter and kept.
 //! - A batch that is given up, by [`Cancel`] or timeout, leaves replies on their way: they are
 //!   counted as owed, and thrown away when they come.
-//! - A damaged reply still takes its place; what it answered is asked again. On a lossy line the
-//!   window is one, and a damaged reply is asked for with `-`.
+//! - A damaged reply still takes its place; its request is sent again later, alone. (Asking for it
+//!   with `-` would give the stub's newest packet, which may be another.)
 //!
 //! QEMU's thread blocks while it sends, so this side reads while it writes. Acknowledgements go out
 //! with the next requests; QEMU takes a `$` for one (`gdb_read_byte`).
@@ -262,14 +262,14 @@ impl Client {
                 Incoming::TooLong => return Err(self.protocol("a packet does not end")),
                 Incoming::Damaged => {
                     self.count_damage("its packets arrive damaged")?;
-                    if self.owed > 0 {
+                    // Before the first packet it is more likely something else altogether, such as
+                    // a console's output.
+                    if self.spoke {
+                        self.out.push(b'+');
+                        if self.owed == 0 {
+                            return Ok(false);
+                        }
                         self.owed -= 1;
-                        self.out.push(b'+');
-                    } else if outstanding > 1 || printed.is_some() {
-                        self.out.push(b'+');
-                        return Ok(false);
-                    } else {
-                        self.out.push(b'-');
                     }
                 }
                 Incoming::Packet => {

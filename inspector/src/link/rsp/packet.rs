@@ -125,11 +125,13 @@ impl Decoder {
         let whole =
             announced == Some((sum >> 4, sum & 0xf)) && unfold(&bytes[1..end], &mut self.payload);
         self.consume(end + 3);
-        Step::Got(match (whole, first) {
-            (true, b'%') => Incoming::Notification,
-            (true, _) => Incoming::Packet,
-            (false, _) => Incoming::Damaged,
-        })
+        match (whole, first) {
+            (true, b'%') => Step::Got(Incoming::Notification),
+            (true, _) => Step::Got(Incoming::Packet),
+            // Nobody waits for a notification: a damaged one is rubbish.
+            (false, b'%') => Step::Again,
+            (false, _) => Step::Got(Incoming::Damaged),
+        }
     }
 
     fn consume(&mut self, count: usize) {
@@ -222,7 +224,7 @@ mod tests {
     #[test]
     fn packets_acks_and_runs() {
         assert_eq!(
-            all(b"+$OK#9a-$0* #7a%Stop:T05#5f"),
+            all(b"+$OK#9a-$0* #7a%Stop:T05#00$OK#9b"),
             [
                 (Incoming::Ack, vec![]),
                 (Incoming::Packet, b"OK".to_vec()),
