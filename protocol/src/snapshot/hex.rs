@@ -17,13 +17,15 @@ use crate::satp::Satp;
 
 /// The number that `text` says in hexadecimal after `0x`, or in decimal.
 pub(super) fn parse(text: &str) -> Option<u64> {
-    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(digits) if !digits.starts_with('+') => {
-            u64::from_str_radix(&digits.replace('_', ""), 16).ok()
-        }
-        Some(_) => None,
-        None => text.parse().ok(),
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None => (text, 10),
+    };
+    // The library takes a leading plus; no file of ours has one.
+    if digits.starts_with('+') {
+        return None;
     }
+    u64::from_str_radix(&digits.replace('_', ""), radix).ok()
 }
 
 struct Number;
