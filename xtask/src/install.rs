@@ -125,7 +125,7 @@ impl Apt {
     fn allowed() -> Option<Self> {
         // A lock held by the system's own updates is waited for rather than failed on.
         let apt = "DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 \
-                   -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 -qq";
+                   -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 -q";
         let is_root = Line::new("id -u").output()?.trim() == "0";
         let line = if is_root {
             Line::new("env").args(apt.split_whitespace())

@@ -133,7 +133,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         })?;
     }
     let took = minutes(begun.elapsed());
-    eprintln!("\n━━ all {} steps passed in {took}", steps.len());
+    let count = steps.len();
+    let all = if count == 1 { "step" } else { "steps" };
+    eprintln!("\n━━ {count} {all} passed in {took}");
     Ok(())
 }
 
