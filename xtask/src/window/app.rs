@@ -1,17 +1,16 @@
 //! A program that was started, and everything that it starts itself.
 //!
-//! It leads a process group of its own, so that ending it can never touch another's processes.
+//! It stays in our own process group, so that Ctrl-C on a terminal ends it along with us; otherwise
+//! its handle ends it and its descendants, each by its number, and nothing else.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use std::os::unix::process::CommandExt as _;
-
 use super::Deadline;
 use crate::failure::Failure;
 
-/// A running program; its process group ends with this handle.
+/// A running program; it ends with this handle, and its descendants with it.
 #[derive(Debug)]
 pub(super) struct App {
     name: String,
@@ -34,7 +33,6 @@ impl App {
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
-            .process_group(0)
             .spawn()
             .map_err(|error| failed("start", error))?;
         Ok(Self {
@@ -94,23 +92,25 @@ impl Drop for App {
     fn drop(&mut self) {
         let guests = self.guests();
         if matches!(self.child.try_wait(), Ok(None)) {
-            // While the leader has not been waited for, its id cannot be another's.
-            kill(&format!("-{}", self.child.id()));
+            // Itself first, so that it starts nothing more; waited for last, so that its number
+            // and its family's places below it stay what they are.
+            let family = descendants(self.child.id());
             let _ = self.child.kill();
+            family.into_iter().for_each(kill);
             let _ = self.child.wait();
         }
-        for pid in guests.into_iter().filter(|pid| is_qemu(*pid)) {
-            kill(&pid.to_string());
-        }
+        guests
+            .into_iter()
+            .filter(|pid| is_qemu(*pid))
+            .for_each(kill);
     }
 }
 
-/// Ends one process, or one process group where a `-` stands before its number. The shell's own
-/// `kill`, because the standard library ends children only, and the program is not everywhere.
-/// (No `--` before the number: dash's does not know it.)
-fn kill(target: &str) {
+/// Ends one process that is not our child. By the shell's own `kill`, because the standard library
+/// ends children only, and the program of that name is not everywhere.
+fn kill(pid: u32) {
     let _ = Command::new("sh")
-        .args(["-c", "kill -KILL \"$0\"", target])
+        .args(["-c", "kill -KILL \"$0\"", &pid.to_string()])
         .stderr(Stdio::null())
         .status();
 }

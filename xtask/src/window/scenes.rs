@@ -24,6 +24,12 @@ const FEWEST_COLOURS: usize = 60;
 /// Fewer differing pixels than this is a blinking caret, not a step.
 const FEWEST_PIXELS: usize = 200;
 
+/// How long the first picture must stay as it is: meanwhile the guest boots, and is captured.
+const FIRST_QUIET: Duration = Duration::from_secs(2);
+
+/// How long any later picture must.
+const STEP_QUIET: Duration = Duration::from_millis(300);
+
 /// `pagescope demo`: a window on a guest of its own; kalloc steps show; closing takes the guest
 /// along.
 pub(super) fn demo(places: &Places, deadline: Deadline) -> Result<(), Failure> {
@@ -40,14 +46,19 @@ pub(super) fn demo(places: &Places, deadline: Deadline) -> Result<(), Failure> {
         name: "demo",
         deadline,
     };
+    let guests = deadline.within(Duration::from_secs(30)).poll(|| {
+        app.still_runs()?;
+        let guests = app.guests();
+        Ok((!guests.is_empty()).then_some(guests))
+    })?;
+    let guests =
+        guests.ok_or_else(|| app.failure("shows a window, but no QEMU is among its processes"))?;
     let first = scene.first_picture(&mut app)?;
-    let guests = app.guests();
-    if guests.is_empty() {
-        return Err(app.failure("shows a window, but no QEMU is among its processes"));
-    }
     scene.step(&mut app, first, 5)?;
     screen.resize(scene.window, 1000, 700)?;
-    scene.picture("1000x700", |picture| picture.colours() >= FEWEST_COLOURS)?;
+    scene.picture("1000x700", STEP_QUIET, |picture| {
+        picture.colours() >= FEWEST_COLOURS
+    })?;
     scene.close(&mut app)?;
     let gone = deadline
         .within(Duration::from_secs(10))
@@ -133,9 +144,11 @@ struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    /// Waits until something is drawn.
+    /// Waits until something is drawn, and stays.
     fn first_picture(&self, app: &mut App) -> Result<Picture, Failure> {
-        let picture = self.picture("0", |picture| picture.colours() >= FEWEST_COLOURS);
+        let picture = self.picture("0", FIRST_QUIET, |picture| {
+            picture.colours() >= FEWEST_COLOURS
+        });
         app.still_runs()?;
         picture
     }
@@ -145,7 +158,7 @@ impl Scene<'_> {
         let mut before = first;
         for number in 1..=times {
             self.screen.press(STEP_KEY)?;
-            let changed = self.picture(&number.to_string(), |picture| {
+            let changed = self.picture(&number.to_string(), STEP_QUIET, |picture| {
                 picture.differing_pixels(&before) >= FEWEST_PIXELS
             });
             app.still_runs()?;
@@ -160,12 +173,17 @@ impl Scene<'_> {
     }
 
     /// Waits for such a picture.
-    fn picture(&self, name: &str, wanted: impl Fn(&Picture) -> bool) -> Result<Picture, Failure> {
+    fn picture(
+        &self,
+        name: &str,
+        quiet: Duration,
+        wanted: impl Fn(&Picture) -> bool,
+    ) -> Result<Picture, Failure> {
         let file = self.pictures.join(format!("{}-{name}.png", self.name));
         let deadline = self.deadline.within(Duration::from_secs(20));
         let picture = self
             .screen
-            .picture_when(self.window, &file, deadline, wanted)?;
+            .picture_when(self.window, &file, deadline, quiet, wanted)?;
         picture.ok_or_else(|| {
             Failure::new(format!("what was to be seen is not in {}", file.display()))
         })

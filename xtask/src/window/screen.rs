@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::app::App;
 use super::picture::Picture;
@@ -110,26 +110,34 @@ impl Screen {
         self.tool("stream", &bytes).map(Picture::new)
     }
 
-    /// Takes pictures until one is `wanted` and equals the one before it, which says that what was
-    /// being drawn is finished; at the end of the time the last one that was wanted.
+    /// Takes pictures until one is `wanted` and stays the same for as long as `quiet`, which says
+    /// that what was being drawn is finished; at the end of the time the last one that was wanted.
     pub(super) fn picture_when(
         &self,
         window: Window,
         file: &Path,
         deadline: Deadline,
+        quiet: Duration,
         wanted: impl Fn(&Picture) -> bool,
     ) -> Result<Option<Picture>, Failure> {
-        let mut last: Option<Picture> = None;
+        let mut last: Option<(Picture, Instant)> = None;
         let settled = deadline.poll(|| {
             let picture = self.picture(window, file)?;
             if !wanted(&picture) {
                 last = None;
                 return Ok(None);
             }
-            let before = last.replace(picture.clone());
-            Ok((before.as_ref() == Some(&picture)).then_some(picture))
+            match &last {
+                Some((before, since)) if *before == picture => {
+                    Ok((since.elapsed() >= quiet).then_some(picture))
+                }
+                _ => {
+                    last = Some((picture, Instant::now()));
+                    Ok(None)
+                }
+            }
         })?;
-        Ok(settled.or(last))
+        Ok(settled.or(last.map(|(picture, _)| picture)))
     }
 
     /// Runs a tool on this display, and gives what it writes.
