@@ -92,8 +92,7 @@ impl Drop for App {
     fn drop(&mut self) {
         let guests = self.guests();
         if matches!(self.child.try_wait(), Ok(None)) {
-            // Itself first, so that it starts nothing more; waited for last, so that its number
-            // and its family's places below it stay what they are.
+            // Its family is listed first: orphans are nobody's children that we know.
             let family = descendants(self.child.id());
             let _ = self.child.kill();
             family.into_iter().for_each(kill);
