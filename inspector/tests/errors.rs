@@ -18,7 +18,10 @@ fn fails(arguments: &[&str], code: i32, says: &[&str]) {
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
     for words in says {
-        assert!(said.contains(words), "{arguments:?} should say {words:?}: {said}");
+        assert!(
+            said.contains(words),
+            "{arguments:?} should say {words:?}: {said}"
+        );
     }
     assert!(!said.contains("panicked"), "{said}");
 }
@@ -37,7 +40,11 @@ fn nobody_listening() {
     let address = listener.local_addr().expect("it has one").to_string();
     drop(listener);
     fails(&["map", &address], 3, &[&address, "nobody listens", "-s"]);
-    fails(&["map", "unix:/nonexistent/socket"], 3, &["/nonexistent/socket"]);
+    fails(
+        &["map", "unix:/nonexistent/socket"],
+        3,
+        &["/nonexistent/socket"],
+    );
 }
 
 #[test]
@@ -47,7 +54,11 @@ fn a_port_that_is_no_gdb_stub() {
         let _ = stream.read(&mut request);
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     });
-    fails(&["map", &address], 3, &[&address, "no gdb stub", "HTTP/1.1 400"]);
+    fails(
+        &["map", &address],
+        3,
+        &[&address, "no gdb stub", "HTTP/1.1 400"],
+    );
 }
 
 #[test]
@@ -83,13 +94,31 @@ fn bad_files() {
         fs::write(&path, text).expect("a file of our own");
         path.to_string_lossy().into_owned()
     };
-    let missing = folder.path().join("missing.ron").to_string_lossy().into_owned();
+    let missing = folder
+        .path()
+        .join("missing.ron")
+        .to_string_lossy()
+        .into_owned();
     fails(&["map", &missing], 2, &["missing.ron"]);
     let foreign = file("foreign.ron", "Scene(objects: [])");
-    fails(&["map", &foreign], 2, &["foreign.ron", "neither a Snapshot", "Scene"]);
-    let truncated = file("truncated.ron", "Snapshot(\n    version: 1,\n    provenance: (tool: \"p");
-    fails(&["map", &truncated], 2, &["truncated.ron", "line 3", "tool"]);
-    let odd = file("odd.ron", "Snapshot(\n    version: 1,\n    provenance: (),\n    harts: [(id: \"x\")],\n)");
+    fails(
+        &["map", &foreign],
+        2,
+        &["foreign.ron", "neither a Snapshot", "Scene"],
+    );
+    let truncated = file(
+        "truncated.ron",
+        "Snapshot(\n    version: 1,\n    provenance: (tool: \"p",
+    );
+    fails(
+        &["map", &truncated],
+        2,
+        &["truncated.ron", "line 3", "tool"],
+    );
+    let odd = file(
+        "odd.ron",
+        "Snapshot(\n    version: 1,\n    provenance: (),\n    harts: [(id: \"x\")],\n)",
+    );
     fails(&["map", &odd], 2, &["odd.ron", "line 4", "id"]);
 }
 
@@ -97,14 +126,27 @@ fn bad_files() {
 fn an_elf_of_no_use() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it has one").to_string();
-    let own = std::env::current_exe().expect("this test").to_string_lossy().into_owned();
-    fails(&["step", &address, "--elf", &own], 2, &["RISC-V", "own ELF"]);
+    let own = std::env::current_exe()
+        .expect("this test")
+        .to_string_lossy()
+        .into_owned();
+    fails(
+        &["step", &address, "--elf", &own],
+        2,
+        &["RISC-V", "own ELF"],
+    );
     let folder = folder();
     let text = folder.path().join("notes.txt");
     fs::write(&text, "no ELF at all").expect("a file of our own");
     let text = text.to_string_lossy().into_owned();
-    fails(&["step", &address, "--elf", &text], 2, &["notes.txt", "not an ELF"]);
-    let elf = support::kernel_in(folder.path()).to_string_lossy().into_owned();
+    fails(
+        &["step", &address, "--elf", &text],
+        2,
+        &["notes.txt", "not an ELF"],
+    );
+    let elf = support::kernel_in(folder.path())
+        .to_string_lossy()
+        .into_owned();
     let nothing = ["step", &address, "--elf", &elf, "--symbol", "kallok"];
     fails(&nothing, 2, &["kallok"]);
 }
@@ -120,13 +162,21 @@ fn words_that_are_no_address() {
 fn qemu_not_installed() {
     let folder = folder();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_pagescope"))
-        .args(["demo", "--headless", "--out", &folder.path().to_string_lossy()])
+        .args([
+            "demo",
+            "--headless",
+            "--out",
+            &folder.path().to_string_lossy(),
+        ])
         .env("PATH", folder.path())
         .output()
         .expect("the program was built with the test");
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("qemu-system-riscv64") && said.contains("apt"), "{said}");
+    assert!(
+        said.contains("qemu-system-riscv64") && said.contains("apt"),
+        "{said}"
+    );
 }
 
 /// A guest that is killed while it is being read: an error, and what was captured stays.
@@ -137,13 +187,20 @@ fn qemu_killed_while_it_is_looked_at() {
     let source = Source::Attach { address, elf: None };
     let session = Session::start(source, Arc::new(|| {})).expect("a thread");
     for _ in 0..100 {
-        session.commands.send(Command::Capture).expect("it takes commands");
+        session
+            .commands
+            .send(Command::Capture)
+            .expect("it takes commands");
     }
     let deadline = Instant::now() + HANG_GUARD;
     let mut moments = 0;
     let mut machine = Some(machine);
     loop {
-        match session.events.recv_deadline(deadline).expect("the loss is reported") {
+        match session
+            .events
+            .recv_deadline(deadline)
+            .expect("the loss is reported")
+        {
             Event::Moment(_) => {
                 moments += 1;
                 // Dropping the machine kills QEMU while captures are under way.
@@ -166,7 +223,10 @@ fn a_silent_server_can_be_cancelled() {
         thread::sleep(HANG_GUARD);
         drop(stream);
     });
-    let source = Source::Attach { address: address.parse().expect("an address"), elf: None };
+    let source = Source::Attach {
+        address: address.parse().expect("an address"),
+        elf: None,
+    };
     let session = Session::start(source, Arc::new(|| {})).expect("a thread");
     let deadline = Instant::now() + HANG_GUARD;
     // It says that it is connecting, and takes commands without blocking.
@@ -180,7 +240,11 @@ fn a_silent_server_can_be_cancelled() {
     thread::sleep(Duration::from_millis(100));
     session.cancel.cancel();
     loop {
-        match session.events.recv_deadline(deadline).expect("the end is reported") {
+        match session
+            .events
+            .recv_deadline(deadline)
+            .expect("the end is reported")
+        {
             Event::Connection(Connection::Lost { why }) => {
                 assert!(why.contains("cancelled"), "{why}");
                 break;

@@ -17,7 +17,10 @@ const STEPS: usize = 600;
 
 fn l0_tables(snapshot: &Snapshot) -> BTreeSet<PhysPage> {
     let tables = snapshot.spaces.iter().flat_map(|space| &space.tables);
-    tables.filter(|table| table.level == Level::L0).map(|table| table.frame).collect()
+    tables
+        .filter(|table| table.level == Level::L0)
+        .map(|table| table.frame)
+        .collect()
 }
 
 /// What 600 steps must show: the counter rises by one, addresses descend by a page, one new L0.
@@ -28,28 +31,62 @@ fn assert_lecture(history: &History) {
     let mut new_tables = Vec::new();
     for (step, pair) in moments.windows(2).enumerate() {
         let (before, after) = (&pair[0].snapshot, &pair[1].snapshot);
-        assert_eq!(counter(after), counter(before) + 1, "step {}: {}", step + 1, after.stop);
+        assert_eq!(
+            counter(after),
+            counter(before) + 1,
+            "step {}: {}",
+            step + 1,
+            after.stop
+        );
         new_tables.extend(l0_tables(after).difference(&l0_tables(before)).copied());
     }
-    assert_eq!(new_tables.len(), 1, "exactly one new L0 at the 2 MiB boundary: {new_tables:?}");
+    assert_eq!(
+        new_tables.len(),
+        1,
+        "exactly one new L0 at the 2 MiB boundary: {new_tables:?}"
+    );
     let last = &moments[STEPS];
-    assert!(last.snapshot.stop.starts_with("kalloc("), "{}", last.snapshot.stop);
-    assert!(last.difference.summary().contains("+1 leaf in L0 0x"), "{:?}", last.difference);
+    assert!(
+        last.snapshot.stop.starts_with("kalloc("),
+        "{}",
+        last.snapshot.stop
+    );
+    assert!(
+        last.difference.summary().contains("+1 leaf in L0 0x"),
+        "{:?}",
+        last.difference
+    );
 }
 
 /// Holds 2, through the window's command path: commands in, events out, on the link's thread.
 #[test]
 fn six_hundred_steps_through_the_session() {
     let folder = folder();
-    let kernel: Arc<[u8]> = fs::read(kernel_in(folder.path())).expect("the kernel").into();
-    let demo = Demo { kernel, append: "pace=1".into(), harts: 1 };
+    let kernel: Arc<[u8]> = fs::read(kernel_in(folder.path()))
+        .expect("the kernel")
+        .into();
+    let demo = Demo {
+        kernel,
+        append: "pace=1".into(),
+        harts: 1,
+    };
     let session = Session::start(Source::Demo(demo), Arc::new(|| {})).expect("a thread");
-    let step = Command::StepCall { symbol: "kalloc".into(), count: STEPS as u32 };
-    session.commands.send(step).expect("the session takes commands");
+    let step = Command::StepCall {
+        symbol: "kalloc".into(),
+        count: STEPS as u32,
+    };
+    session
+        .commands
+        .send(step)
+        .expect("the session takes commands");
     let mut history = History::new();
     let deadline = Instant::now() + HANG_GUARD * 4;
     while history.moments().len() <= STEPS {
-        match session.events.recv_deadline(deadline).expect("events until all steps are done") {
+        match session
+            .events
+            .recv_deadline(deadline)
+            .expect("events until all steps are done")
+        {
             Event::Moment(snapshot) => history.push(snapshot),
             Event::Failed(why) | Event::Connection(Connection::Lost { why }) => panic!("{why}"),
             _ => {}
@@ -86,7 +123,11 @@ fn six_hundred_steps_through_the_program() {
     for (before, after) in steps.iter().zip(&steps[1..]) {
         assert_eq!(returned(after), returned(before) - 4096, "{after}");
         let counter = |step: &serde_json::Value| step["heap_counter"].as_u64();
-        assert_eq!(counter(after), counter(before).map(|counter| counter + 1), "{after}");
+        assert_eq!(
+            counter(after),
+            counter(before).map(|counter| counter + 1),
+            "{after}"
+        );
     }
     // kalloc(0) to kalloc(7) are the boot's tables and reserve.
     assert_eq!(returned(&steps[0]), 0x87ff_6000);

@@ -52,7 +52,10 @@ fn walks_agree_with_gva2gpa() {
     assert!(addresses.len() > 100, "our kernel maps more than that");
     addresses.extend(random_addresses(1000));
 
-    let satp = target.register(HartId::new(0), "satp").expect("QEMU").expect("satp is shown");
+    let satp = target
+        .register(HartId::new(0), "satp")
+        .expect("QEMU")
+        .expect("satp is shown");
     for address in addresses {
         let live = translate_live(
             &mut target,
@@ -67,15 +70,27 @@ fn walks_agree_with_gva2gpa() {
         assert_eq!(stored.outcome, live.outcome, "{address:#x}");
         let page_of = |pa: u64| pa & !0xfff;
         let theirs = gva2gpa(&mut target, address);
-        assert_eq!(ours.map(page_of), theirs.map(page_of), "{address:#x}: {:?}", live.outcome);
+        assert_eq!(
+            ours.map(page_of),
+            theirs.map(page_of),
+            "{address:#x}: {:?}",
+            live.outcome
+        );
         let is_canonical = TranslationMode::Sv39.is_canonical(VirtAddr::new(address));
-        assert!(is_canonical || matches!(live.outcome, Outcome::Fault(_)), "{address:#x}");
+        assert!(
+            is_canonical || matches!(live.outcome, Outcome::Fault(_)),
+            "{address:#x}"
+        );
     }
     drop(target);
 
     // The program itself, for some of them: it attaches, walks and leaves.
-    for (address, code) in [(0x8020_0000_u64, 0), (0x87ff_fff8, 0), (0x4000, 1), (0x80_0000_0000, 1)]
-    {
+    for (address, code) in [
+        (0x8020_0000_u64, 0),
+        (0x87ff_fff8, 0),
+        (0x4000, 1),
+        (0x80_0000_0000, 1),
+    ] {
         let output = pagescope(&[
             "walk",
             &machine.address(),
@@ -83,11 +98,20 @@ fn walks_agree_with_gva2gpa() {
             "--format",
             "json",
         ]);
-        assert_eq!(output.status.code(), Some(code), "{address:#x}: {}", support::stderr(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{address:#x}: {}",
+            support::stderr(&output)
+        );
         let answer: serde_json::Value = serde_json::from_str(&stdout(&output)).expect("JSON");
         assert_eq!(answer["mapped"], code == 0);
         if code == 0 {
-            assert_eq!(answer["pa"], format!("{address:#x}"), "pseudos maps the identity");
+            assert_eq!(
+                answer["pa"],
+                format!("{address:#x}"),
+                "pseudos maps the identity"
+            );
             assert_eq!(answer["steps"][2]["kind"], "leaf");
         } else {
             assert!(answer["reason"].is_string());
@@ -126,7 +150,9 @@ fn parse_info_mem(text: &str) -> Vec<Line> {
     let number = |word: &str| u64::from_str_radix(word, 16).ok();
     let lines = text.lines().filter_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [virt, phys, size, attributes] = words.as_slice() else { return None };
+        let [virt, phys, size, attributes] = words.as_slice() else {
+            return None;
+        };
         Some(Line {
             virt: number(virt)?,
             phys: number(phys)?,
@@ -147,7 +173,12 @@ fn map_agrees_with_info_mem() {
     drop(target);
 
     let output = pagescope(&["map", &machine.address(), "--format", "json"]);
-    assert_eq!(output.status.code(), Some(0), "{}", support::stderr(&output));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        support::stderr(&output)
+    );
     let answer: Vec<serde_json::Value> = serde_json::from_str(&stdout(&output)).expect("JSON");
     let number = |value: &serde_json::Value| {
         let text = value.as_str().expect("a string");

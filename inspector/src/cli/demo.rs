@@ -35,7 +35,9 @@ pub(super) fn run(options: &arguments::Demo) -> Result<Answer, Failure> {
         return headless(options, &demo);
     }
     if !has_display() {
-        eprintln!("pagescope: there is no display (DISPLAY, WAYLAND_DISPLAY), so no window: --headless");
+        eprintln!(
+            "pagescope: there is no display (DISPLAY, WAYLAND_DISPLAY), so no window: --headless"
+        );
         return headless(options, &demo);
     }
     open::window(demo, "demo")
@@ -50,16 +52,24 @@ fn has_display() -> bool {
 
 fn headless(options: &arguments::Demo, demo: &Source) -> Result<Answer, Failure> {
     fs::create_dir_all(&options.out).map_err(|error| {
-        Failure::Usage(format!("cannot make the folder {}: {error}", options.out.display()))
+        Failure::Usage(format!(
+            "cannot make the folder {}: {error}",
+            options.out.display()
+        ))
     })?;
     let mut opened = source::open_source(demo)?;
     let mut history = History::new();
     let result = match opened.stepper.clone() {
-        Some(stepper) => {
-            step_calls(&mut opened, &stepper, options.steps, STEP_LIMIT, &mut history, &mut |step, _, moment| {
+        Some(stepper) => step_calls(
+            &mut opened,
+            &stepper,
+            options.steps,
+            STEP_LIMIT,
+            &mut history,
+            &mut |step, _, moment| {
                 format::write(&format!("{step:>4}  {}", step_text(moment)));
-            })
-        }
+            },
+        ),
         None => Err(Failure::Target("our kernel has no symbol kalloc".into())),
     };
     source::leave(opened);
@@ -88,6 +98,9 @@ fn write_files(options: &arguments::Demo, history: &History) -> Result<Answer, F
         format::write(&format!("wrote {}", path.display()));
     }
     let first = options.out.join("recording.ron");
-    format::write(&format!("open it again without QEMU: pagescope open {}", first.display()));
+    format::write(&format!(
+        "open it again without QEMU: pagescope open {}",
+        first.display()
+    ));
     Ok(Answer::Yes)
 }

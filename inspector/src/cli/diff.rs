@@ -16,7 +16,10 @@ struct ChangeAnswer {
 
 pub(super) fn run(options: &Diff) -> Result<Answer, Failure> {
     let before = source::history(&options.before)?;
-    let before = before.moments().first().map(|moment| moment.snapshot.clone());
+    let before = before
+        .moments()
+        .first()
+        .map(|moment| moment.snapshot.clone());
     let before = before
         .ok_or_else(|| Failure::Usage(format!("{} holds no moment", options.before.display())))?;
     let after = source::last_moment(&options.after)?;
@@ -37,5 +40,9 @@ fn change(change: &Change) -> ChangeAnswer {
         Change::HeapCounter { .. } => "heap_counter",
         Change::Root { .. } => "root",
     };
-    ChangeAnswer { kind: change.kind(), what, text: change.to_string() }
+    ChangeAnswer {
+        kind: change.kind(),
+        what,
+        text: change.to_string(),
+    }
 }

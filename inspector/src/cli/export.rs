@@ -16,11 +16,17 @@ pub(super) fn run(options: &Export) -> Result<Answer, Failure> {
     let last = moments.len().saturating_sub(1);
     let chosen = options.moment.unwrap_or(last);
     let moment = moments.get(chosen).ok_or_else(|| {
-        Failure::Usage(format!("there is no moment {chosen}; the moments are 0 to {last}"))
+        Failure::Usage(format!(
+            "there is no moment {chosen}; the moments are 0 to {last}"
+        ))
     })?;
     let snapshot = &moment.snapshot;
     let space = snapshot.spaces.first();
-    let theme = if options.dark { Theme::Dark } else { Theme::Light };
+    let theme = if options.dark {
+        Theme::Dark
+    } else {
+        Theme::Light
+    };
     let svg = || layout_svg(snapshot, space, &moment.difference, theme);
     let bytes = if options.kind.text {
         layout_text(snapshot, space).into_bytes()
@@ -35,7 +41,9 @@ pub(super) fn run(options: &Export) -> Result<Answer, Failure> {
             format::write(&format!("wrote {}", out.display()));
         }
         None if options.kind.png => {
-            return Err(Failure::Usage("name the file for the picture: -o picture.png".into()));
+            return Err(Failure::Usage(
+                "name the file for the picture: -o picture.png".into(),
+            ));
         }
         None => format::write(String::from_utf8_lossy(&bytes).trim_end()),
     }

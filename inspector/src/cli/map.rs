@@ -134,8 +134,16 @@ fn aliases(snapshot: &Snapshot, band: &Band) -> Vec<AliasAnswer> {
 fn physical_text(answer: &[PhysicalAnswer]) -> String {
     let mut lines = Vec::new();
     for part in answer {
-        let label = if part.name.is_empty() { &part.kind } else { &part.name };
-        lines.push(format!("{:>18}  {:>9}  {label}", part.pa, size_text(part.size)));
+        let label = if part.name.is_empty() {
+            &part.kind
+        } else {
+            &part.name
+        };
+        lines.push(format!(
+            "{:>18}  {:>9}  {label}",
+            part.pa,
+            size_text(part.size)
+        ));
         for alias in &part.mapped_at {
             let size = size_text(alias.size);
             lines.push(format!(

@@ -19,7 +19,9 @@ pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
             Arc::new(result.map_err(Failure::target)?)
         }
         Place::File(_) if options.full => {
-            return Err(Failure::Usage("--full needs a live guest: a file has no more".into()));
+            return Err(Failure::Usage(
+                "--full needs a live guest: a file has no more".into(),
+            ));
         }
         place => source::one_moment(place, elf)?,
     };
@@ -37,5 +39,8 @@ fn full(
     let target = opened.target.as_mut();
     let captured = opened.capturer.capture(target, stop)?;
     let frames = opened.capturer.contents(target, &captured)?;
-    Ok(pagescope_protocol::snapshot::Snapshot { frames, ..(*captured).clone() })
+    Ok(pagescope_protocol::snapshot::Snapshot {
+        frames,
+        ..(*captured).clone()
+    })
 }

@@ -38,7 +38,8 @@ impl Place {
 
 /// The moments in a file.
 pub(super) fn history(path: &Path) -> Result<History, Failure> {
-    let file = |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", path.display()));
+    let file =
+        |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", path.display()));
     match read_document(path).map_err(Failure::usage)? {
         Document::Snapshot(snapshot) => {
             let mut history = History::new();
@@ -54,13 +55,19 @@ pub(super) fn history(path: &Path) -> Result<History, Failure> {
 /// The last moment in a file.
 pub(super) fn last_moment(path: &Path) -> Result<Arc<Snapshot>, Failure> {
     let history = history(path)?;
-    let last = history.moments().last().map(|moment| Arc::clone(&moment.snapshot));
+    let last = history
+        .moments()
+        .last()
+        .map(|moment| Arc::clone(&moment.snapshot));
     last.ok_or_else(|| Failure::Usage(format!("{} holds no moment", path.display())))
 }
 
 /// The ELF, where one is named.
 pub(super) fn elf(path: Option<&Path>) -> Result<Option<Arc<ElfFile>>, Failure> {
-    path.map(ElfFile::open).transpose().map(|elf| elf.map(Arc::new)).map_err(Failure::usage)
+    path.map(ElfFile::open)
+        .transpose()
+        .map(|elf| elf.map(Arc::new))
+        .map_err(Failure::usage)
 }
 
 /// Attaches, for one command.
@@ -93,7 +100,10 @@ pub(super) fn one_moment(
 ) -> Result<Arc<Snapshot>, Failure> {
     match place {
         Place::File(history) => {
-            let last = history.moments().last().map(|moment| Arc::clone(&moment.snapshot));
+            let last = history
+                .moments()
+                .last()
+                .map(|moment| Arc::clone(&moment.snapshot));
             last.ok_or_else(|| Failure::Usage("the file holds no moment".into()))
         }
         Place::Live(address) => {
@@ -109,7 +119,14 @@ pub(super) fn one_moment(
 /// The space of a hart, or an error that says which harts there are.
 pub(super) fn space_of(snapshot: &Snapshot, hart: u32) -> Result<&Space, Failure> {
     snapshot.space_of_hart(hart).ok_or_else(|| {
-        let known: Vec<String> = snapshot.harts.iter().map(|hart| hart.id.to_string()).collect();
-        Failure::Usage(format!("there is no hart {hart}; there are: {}", known.join(", ")))
+        let known: Vec<String> = snapshot
+            .harts
+            .iter()
+            .map(|hart| hart.id.to_string())
+            .collect();
+        Failure::Usage(format!(
+            "there is no hart {hart}; there are: {}",
+            known.join(", ")
+        ))
     })
 }

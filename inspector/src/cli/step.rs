@@ -32,7 +32,9 @@ impl StepAnswer {
         let of_kind = |kind: ChangeKind| {
             let changes = moment.difference.changes.iter();
             let of_kind = changes.filter(|change| change.kind() == kind);
-            of_kind.map(|change| strip_sign(&change.to_string())).collect()
+            of_kind
+                .map(|change| strip_sign(&change.to_string()))
+                .collect()
         };
         Self {
             step,
@@ -56,14 +58,22 @@ pub(super) fn step_text(moment: &Moment) -> String {
     let mut parts = vec![moment.snapshot.stop.clone()];
     let summary = moment.difference.summary();
     parts.extend((!summary.is_empty()).then_some(summary));
-    parts.extend(moment.snapshot.heap.map(|heap| format!("heap counter {}", heap.counter)));
+    parts.extend(
+        moment
+            .snapshot
+            .heap
+            .map(|heap| format!("heap counter {}", heap.counter)),
+    );
     parts.join("; ")
 }
 
 pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
     let elf = source::elf(Some(&options.elf))?.ok_or_else(|| Failure::Usage("no ELF".into()))?;
     let entry = elf.require(&options.symbol).map_err(Failure::usage)?;
-    let stepper = CallStepper { symbol: options.symbol.clone(), entry };
+    let stepper = CallStepper {
+        symbol: options.symbol.clone(),
+        entry,
+    };
     let address = Address::from_str(&options.addr).map_err(Failure::usage)?;
     let mut opened = source::open(address, Some(elf))?;
     let mut history = History::new();
@@ -74,8 +84,14 @@ pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
         Format::Json | Format::Ron => answers.push(StepAnswer::new(step, returned, moment)),
     };
     let limit = Duration::from_secs(options.timeout);
-    let result =
-        step_calls(&mut opened, &stepper, options.count, limit, &mut history, &mut print);
+    let result = step_calls(
+        &mut opened,
+        &stepper,
+        options.count,
+        limit,
+        &mut history,
+        &mut print,
+    );
     source::leave(opened);
     // What was seen before a failure is kept and printed.
     if options.format != Format::Text {
@@ -98,12 +114,16 @@ pub(super) fn step_calls(
     each: &mut dyn FnMut(usize, u64, &Moment),
 ) -> Result<(), Failure> {
     let stop = opened.stop.clone();
-    let first = opened.capturer.capture(opened.target.as_mut(), stop).map_err(Failure::target)?;
+    let first = opened
+        .capturer
+        .capture(opened.target.as_mut(), stop)
+        .map_err(Failure::target)?;
     history.push(first);
     let cancel = Cancel::new();
     for step in 1..=count as usize {
-        let returned =
-            stepper.step(opened.target.as_mut(), &cancel, limit).map_err(Failure::target)?;
+        let returned = stepper
+            .step(opened.target.as_mut(), &cancel, limit)
+            .map_err(Failure::target)?;
         let snapshot = capture_return(opened, stepper, returned.value).map_err(Failure::target)?;
         history.push(snapshot);
         if let Some(moment) = history.moments().last() {

@@ -52,7 +52,9 @@ pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
             result?
         }
     };
-    format::print(options.format, &answer(mode, &translation), || walk_text(mode, &translation))?;
+    format::print(options.format, &answer(mode, &translation), || {
+        walk_text(mode, &translation)
+    })?;
     match translation.outcome {
         Outcome::Mapped(_) => Ok(Answer::Yes),
         Outcome::Fault(_) => Ok(Answer::No),
@@ -74,15 +76,22 @@ fn walk_live(
     let hart = HartId::new(hart);
     if !harts.contains(&hart) {
         let known: Vec<String> = harts.iter().map(|id| id.number().to_string()).collect();
-        return Err(Failure::Usage(format!("there is no {hart}; there are: {}", known.join(", "))));
+        return Err(Failure::Usage(format!(
+            "there is no {hart}; there are: {}",
+            known.join(", ")
+        )));
     }
-    let satp = target.register(hart, "satp").map_err(Failure::target)?.ok_or_else(|| {
-        Failure::Target(format!("the stub does not show satp of {hart}, so its tables are unknown"))
-    })?;
+    let satp = target
+        .register(hart, "satp")
+        .map_err(Failure::target)?
+        .ok_or_else(|| {
+            Failure::Target(format!(
+                "the stub does not show satp of {hart}, so its tables are unknown"
+            ))
+        })?;
     let satp = Satp::from_bits(satp);
     let machine = opened.capturer.machine().clone();
-    let translation =
-        translate_live(target, &machine, satp, address).map_err(Failure::target)?;
+    let translation = translate_live(target, &machine, satp, address).map_err(Failure::target)?;
     Ok((satp.mode(), translation))
 }
 
@@ -109,8 +118,11 @@ fn parse_number(text: &str) -> Option<u64> {
     let digits = lower.strip_prefix("0x").unwrap_or(&lower);
     let is_hex = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     // A bare word such as `face` is a symbol, not a number.
-    let is_number = is_hex && (lower.starts_with("0x") || digits.starts_with(|c: char| c.is_ascii_digit()));
-    is_number.then(|| u64::from_str_radix(digits, 16).ok()).flatten()
+    let is_number =
+        is_hex && (lower.starts_with("0x") || digits.starts_with(|c: char| c.is_ascii_digit()));
+    is_number
+        .then(|| u64::from_str_radix(digits, 16).ok())
+        .flatten()
 }
 
 fn answer(mode: TranslationMode, translation: &Translation) -> WalkAnswer {
@@ -126,8 +138,12 @@ fn answer(mode: TranslationMode, translation: &Translation) -> WalkAnswer {
         pa: mapped.map(|mapped| format::hex(mapped.address.as_u64())),
         reason,
         mode: mode.to_string(),
-        page_size: mapped.map(|mapped| mapped.page_size).filter(|size| *size > 0),
-        flags: mapped.filter(|mapped| mapped.page_size > 0).map(|mapped| mapped.flags.to_string()),
+        page_size: mapped
+            .map(|mapped| mapped.page_size)
+            .filter(|size| *size > 0),
+        flags: mapped
+            .filter(|mapped| mapped.page_size > 0)
+            .map(|mapped| mapped.flags.to_string()),
         steps: translation.trail.iter().map(step_answer).collect(),
     }
 }
@@ -152,8 +168,14 @@ mod tests {
 
     #[test]
     fn addresses_are_hexadecimal() {
-        assert_eq!(parse_address("80200000", None).unwrap(), VirtAddr::new(0x8020_0000));
-        assert_eq!(parse_address("0x8020_0000+0x10", None).unwrap(), VirtAddr::new(0x8020_0010));
+        assert_eq!(
+            parse_address("80200000", None).unwrap(),
+            VirtAddr::new(0x8020_0000)
+        );
+        assert_eq!(
+            parse_address("0x8020_0000+0x10", None).unwrap(),
+            VirtAddr::new(0x8020_0010)
+        );
         assert!(parse_address("face", None).is_err());
         assert!(parse_address("0x1_0000_0000_0000_0000", None).is_err());
     }

@@ -98,14 +98,22 @@ impl Machine {
         let mut target = self.attach();
         let elf = Arc::new(ElfFile::open(&self.elf).expect("our own ELF"));
         let entry = elf.address_of("kalloc").expect("kalloc is a real symbol");
-        let stepper = CallStepper { symbol: "kalloc".into(), entry };
+        let stepper = CallStepper {
+            symbol: "kalloc".into(),
+            entry,
+        };
         let capturer = Capturer::new(&mut target, Some(elf)).expect("QEMU says what it has");
-        stepper.run_to_entry(&mut target, &Cancel::new(), HANG_GUARD).expect("our kernel boots");
+        stepper
+            .run_to_entry(&mut target, &Cancel::new(), HANG_GUARD)
+            .expect("our kernel boots");
         (target, capturer, stepper)
     }
 }
 
 /// What QEMU's monitor answers.
 pub fn monitor(target: &mut dyn Target, command: &str) -> String {
-    target.monitor(command).expect("QEMU answers").expect("QEMU has a monitor")
+    target
+        .monitor(command)
+        .expect("QEMU answers")
+        .expect("QEMU has a monitor")
 }
