@@ -322,4 +322,12 @@ fn throughput() {
             (ranges.len() as u64 * size) as f64 / seconds / 1e6
         );
     }
+    let (hart, count) = (HartId::new(0), 2000);
+    let began = Instant::now();
+    for _ in 0..count {
+        target.step(hart).unwrap();
+        target.wait_for_stop(HANG_GUARD).unwrap().unwrap();
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    println!("{:.0} steps/s", f64::from(count) / seconds);
 }
