@@ -1,4 +1,5 @@
 //! The client against stubs that behave, misbehave, fall silent or are none.
+#![allow(clippy::unwrap_used, reason = "a test stops where a step fails")]
 
 mod link_support;
 
@@ -303,6 +304,33 @@ fn a_batch_that_was_given_up_shifts_nothing() {
 }
 
 #[test]
+fn nothing_is_acknowledged_while_the_machine_runs() {
+    // To QEMU any byte is a wish to stop, so what is owed is received before resuming.
+    let cancel = Cancel::new();
+    let theirs = cancel.clone();
+    let stub = Stub::start(&[], move |request| {
+        if request == "g" {
+            theirs.cancel();
+            thread::sleep(Duration::from_millis(200));
+        }
+        (request == "vCont;c").then(|| vec![Answer::Nothing])
+    });
+    let options = ConnectOptions {
+        timeout: HANG_GUARD,
+        cancel: cancel.clone(),
+        ..ConnectOptions::default()
+    };
+    let mut target = GdbTarget::connect(&stub.address, options).unwrap();
+    let error = target.registers(HartId::new(0)).unwrap_err();
+    assert_eq!(error, LinkError::Cancelled);
+    cancel.reset();
+    target.resume().unwrap();
+    target.wait_for_stop(Duration::from_millis(50)).unwrap();
+    let asked = stub.asked();
+    assert_eq!(asked[asked.len() - 2..], ["qC", "vCont;c"]);
+}
+
+#[test]
 fn damaged_answers_are_asked_for_again() {
     static DAMAGED: AtomicUsize = AtomicUsize::new(0);
     let stub = Stub::start(&[], |request| {
@@ -426,6 +454,19 @@ fn while_it_runs_only_waiting_and_interrupting_are_possible() {
     assert_eq!(error, LinkError::Running { what: "memory" });
     assert!(error.to_string().contains("pause it"));
     assert!(target.registers(HartId::new(0)).is_err());
+}
+
+#[test]
+fn a_stub_that_refuses_to_resume_leaves_the_machine_stopped() {
+    let stub = Stub::start(&[], |request| {
+        (request == "vCont;c").then(|| vec!["E22".into()])
+    });
+    let mut target = stub.connect().unwrap();
+    target.resume().unwrap();
+    let error = target.wait_for_stop(HANG_GUARD).unwrap_err();
+    assert!(matches!(error, LinkError::Refused { .. }), "{error}");
+    assert!(!target.is_running());
+    assert!(target.read_physical(&[range(0, 8)]).is_ok());
 }
 
 #[test]

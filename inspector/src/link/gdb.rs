@@ -35,10 +35,10 @@ use std::time::Duration;
 use pagescope_protocol::{PhysRange, VirtAddr};
 
 use super::memory::{self, RamFile};
-use super::rsp::client::{Client, escaped};
+use super::rsp::client::Client;
 use super::rsp::description::Description;
-use super::rsp::hex;
 use super::rsp::stop::{SIGNAL_INTERRUPT, SIGNAL_TRAP, StopPacket, thread_id};
+use super::rsp::{escaped, hex};
 use super::{
     Address, Cancel, FoundState, HartId, LinkError, Registers, StopReason, Stub, Target,
     TargetFacts,
@@ -343,8 +343,15 @@ impl Target for GdbTarget {
         if let Motion::Stopped(reason) = self.motion {
             return Ok(Some(reason));
         }
-        let Some(packet) = self.client.wait_for_stop(limit)? else {
-            return Ok(None);
+        let packet = match self.client.wait_for_stop(limit) {
+            Ok(Some(packet)) => packet,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                if matches!(error, LinkError::Refused { .. }) {
+                    self.motion = Motion::Stopped(StopReason::Interrupted { hart: None });
+                }
+                return Err(error);
+            }
         };
         let reason = self.reason(packet)?;
         self.motion = Motion::Stopped(reason);

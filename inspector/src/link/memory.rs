@@ -12,7 +12,7 @@ use pagescope_protocol::{PhysAddr, PhysRange};
 
 use super::LinkError;
 use super::rsp::client::Client;
-use super::rsp::hex;
+use super::rsp::{escaped, hex};
 
 /// Where QEMU's `virt` has its RAM (`hw/riscv/virt.c`, `virt_memmap`, `VIRT_DRAM`).
 pub const RAM_START: PhysAddr = PhysAddr::new(0x8000_0000);
@@ -157,8 +157,8 @@ pub fn read_over_port(
         )?;
         if let Some(code) = refused {
             return Err(LinkError::Refused {
-                packet: super::rsp::client::escaped(prepare.unwrap_or_default()),
-                code: super::rsp::client::escaped(&code),
+                packet: escaped(prepare.unwrap_or_default()),
+                code: escaped(&code),
             });
         }
         prepare = None;

@@ -1,5 +1,10 @@
 //! What the link's tests share: QEMU started by hand, and a stub whose every answer a test decides.
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test binary is a crate of its own and uses its part, and stops where a step fails"
+)]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -31,10 +36,11 @@ impl Qemu {
         )
     }
 
+    /// Another emulator.
     pub fn program(program: &str, options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let socket = directory.path().join("gdb");
-        let child = Command::new(program)
+        let mut child = Command::new(program)
             .args(["-display", "none", "-serial", "null", "-monitor", "none"])
             .args(options)
             .arg("-gdb")
@@ -50,6 +56,8 @@ impl Qemu {
         let guard = Instant::now() + HANG_GUARD;
         while !socket.exists() {
             assert!(Instant::now() < guard, "QEMU does not open its gdb port");
+            let ended = child.try_wait().unwrap();
+            assert_eq!(ended, None, "{program} {options:?} ended at its start");
             thread::sleep(Duration::from_millis(5));
         }
         Self {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{FoundState, GdbTarget, Stub, Target};
+use super::{FoundState, GdbTarget, Motion, Stub, Target};
 use crate::link::LinkError;
+use crate::link::StopReason;
 
 /// How long each answer may take when nobody waits for the outcome.
 const HURRY: Duration = Duration::from_secs(1);
@@ -16,6 +17,9 @@ impl GdbTarget {
     /// Afterwards the connection can only be closed.
     pub(super) fn leave(&mut self) -> Result<(), LinkError> {
         if std::mem::replace(&mut self.left, true) || !self.client.is_alive() {
+            return Ok(());
+        }
+        if matches!(self.motion, Motion::Stopped(StopReason::Exited { .. })) {
             return Ok(());
         }
         // A cancelled link has still to be left in order.

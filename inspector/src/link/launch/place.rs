@@ -50,15 +50,22 @@ pub(super) fn make(ram_bytes: u64) -> Result<Place, LaunchError> {
         .prefix(PREFIX)
         .tempdir_in(parent)
         .map_err(io_error("create a directory in", parent))?;
-    let path = directory.path().join(LOCK);
-    let lock = File::create(&path).map_err(io_error("create", &path))?;
-    // Nobody else knows it yet, so it is free.
-    let _ = lock.try_lock();
+    let lock = hold(directory.path())?;
     Ok(Place {
         directory,
         lock,
         has_room: roomy.is_some(),
     })
+}
+
+/// Locks `directory` as ours. The lock gets its name once it is held: whoever finds it free under
+/// that name may remove the directory.
+fn hold(directory: &Path) -> Result<File, LaunchError> {
+    let (unheld, held) = (directory.join("lock.new"), directory.join(LOCK));
+    let lock = File::create(&unheld).map_err(io_error("create", &unheld))?;
+    lock.lock().map_err(io_error("lock", &unheld))?;
+    fs::rename(&unheld, &held).map_err(io_error("create", &held))?;
+    Ok(lock)
 }
 
 /// A guest that touches RAM which its file has no room for dies of SIGBUS, so look first.

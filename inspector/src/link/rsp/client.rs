@@ -16,13 +16,12 @@
 //! QEMU's thread blocks while it sends, so this side reads while it writes. Acknowledgements go out
 //! with the next requests; QEMU takes a `$` for one (`gdb_read_byte`).
 
-use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use super::hex;
-use super::packet::{Decoder, Incoming, push_packet};
+use super::packet::Incoming;
 use super::stop::StopPacket;
-use crate::link::transport::Transport;
+use super::wire::{Wire, escaped};
 use crate::link::{Address, Cancel, LinkError};
 
 /// Most requests outstanding. Measured on QEMU 7.2: no faster beyond it.
@@ -37,35 +36,24 @@ const MAX_CONSOLE_BYTES: usize = 1 << 16;
 /// Most text that a monitor command may print, in bytes.
 const MAX_MONITOR_BYTES: usize = 4 << 20;
 
-/// Most bytes that wait to be sent. A window of requests is far below it; only acknowledgements of
-/// packets that nobody asked for can pile up.
-const MAX_UNSENT_BYTES: usize = 1 << 20;
-
-/// Bytes of a foreign server's answer that are shown.
-const SHOWN_BYTES: usize = 48;
-
-/// Bytes read at once.
-const READ_BYTES: usize = 1 << 16;
-
 /// The client's side of one connection.
 #[derive(Debug)]
 pub struct Client {
-    transport: Transport,
-    address: Address,
-    decoder: Decoder,
-    out: Vec<u8>,
-    buffer: Box<[u8]>,
+    wire: Wire,
     window: usize,
-    timeout: Duration,
-    cancel: Cancel,
+    /// Replies on their way that nobody waits for any more.
     owed: usize,
+    /// Damaged packets in a row.
     damaged: u32,
     console: Vec<u8>,
     stopped: Option<StopPacket>,
-    heard: Vec<u8>,
-    spoke: bool,
-    dead: bool,
 }
+
+/// Writes the request with a number.
+type Encode<'a> = dyn FnMut(usize, &mut Vec<u8>) + 'a;
+
+/// Takes the reply to the request with a number, and says what is wrong with it.
+type Take<'a> = dyn FnMut(usize, &[u8]) -> Result<(), String> + 'a;
 
 impl Client {
     /// Connects. Says nothing yet.
@@ -77,45 +65,25 @@ impl Client {
         timeout: Duration,
         cancel: Cancel,
     ) -> Result<Self, LinkError> {
-        let transport = Transport::connect(address, timeout, &cancel)?;
+        let wire = Wire::connect(address, timeout, cancel)?;
         Ok(Self {
-            window: if transport.is_lossy() { 1 } else { WINDOW },
-            transport,
-            address: address.clone(),
-            decoder: Decoder::new(),
-            out: Vec::new(),
-            buffer: vec![0; READ_BYTES].into_boxed_slice(),
-            timeout,
-            cancel,
+            window: if wire.is_lossy() { 1 } else { WINDOW },
+            wire,
             owed: 0,
             damaged: 0,
             console: Vec::new(),
             stopped: None,
-            heard: Vec::new(),
-            spoke: false,
-            dead: false,
         })
-    }
-
-    /// Where the stub is.
-    pub fn address(&self) -> &Address {
-        &self.address
     }
 
     /// Whether the connection can still be used.
     pub fn is_alive(&self) -> bool {
-        !self.dead
-    }
-
-    /// Whether a stub has answered.
-    pub fn is_stub(&self) -> bool {
-        self.spoke
+        self.wire.is_alive()
     }
 
     /// From here on waits at most `timeout` for a reply, whatever the [`Cancel`] says: for leaving.
     pub fn hurry(&mut self, timeout: Duration) {
-        self.timeout = self.timeout.min(timeout);
-        self.cancel = Cancel::new();
+        self.wire.hurry(timeout);
     }
 
     /// The stop reply that came without being waited for, if one did.
@@ -191,7 +159,9 @@ impl Client {
             Some(&mut printed),
         )?;
         if !again.is_empty() {
-            return Err(self.protocol("what its monitor prints arrives damaged"));
+            return Err(self
+                .wire
+                .protocol("what its monitor prints arrives damaged"));
         }
         Ok((printed, reply))
     }
@@ -200,8 +170,8 @@ impl Client {
     fn batch(
         &mut self,
         numbers: &[usize],
-        encode: &mut dyn FnMut(usize, &mut Vec<u8>),
-        take: &mut dyn FnMut(usize, &[u8]) -> Result<(), String>,
+        encode: &mut Encode<'_>,
+        take: &mut Take<'_>,
         again: &mut Vec<usize>,
         mut printed: Option<&mut Vec<u8>>,
     ) -> Result<(), LinkError> {
@@ -214,16 +184,16 @@ impl Client {
             {
                 request.clear();
                 encode(next, &mut request);
-                push_packet(&request, &mut self.out);
+                self.wire.queue(&request);
                 outstanding += 1;
             }
             let reply = self.reply(&request, outstanding, printed.as_deref_mut());
             match reply {
                 Ok(true) => {
                     outstanding -= 1;
-                    if let Err(what) = take(number, self.decoder.payload()) {
+                    if let Err(what) = take(number, self.wire.payload()) {
                         self.owed += outstanding;
-                        return Err(self.protocol(&what));
+                        return Err(self.wire.protocol(&what));
                     }
                 }
                 Ok(false) => {
@@ -237,7 +207,7 @@ impl Client {
             }
         }
         // The last acknowledgement has no request to go out with.
-        self.write_some().map(drop)
+        self.wire.write_some().map(drop)
     }
 
     /// Waits for the reply to the oldest of `outstanding` requests, the newest of which is
@@ -248,24 +218,26 @@ impl Client {
         outstanding: usize,
         mut printed: Option<&mut Vec<u8>>,
     ) -> Result<bool, LinkError> {
-        let mut deadline = Instant::now() + self.timeout;
+        let mut deadline = self.wire.deadline();
         loop {
-            match self.next_incoming(deadline)? {
+            match self.wire.next_incoming(deadline)? {
                 Incoming::Ack | Incoming::Notification => {}
                 Incoming::Nak => {
                     self.count_damage("our packets arrive damaged")?;
                     if outstanding != 1 {
-                        return Err(self.protocol("it refuses a packet, without saying which"));
+                        return Err(self
+                            .wire
+                            .protocol("it refuses a packet, without saying which"));
                     }
-                    push_packet(request, &mut self.out);
+                    self.wire.queue(request);
                 }
-                Incoming::TooLong => return Err(self.protocol("a packet does not end")),
+                Incoming::TooLong => return Err(self.wire.protocol("a packet does not end")),
                 Incoming::Damaged => {
                     self.count_damage("its packets arrive damaged")?;
                     // Before the first packet it is more likely something else altogether, such as
                     // a console's output.
-                    if self.spoke {
-                        self.out.push(b'+');
+                    if self.wire.spoke() {
+                        self.wire.queue_byte(b'+');
                         if self.owed == 0 {
                             return Ok(false);
                         }
@@ -273,10 +245,9 @@ impl Client {
                     }
                 }
                 Incoming::Packet => {
-                    self.out.push(b'+');
+                    self.wire.queue_byte(b'+');
                     self.damaged = 0;
-                    self.spoke = true;
-                    let payload = self.decoder.payload();
+                    let payload = self.wire.payload();
                     if StopPacket::is_one(payload) {
                         self.stopped = StopPacket::parse(payload).or(self.stopped);
                     } else if is_console(payload) {
@@ -284,11 +255,13 @@ impl Client {
                         match printed.as_deref_mut().filter(|_| self.owed == 0) {
                             None => self.note_console(&text),
                             Some(printed) if printed.len() > MAX_MONITOR_BYTES => {
-                                return Err(self.protocol("its monitor does not stop printing"));
+                                return Err(self
+                                    .wire
+                                    .protocol("its monitor does not stop printing"));
                             }
                             Some(printed) => {
                                 printed.extend(text);
-                                deadline = Instant::now() + self.timeout;
+                                deadline = self.wire.deadline();
                             }
                         }
                     } else if self.owed > 0 {
@@ -300,7 +273,7 @@ impl Client {
             }
             // A peer that talks without answering is as good as silent.
             if Instant::now() > deadline {
-                return Err(self.silence());
+                return Err(self.wire.silence());
             }
         }
     }
@@ -310,9 +283,13 @@ impl Client {
     /// # Errors
     /// When the connection is lost.
     pub fn start(&mut self, request: &[u8]) -> Result<(), LinkError> {
+        if self.owed > 0 {
+            // Acknowledging them while the machine runs would stop it: any byte does.
+            self.request(b"qC")?;
+        }
         self.stopped = None;
-        push_packet(request, &mut self.out);
-        self.send_all()
+        self.wire.queue(request);
+        self.wire.send_all()
     }
 
     /// Sends the byte that stops a running machine.
@@ -320,8 +297,8 @@ impl Client {
     /// # Errors
     /// When the connection is lost.
     pub fn interrupt(&mut self) -> Result<(), LinkError> {
-        self.out.push(INTERRUPT);
-        self.send_all()
+        self.wire.queue_byte(INTERRUPT);
+        self.wire.send_all()
     }
 
     /// Sends the last request of a connection. Its reply is not acknowledged: the machine may run
@@ -330,10 +307,9 @@ impl Client {
     /// # Errors
     /// When no reply comes.
     pub fn farewell(&mut self, request: &[u8]) -> Result<(), LinkError> {
-        push_packet(request, &mut self.out);
+        self.wire.queue(request);
         self.reply(request, 1, None)?;
-        self.out.clear();
-        self.dead = true;
+        self.wire.close();
         Ok(())
     }
 
@@ -345,11 +321,11 @@ impl Client {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(stop) = self.stopped.take() {
-                self.write_some()?;
+                self.wire.write_some()?;
                 return Ok(Some(stop));
             }
-            let Some(incoming) = self.decoder.next_incoming() else {
-                match self.pump(deadline) {
+            let Some(incoming) = self.wire.ready() else {
+                match self.wire.pump(deadline) {
                     Ok(true) => continue,
                     Ok(false) | Err(LinkError::Cancelled) => return Ok(None),
                     Err(error) => return Err(error),
@@ -357,16 +333,16 @@ impl Client {
             };
             match incoming {
                 Incoming::Ack | Incoming::Notification => {}
-                Incoming::Nak => return Err(self.protocol("it refuses to resume")),
-                Incoming::TooLong => return Err(self.protocol("a packet does not end")),
+                Incoming::Nak => return Err(self.wire.protocol("it refuses to resume")),
+                Incoming::TooLong => return Err(self.wire.protocol("a packet does not end")),
                 Incoming::Damaged => {
                     self.count_damage("its packets arrive damaged")?;
-                    self.out.push(b'-');
+                    self.wire.queue_byte(b'-');
                 }
                 Incoming::Packet => {
-                    self.out.push(b'+');
+                    self.wire.queue_byte(b'+');
                     self.damaged = 0;
-                    let payload = self.decoder.payload();
+                    let payload = self.wire.payload();
                     if StopPacket::is_one(payload) {
                         self.stopped = StopPacket::parse(payload);
                     } else if is_console(payload) {
@@ -388,87 +364,6 @@ impl Client {
         }
     }
 
-    fn next_incoming(&mut self, deadline: Instant) -> Result<Incoming, LinkError> {
-        loop {
-            if let Some(incoming) = self.decoder.next_incoming() {
-                return Ok(incoming);
-            }
-            if !self.pump(deadline)? {
-                return Err(self.silence());
-            }
-            if !self.spoke && FOREIGN.iter().any(|banner| self.heard.starts_with(banner)) {
-                return Err(self.foreign());
-            }
-        }
-    }
-
-    /// Moves bytes, or waits a slice for the chance to. `false` once the deadline has passed.
-    fn pump(&mut self, deadline: Instant) -> Result<bool, LinkError> {
-        if self.cancel.is_cancelled() {
-            return Err(LinkError::Cancelled);
-        }
-        let wrote = self.write_some()?;
-        if self.read_some()? || wrote {
-            return Ok(true);
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(false);
-        }
-        let waited = self.transport.wait(!self.out.is_empty(), left);
-        waited.map_err(|error| self.lost(&error.to_string()))?;
-        Ok(true)
-    }
-
-    fn send_all(&mut self) -> Result<(), LinkError> {
-        let deadline = Instant::now() + self.timeout;
-        while !self.out.is_empty() {
-            if !self.pump(deadline)? {
-                return Err(self.silence());
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes what the peer takes; whether that was anything.
-    fn write_some(&mut self) -> Result<bool, LinkError> {
-        if self.dead {
-            return Err(self.lost("it had ended before"));
-        }
-        if self.out.is_empty() {
-            return Ok(false);
-        }
-        if self.out.len() > MAX_UNSENT_BYTES {
-            return Err(self.ended("it sends without reading"));
-        }
-        match self.transport.write(&self.out) {
-            Ok(count) => {
-                self.out.drain(..count);
-                Ok(count > 0)
-            }
-            Err(error) if is_momentary(&error) => Ok(false),
-            Err(error) => Err(self.ended(&error.to_string())),
-        }
-    }
-
-    /// Reads what there is; whether that was anything.
-    fn read_some(&mut self) -> Result<bool, LinkError> {
-        match self.transport.read(&mut self.buffer) {
-            // A terminal in raw mode reads as nothing when it has nothing.
-            Ok(0) if self.transport.is_lossy() => Ok(false),
-            Ok(0) => Err(self.ended("the other side closed it")),
-            Ok(count) => {
-                let bytes = &self.buffer[..count];
-                let room = SHOWN_BYTES.saturating_sub(self.heard.len());
-                self.heard.extend(bytes.iter().take(room));
-                self.decoder.extend(bytes);
-                Ok(true)
-            }
-            Err(error) if is_momentary(&error) => Ok(false),
-            Err(error) => Err(self.ended(&error.to_string())),
-        }
-    }
-
     fn note_console(&mut self, text: &[u8]) {
         self.console.extend_from_slice(text);
         let excess = self.console.len().saturating_sub(MAX_CONSOLE_BYTES);
@@ -478,73 +373,21 @@ impl Client {
     fn count_damage(&mut self, what: &str) -> Result<(), LinkError> {
         self.damaged += 1;
         if self.damaged > MAX_DAMAGED {
-            return Err(self.protocol(what));
+            return Err(self.wire.protocol(what));
         }
         Ok(())
     }
 
-    /// The connection ended, or somebody who is no stub ended it.
-    fn ended(&mut self, why: &str) -> LinkError {
-        if !self.spoke && self.heard.iter().any(|byte| *byte != b'+') {
-            return self.foreign();
-        }
-        self.lost(why)
-    }
-
-    fn silence(&mut self) -> LinkError {
-        if !self.spoke && self.heard.iter().any(|byte| *byte != b'+') {
-            return self.foreign();
-        }
-        LinkError::NoAnswer {
-            address: self.address.clone(),
-            waited: self.timeout,
-        }
-    }
-
-    fn foreign(&mut self) -> LinkError {
-        self.dead = true;
-        LinkError::NotAStub {
-            address: self.address.clone(),
-            what: escaped(&self.heard),
-        }
-    }
-
-    fn lost(&mut self, why: &str) -> LinkError {
-        self.dead = true;
-        LinkError::Lost {
-            address: self.address.clone(),
-            why: why.to_owned(),
-        }
-    }
-
     /// The error for a stub that does `what`.
     pub fn protocol(&self, what: &str) -> LinkError {
-        LinkError::Protocol {
-            address: self.address.clone(),
-            what: what.to_owned(),
-        }
+        self.wire.protocol(what)
     }
 }
 
 /// The byte that stops a running machine.
 const INTERRUPT: u8 = 0x03;
 
-/// How servers begin that are often mistaken for a stub.
-const FOREIGN: [&[u8]; 2] = [b"HTTP/", b"SSH-"];
-
 /// Whether `payload` is console output: `O` and hexadecimal, so never `OK`.
 fn is_console(payload: &[u8]) -> bool {
     payload.first() == Some(&b'O') && payload != b"OK"
-}
-
-fn is_momentary(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
-}
-
-/// `bytes` as text that can be shown, however they came.
-pub fn escaped(bytes: &[u8]) -> String {
-    bytes.escape_ascii().to_string()
 }

@@ -11,3 +11,6 @@ pub mod description;
 pub mod hex;
 pub mod packet;
 pub mod stop;
+mod wire;
+
+pub use wire::escaped;
