@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 
 use pagescope_protocol::snapshot::{PhysicalKind, RegionKind, RegionSpace, Snapshot, Space};
-use pagescope_protocol::{LeafFlags, Level, PhysAddr, TranslationMode, VirtAddr};
+use pagescope_protocol::walk::entry_address;
+use pagescope_protocol::{LeafFlags, Level, PhysAddr, Pte, PteKind, TranslationMode, VirtAddr};
 
 use super::{Change, ChangeKind, Difference, size_text};
 
@@ -284,7 +285,7 @@ fn with_gaps(bands: Vec<Band>) -> Vec<Band> {
 /// What `difference` says to be new stands in bands of its own.
 pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference) -> Vec<Band> {
     let partition = physical_partition(snapshot);
-    let fresh = fresh_ranges(difference);
+    let fresh = fresh_ranges(space, difference);
     let mut bands: Vec<Band> = Vec::new();
     for mapping in &space.mappings {
         let mut offset = 0;
@@ -293,11 +294,7 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
             let phys = mapping.phys.wrapping_add(offset);
             let left = mapping.size - offset;
             let (size, kind, name) = part_at(&partition, phys.as_u64(), left, mapping.flags);
-            let is_fresh = fresh.iter().any(|(start, length)| {
-                virt.checked_offset_from(VirtAddr::new(*start))
-                    .is_some_and(|o| o < *length)
-            });
-            let size = cut_at_fresh(&fresh, virt.as_u64(), size);
+            let (is_fresh, size) = cut_at_fresh(&fresh, virt.as_u64(), size);
             let mut band = Band::new(virt.as_u64(), size, kind, name);
             band.flags = Some(mapping.flags);
             band.phys = Some(phys);
@@ -327,28 +324,33 @@ fn goes_on(last: &Band, next: &Band) -> bool {
 
 /// The part of the physical partition that `phys` lies in: how far it goes on, what it is.
 fn part_at(partition: &[Band], phys: u64, left: u64, flags: LeafFlags) -> (u64, BandKind, String) {
+    let (kind, name) = leaf_kind(partition, PhysAddr::new(phys), flags);
     let after = partition.partition_point(|band| band.start <= phys);
-    let by_flags = kind_of_flags(flags);
-    match after.checked_sub(1).map(|index| &partition[index]) {
-        Some(band) if band.contains(phys) => {
-            let size = left.min(band.size - (phys - band.start));
-            match band.kind {
-                BandKind::Ram | BandKind::Free => (size, by_flags, band.name.clone()),
-                // Permissions are what a page table says; they win over a section's name.
-                BandKind::Code | BandKind::ReadOnly | BandKind::Data => {
-                    (size, by_flags, band.name.clone())
-                }
-                kind => (size, kind, band.name.clone()),
-            }
-        }
-        _ => {
-            let gap_end = partition.get(after).map_or(u64::MAX, |band| band.start);
-            (
-                left.min(gap_end.saturating_sub(phys).max(1)),
-                by_flags,
-                String::new(),
-            )
-        }
+    let size = match after.checked_sub(1).map(|index| &partition[index]) {
+        Some(band) if band.contains(phys) => left.min(band.size - (phys - band.start)),
+        _ => partition
+            .get(after)
+            .map_or(left, |band| left.min(band.start - phys)),
+    };
+    (size, kind, name.into())
+}
+
+/// What a leaf with `flags` that leads to `phys` shows, and its name, by a
+/// [`physical_partition`].
+pub fn leaf_kind(partition: &[Band], phys: PhysAddr, flags: LeafFlags) -> (BandKind, &str) {
+    let after = partition.partition_point(|band| band.start <= phys.as_u64());
+    let band = after.checked_sub(1).map(|index| &partition[index]);
+    match band.filter(|band| band.contains(phys.as_u64())) {
+        None => (kind_of_flags(flags), ""),
+        Some(band) => match band.kind {
+            // Permissions are what a page table says; they win over a section's name.
+            BandKind::Ram
+            | BandKind::Free
+            | BandKind::Code
+            | BandKind::ReadOnly
+            | BandKind::Data => (kind_of_flags(flags), &band.name),
+            kind => (kind, &band.name),
+        },
     }
 }
 
@@ -378,31 +380,62 @@ fn heap_name(snapshot: &Snapshot, band: &Band) -> Option<String> {
     })
 }
 
-/// Virtual ranges whose leaf is new or changed.
-fn fresh_ranges(difference: &Difference) -> Vec<(u64, u64)> {
-    let entries = difference.changes.iter().filter_map(|change| match change {
-        Change::Entry {
-            kind: ChangeKind::Added | ChangeKind::Changed,
-            level,
-            virt,
-            after,
-            ..
-        } => match after.classify(*level) {
-            pagescope_protocol::PteKind::Leaf(_) => Some((virt.as_u64(), level.entry_size())),
-            _ => None,
-        },
-        _ => None,
-    });
-    entries.collect()
+/// Virtual ranges whose leaf is new or changed: start and last address, in order, without overlap.
+pub fn fresh_ranges(space: &Space, difference: &Difference) -> Vec<(u64, u64)> {
+    let mut ranges = Vec::new();
+    let mut fresh = |virt: VirtAddr, level: Level, pte: Pte| {
+        if let PteKind::Leaf(_) = pte.classify(level) {
+            let last = virt.as_u64().saturating_add(level.entry_size() - 1);
+            ranges.push((virt.as_u64(), last));
+        }
+    };
+    for change in &difference.changes {
+        match change {
+            Change::Entry {
+                kind: ChangeKind::Added | ChangeKind::Changed,
+                level,
+                virt,
+                after,
+                ..
+            } => fresh(*virt, *level, *after),
+            Change::Table {
+                kind: ChangeKind::Added,
+                level,
+                frame,
+                ..
+            } => {
+                let Some(table) = space.table_at(*frame, *level) else {
+                    continue;
+                };
+                for (index, pte) in table.iter() {
+                    let virt = entry_address(space.mode, table.covers_from, *level, index);
+                    fresh(virt, *level, pte);
+                }
+            }
+            _ => {}
+        }
+    }
+    ranges.sort_unstable();
+    let mut merged: Vec<(u64, u64)> = Vec::with_capacity(ranges.len());
+    for (start, end) in ranges {
+        match merged.last_mut() {
+            Some((_, last)) if last.checked_add(1).is_none_or(|next| start <= next) => {
+                *last = end.max(*last);
+            }
+            _ => merged.push((start, end)),
+        }
+    }
+    merged
 }
 
-/// How far from `virt` on all is fresh, or all is not, at most `size`.
-fn cut_at_fresh(fresh: &[(u64, u64)], virt: u64, size: u64) -> u64 {
-    let edges = fresh
-        .iter()
-        .flat_map(|(start, length)| [*start, start.saturating_add(*length)]);
-    let inside = edges.filter(|edge| *edge > virt).map(|edge| edge - virt);
-    inside.fold(size, u64::min)
+/// Whether `virt` is fresh, and how far from there on all is as it is there, at most `size`.
+fn cut_at_fresh(fresh: &[(u64, u64)], virt: u64, size: u64) -> (bool, u64) {
+    let next = fresh.partition_point(|(_, last)| *last < virt);
+    match fresh.get(next) {
+        Some((start, last)) if *start <= virt => (true, size.min((last - virt).saturating_add(1))),
+        Some((start, _)) => (false, size.min(start - virt)),
+        None => (false, size),
+    }
 }
 
 /// Bands for what is not mapped: guards by name, the non-canonical hole, and the rest.
