@@ -4,11 +4,13 @@
 //! mappings, cut where that partition says that something else begins, with the unmapped rest
 //! between. Window, text drawing and SVG all draw these bands.
 
+mod unmapped;
+
 use std::collections::BTreeSet;
 
 use pagescope_protocol::snapshot::{PhysicalKind, RegionKind, RegionSpace, Snapshot, Space};
 use pagescope_protocol::walk::entry_address;
-use pagescope_protocol::{LeafFlags, Level, PhysAddr, Pte, PteKind, TranslationMode, VirtAddr};
+use pagescope_protocol::{LeafFlags, Level, PhysAddr, Pte, PteKind, VirtAddr};
 
 use super::{Change, ChangeKind, Difference, size_text};
 
@@ -114,7 +116,8 @@ impl Band {
 /// A claim on part of the physical map; a stronger one hides a weaker one.
 struct Claim {
     start: u64,
-    end: u64,
+    /// Its last address: its end may be 2^64.
+    last: u64,
     strength: u32,
     kind: BandKind,
     name: String,
@@ -123,11 +126,10 @@ struct Claim {
 fn claims(snapshot: &Snapshot) -> Vec<Claim> {
     let mut claims = Vec::new();
     let mut claim = |start: u64, size: u64, strength, kind, name: &str| {
-        let end = start.saturating_add(size);
-        if end > start {
+        if size > 0 {
             claims.push(Claim {
                 start,
-                end,
+                last: start.saturating_add(size - 1),
                 strength,
                 kind,
                 name: name.into(),
@@ -222,46 +224,46 @@ pub fn physical_partition(snapshot: &Snapshot) -> Vec<Band> {
     claims.sort_by_key(|claim| claim.start);
     let mut cuts: Vec<u64> = claims
         .iter()
-        .flat_map(|claim| [claim.start, claim.end])
+        .flat_map(|claim| [Some(claim.start), claim.last.checked_add(1)])
+        .flatten()
         .collect();
     cuts.sort_unstable();
     cuts.dedup();
     let mut bands: Vec<Band> = Vec::new();
     // Claims that cover the current cut, strongest last.
     let mut active: BTreeSet<(u32, usize)> = BTreeSet::new();
-    let mut ends: BTreeSet<(u64, usize)> = BTreeSet::new();
+    let mut lasts: BTreeSet<(u64, usize)> = BTreeSet::new();
     let mut next = 0;
-    for pair in cuts.windows(2) {
-        let [start, end] = [pair[0], pair[1]];
-        while let Some(&(past, index)) = ends.first()
-            && past <= start
+    for (place, start) in cuts.iter().copied().enumerate() {
+        // Up to the next cut, or the last address.
+        let last = cuts.get(place + 1).map_or(u64::MAX, |next| next - 1);
+        while let Some(&(past, index)) = lasts.first()
+            && past < start
         {
-            ends.pop_first();
+            lasts.pop_first();
             active.remove(&(claims[index].strength, index));
         }
         while next < claims.len() && claims[next].start <= start {
             active.insert((claims[next].strength, next));
-            ends.insert((claims[next].end, next));
+            lasts.insert((claims[next].last, next));
             next += 1;
         }
         let Some(&(_, strongest)) = active.last() else {
             continue;
         };
         let claim = &claims[strongest];
+        // A claim has at most 2^64 − 1 bytes, so this does too.
+        let size = (last - start).saturating_add(1);
         match bands.last_mut() {
-            Some(last)
-                if last.kind == claim.kind
-                    && last.name == claim.name
-                    && last.start.checked_add(last.size) == Some(start) =>
+            Some(before)
+                if before.kind == claim.kind
+                    && before.name == claim.name
+                    && before.start.checked_add(before.size) == Some(start)
+                    && before.size.checked_add(size).is_some() =>
             {
-                last.size += end - start;
+                before.size += size;
             }
-            _ => bands.push(Band::new(
-                start,
-                end - start,
-                claim.kind,
-                claim.name.clone(),
-            )),
+            _ => bands.push(Band::new(start, size, claim.kind, claim.name.clone())),
         }
     }
     bands
@@ -287,15 +289,22 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
     let partition = physical_partition(snapshot);
     let fresh = fresh_ranges(space, difference);
     let mut bands: Vec<Band> = Vec::new();
+    // The first address that no mapping has had: a file may hold mappings that overlap.
+    let mut free_from = Some(0u64);
     for mapping in &space.mappings {
-        let mut offset = 0;
-        while offset < mapping.size {
+        let Some(free) = free_from else { break };
+        let virt = mapping.virt.as_u64();
+        let room = (u64::MAX - virt).saturating_add(1);
+        let size = mapping.size.min(room);
+        let mut offset = free.saturating_sub(virt);
+        free_from = virt.checked_add(size).map(|end| end.max(free));
+        while offset < size {
             let virt = mapping.virt.wrapping_add(offset);
             let phys = mapping.phys.wrapping_add(offset);
-            let left = mapping.size - offset;
-            let (size, kind, name) = part_at(&partition, phys.as_u64(), left, mapping.flags);
-            let (is_fresh, size) = cut_at_fresh(&fresh, virt.as_u64(), size);
-            let mut band = Band::new(virt.as_u64(), size, kind, name);
+            let left = size - offset;
+            let (part, kind, name) = part_at(&partition, phys.as_u64(), left, mapping.flags);
+            let (is_fresh, part) = cut_at_fresh(&fresh, virt.as_u64(), part);
+            let mut band = Band::new(virt.as_u64(), part, kind, name);
             band.flags = Some(mapping.flags);
             band.phys = Some(phys);
             band.fresh = is_fresh;
@@ -303,7 +312,7 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
                 Some(last) if goes_on(last, &band) => last.size += band.size,
                 _ => bands.push(band),
             }
-            offset += size;
+            offset += part;
         }
     }
     for band in &mut bands {
@@ -311,12 +320,13 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
             band.name = heap_name(snapshot, band).unwrap_or_else(|| band.name.clone());
         }
     }
-    fill_unmapped(snapshot, space.mode, bands)
+    unmapped::fill(snapshot, space.mode, bands)
 }
 
 fn goes_on(last: &Band, next: &Band) -> bool {
     let pages_on = last.phys.and_then(|phys| phys.checked_add(last.size)) == next.phys;
     last.start.checked_add(last.size) == Some(next.start)
+        && last.size.checked_add(next.size).is_some()
         && pages_on
         && (last.kind, &last.name, last.flags, last.fresh)
             == (next.kind, &next.name, next.flags, next.fresh)
@@ -435,81 +445,5 @@ fn cut_at_fresh(fresh: &[(u64, u64)], virt: u64, size: u64) -> (bool, u64) {
         Some((start, last)) if *start <= virt => (true, size.min((last - virt).saturating_add(1))),
         Some((start, _)) => (false, size.min(start - virt)),
         None => (false, size),
-    }
-}
-
-/// Bands for what is not mapped: guards by name, the non-canonical hole, and the rest.
-fn fill_unmapped(snapshot: &Snapshot, mode: TranslationMode, mapped: Vec<Band>) -> Vec<Band> {
-    if mode.root_level().is_none() {
-        return mapped;
-    }
-    let half = 1u64 << (mode.address_bits() - 1);
-    let upper = half.wrapping_neg();
-    let mut whole = Vec::with_capacity(mapped.len() * 2 + 3);
-    let (low, high): (Vec<_>, Vec<_>) = mapped.into_iter().partition(|band| band.start < half);
-    fill_half(snapshot, 0, half - 1, low, &mut whole);
-    whole.push(Band::new(
-        half,
-        upper - half,
-        BandKind::NonCanonical,
-        "non-canonical",
-    ));
-    fill_half(snapshot, upper, u64::MAX, high, &mut whole);
-    whole
-}
-
-fn fill_half(snapshot: &Snapshot, first: u64, last: u64, mapped: Vec<Band>, whole: &mut Vec<Band>) {
-    let mut at = Some(first);
-    for band in mapped {
-        if let Some(at) = at
-            && band.start > at
-        {
-            unmapped(snapshot, at, band.start - at, whole);
-        }
-        at = band.last().checked_add(1);
-        whole.push(band);
-    }
-    if let Some(at) = at
-        && at <= last
-    {
-        unmapped(snapshot, at, (last - at).saturating_add(1), whole);
-    }
-}
-
-/// An unmapped stretch, with the guards in it as bands of their own.
-fn unmapped(snapshot: &Snapshot, start: u64, size: u64, whole: &mut Vec<Band>) {
-    let end = start.saturating_add(size - 1);
-    let mut guards: Vec<_> = snapshot
-        .regions
-        .iter()
-        .filter(|region| region.kind == RegionKind::Guard && region.size > 0)
-        .filter(|region| {
-            region.start >= start && region.start.saturating_add(region.size - 1) <= end
-        })
-        .collect();
-    guards.sort_by_key(|region| region.start);
-    let mut at = start;
-    for guard in guards {
-        if guard.start < at {
-            continue;
-        }
-        if guard.start > at {
-            whole.push(Band::new(at, guard.start - at, BandKind::Nothing, ""));
-        }
-        whole.push(Band::new(
-            guard.start,
-            guard.size,
-            BandKind::Guard,
-            guard.name.clone(),
-        ));
-        at = guard.start.saturating_add(guard.size);
-    }
-    if at <= end {
-        whole.push(Band::new(
-            at,
-            (end - at).saturating_add(1),
-            BandKind::Nothing,
-            "",
-        ));
     }
 }

@@ -45,9 +45,9 @@ impl Tables<'_> {
             std::iter::successors(self.space.mode.root_level(), |level| level.next()).collect();
         let count = levels.len().max(1) as f64;
         let gap = if levels.len() > 3 { 22.0 } else { 38.0 };
-        let width = (place.width - gap * (count - 1.0)) / count;
-        // A step of a whole half pixel keeps the cells' edges sharp.
-        let cell = ((width - 20.0) / COLUMNS as f64 * 2.0).floor() / 2.0;
+        let width = ((place.width - gap * (count - 1.0)) / count).floor();
+        // Whole units keep the cells' edges sharp.
+        let cell = ((width - 20.0) / COLUMNS as f64).floor();
         let height = HEAD + FOOT + cell * (ENTRIES_PER_TABLE / COLUMNS) as f64;
         let mut passed = Vec::new();
         let mut steps = self.chain.trail.iter();
@@ -104,7 +104,7 @@ impl Tables<'_> {
         paper.text(left + 14.0, baseline, title, &name);
 
         let grid = cell * COLUMNS as f64;
-        let cells = [left + (width + 4.0 - grid) / 2.0, top + HEAD];
+        let cells = [(left + (width + 4.0 - grid) / 2.0).floor(), top + HEAD];
         let rows = ENTRIES_PER_TABLE / COLUMNS;
         let whole = [cells[0], cells[1], grid, cell * rows as f64];
         paper.rect(whole, colours.empty);
@@ -115,11 +115,7 @@ impl Tables<'_> {
         if let Some(table) = table {
             self.cells(paper, colours, cells, cell, table);
         }
-        paper.raw(format_args!(
-            r#"<pattern id="cells{number}" x="{:.1}" y="{:.1}" width="{cell}" height="{cell}" patternUnits="userSpaceOnUse"><path d="M{cell} 0V{cell}H0" fill="none" stroke="{}" stroke-width="2"/></pattern>"#,
-            cells[0], cells[1], colours.panel,
-        ));
-        paper.rect(whole, &format!("url(#cells{number})"));
+        paper.lattice(cells, cell, [COLUMNS, rows], colours.panel);
 
         let foot = top + height - 10.0;
         let dim = Ink::words(12.0, colours.dim);
@@ -225,7 +221,11 @@ impl Tables<'_> {
                 .any(|new| new == (table.level, table.frame))
         };
         let mut order: Vec<&Table> = all.iter().map(AsRef::as_ref).take(20_000).collect();
-        order.sort_by_key(|table| (!in_chain(table), !is_new(table)));
+        order.sort_by_key(|table| match (in_chain(table), is_new(table)) {
+            (true, _) => 0,
+            (_, true) => 1,
+            _ => 2,
+        });
         let shown = if all.len() > LISTED {
             LISTED - 1
         } else {

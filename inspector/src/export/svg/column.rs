@@ -5,7 +5,9 @@ use super::paper::{Anchor, Ink, Paper};
 use crate::model::{Band, BandKind, size_text};
 
 /// Less than this, and a name no longer fits beside its band.
-const ROW_HEIGHT: f64 = 19.0;
+const ROW_HEIGHT: f64 = 17.0;
+/// What has no name of its own needs less.
+const GAP_HEIGHT: f64 = 14.0;
 /// The highest that a band becomes.
 const ROW_LIMIT: f64 = 44.0;
 
@@ -31,6 +33,23 @@ struct Row<'a> {
     bytes: u64,
 }
 
+impl Row<'_> {
+    const fn least_height(&self) -> f64 {
+        if self.count > 1 {
+            GAP_HEIGHT
+        } else {
+            least_height(self.band)
+        }
+    }
+}
+
+const fn least_height(band: &Band) -> f64 {
+    match band.kind {
+        BandKind::Nothing | BandKind::NonCanonical => GAP_HEIGHT,
+        _ => ROW_HEIGHT,
+    }
+}
+
 /// Draws `bands`, and says how far down. Returns the row of the band that holds `selected`.
 pub(super) fn draw(
     paper: &mut Paper,
@@ -40,14 +59,15 @@ pub(super) fn draw(
     selected: Option<u64>,
 ) -> Option<[f64; 4]> {
     let room = place.bottom - place.top;
-    let rows = rows(bands, (room / ROW_HEIGHT) as usize, selected);
+    let rows = rows(bands, room, selected);
     let weight = |row: &Row<'_>| f64::from(1 + row.bytes.max(4096).ilog2() - 12).min(12.0);
     let weights: f64 = rows.iter().map(weight).sum();
-    let spare = (room - rows.len() as f64 * ROW_HEIGHT).max(0.0);
+    let least: f64 = rows.iter().map(Row::least_height).sum();
+    let spare = (room - least).max(0.0);
     let mut at = place.top;
     let mut found = None;
     for row in &rows {
-        let height = (ROW_HEIGHT + spare * weight(row) / weights.max(1.0)).min(ROW_LIMIT);
+        let height = (row.least_height() + spare * weight(row) / weights.max(1.0)).min(ROW_LIMIT);
         let area = [place.left, at, place.width, height - 1.0];
         if row.count == 1 && selected.is_some_and(|address| row.band.contains(address)) {
             found = Some(area);
@@ -147,7 +167,7 @@ fn draw_named(
 }
 
 /// As many rows as fit: what the lecture is about stays, what is least of interest is folded.
-fn rows(bands: &[Band], limit: usize, selected: Option<u64>) -> Vec<Row<'_>> {
+fn rows(bands: &[Band], room: f64, selected: Option<u64>) -> Vec<Row<'_>> {
     let rank = |band: &Band| {
         let is_selected = selected.is_some_and(|address| band.contains(address));
         match band.kind {
@@ -161,11 +181,10 @@ fn rows(bands: &[Band], limit: usize, selected: Option<u64>) -> Vec<Row<'_>> {
         }
     };
     let mut order: Vec<usize> = (0..bands.len()).collect();
-    if bands.len() > limit {
+    let least: f64 = bands.iter().map(least_height).sum();
+    if least > room {
         order.sort_by_key(|index| rank(&bands[*index]));
-        // Between any two that stay there may be a folded one.
-        order.truncate((limit / 2).saturating_sub(1));
-        order.sort_unstable();
+        order = kept(&order, bands, room);
     }
     let mut rows: Vec<Row<'_>> = Vec::new();
     let mut at = 0;
@@ -191,4 +210,29 @@ fn rows(bands: &[Band], limit: usize, selected: Option<u64>) -> Vec<Row<'_>> {
         at = index + 1;
     }
     rows
+}
+
+/// The bands of `order`, best first, that fit together with a folded row in every gap.
+fn kept(order: &[usize], bands: &[Band], room: f64) -> Vec<usize> {
+    let mut kept: Vec<usize> = Vec::new();
+    // What does not fit by then would be one row in millions.
+    for index in order.iter().take(500) {
+        let place = kept.partition_point(|other| other < index);
+        kept.insert(place, *index);
+        let mut height = 0.0;
+        let mut at = 0;
+        for index in kept.iter().copied().chain([bands.len()]) {
+            height += match bands.get(at..index) {
+                Some([alone]) => least_height(alone),
+                Some([_, ..]) => GAP_HEIGHT,
+                _ => 0.0,
+            };
+            height += bands.get(index).map_or(0.0, least_height);
+            at = index + 1;
+        }
+        if height > room {
+            kept.remove(place);
+        }
+    }
+    kept
 }

@@ -96,11 +96,7 @@ pub(super) fn grid(
         }
     }
     flush(run);
-    paper.raw(format_args!(
-        r#"<pattern id="frames" x="{:.1}" y="{:.1}" width="{cell}" height="{cell}" patternUnits="userSpaceOnUse"><path d="M{cell} 0V{cell}H0" fill="none" stroke="{}" stroke-width="2"/></pattern>"#,
-        origin[0], origin[1], colours.background,
-    ));
-    paper.rect(whole, "url(#frames)");
+    paper.lattice(origin, cell, [COLUMNS, ROWS], colours.background);
     let ends_in = target
         .and_then(|target| target.checked_sub(start))
         .map(|offset| (offset / PAGE_SIZE) as usize)
@@ -184,7 +180,7 @@ pub(super) fn legend(
     let step = width / columns as f64;
     for (number, (fill, letter, name)) in items.iter().enumerate() {
         let x = left + (number % columns) as f64 * step;
-        let y = top + (number / columns) as f64 * 22.0;
+        let y = top + (number / columns) as f64 * 20.0;
         paper.rect([x, y, 14.0, 14.0], fill);
         let colour = if *letter == "+" {
             "#10161c"
@@ -209,14 +205,13 @@ pub(super) fn counter(
     area: [f64; 4],
     heap: Option<Heap>,
 ) {
-    let [left, top, width, height] = area;
+    let [left, top, width, _] = area;
     paper.card(area, colours.panel, colours.edge);
     let dim = Ink::words(13.0, colours.dim);
-    let baseline = top + height / 2.0 + 5.0;
     let Some(heap) = heap else {
         paper.text(
             left + 14.0,
-            baseline,
+            top + 31.0,
             dim,
             "This guest publishes no heap counter.",
         );
@@ -224,25 +219,24 @@ pub(super) fn counter(
     };
     paper.text(
         left + 14.0,
-        baseline,
+        top + 32.0,
         Ink::words(14.0, colours.text),
         "Heap counter",
     );
-    let large = Ink::words(32.0, colours.counter).bold();
-    let number = heap.counter.to_string();
     let address = Ink::numbers(12.0, colours.dim).at(Anchor::End);
-    let where_it_lies = heap.counter_address.to_string();
+    let large = Ink::words(32.0, colours.counter).bold();
     // Hostile numbers have twenty digits.
-    let room = width - 138.0 - address.width(&where_it_lies);
-    paper.text(
-        left + 114.0,
-        top + height / 2.0 + 11.0,
-        large,
-        &large.fit(&number, room),
-    );
-    if large.width(&number) + dim.width("pages handed out") + 20.0 < room {
-        let after = left + 122.0 + large.width(&number);
-        paper.text(after, baseline, dim, "pages handed out");
+    let number = large.fit(&heap.counter.to_string(), width - 130.0);
+    paper.text(left + 114.0, top + 38.0, large, &number);
+    let right = left + width - 14.0;
+    let room = width - 142.0 - large.width(&number);
+    if dim.width("pages handed out") < room {
+        paper.text(right, top + 24.0, dim.at(Anchor::End), "pages handed out");
+        paper.text(
+            right,
+            top + 42.0,
+            address,
+            &heap.counter_address.to_string(),
+        );
     }
-    paper.text(left + width - 14.0, baseline, address, &where_it_lies);
 }

@@ -24,7 +24,7 @@ use pagescope_protocol::snapshot::{Snapshot, Space};
 use pagescope_protocol::translate::{Outcome, Translation};
 
 use crate::model::bands::physical_partition;
-use crate::model::{Difference, physical_bands, size_text, virtual_bands};
+use crate::model::{Change, ChangeKind, Difference, physical_bands, size_text, virtual_bands};
 use palette::Palette;
 use paper::{Anchor, Ink, Paper, escaped};
 
@@ -34,7 +34,7 @@ const SIZE: [f64; 2] = [1600.0, 900.0];
 /// The tables' part.
 const TABLES: [f64; 2] = [440.0, 690.0];
 /// Where physical memory begins, and how wide its part is.
-const PHYSICAL: [f64; 2] = [1190.0, 374.0];
+const PHYSICAL: [f64; 2] = [1194.0, 368.0];
 /// Under the columns' titles.
 const TOP: f64 = 116.0;
 /// Where everything but the last line ends.
@@ -106,13 +106,10 @@ pub fn layout_svg(
 fn open(paper: &mut Paper, colours: &'static Palette, snapshot: &Snapshot) {
     let [width, height] = SIZE;
     paper.raw(format_args!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">"#
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" font-family="Inter,'Helvetica Neue',Arial,sans-serif">"#
     ));
     let name = format!("Memory layout of {}: {}", guest(snapshot), snapshot.stop);
     paper.raw(format_args!("<title>{}</title>", escaped(&name)));
-    paper.raw(format_args!(
-        "<style>.w{{font-family:Inter,'Helvetica Neue',Arial,sans-serif}}.m{{font-family:'JetBrains Mono',Menlo,Consolas,monospace}}text{{white-space:pre}}</style>"
-    ));
     paper.raw(format_args!(
         r#"<defs><pattern id="nothing" width="6" height="6" patternUnits="userSpaceOnUse"><rect width="6" height="6" fill="{}"/><circle cx="2" cy="2" r="0.8" fill="{}"/></pattern><pattern id="guard" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="7" height="7" fill="{}"/><rect width="2.4" height="7" fill="{}"/></pattern></defs>"#,
         colours.background, colours.edge, colours.background, colours.alarm,
@@ -208,7 +205,7 @@ fn physical(
         .map(|mapped| mapped.address.as_u64());
     let place = column::Place {
         top: TOP,
-        bottom: 506.0,
+        bottom: 520.0,
         left,
         width: 92.0,
         names: left + 106.0,
@@ -221,13 +218,13 @@ fn physical(
     let (frame, end) = frames::grid(
         paper,
         colours,
-        [left, 536.0, width],
+        [left, 546.0, width],
         snapshot,
         space,
         partition,
     );
     let root = chain.and_then(|(space, _)| space.mode.root_level());
-    frames::legend(paper, colours, [left, (end + 14.0).max(600.0), width], root);
+    frames::legend(paper, colours, [left, (end + 10.0).max(744.0), width], root);
     frames::counter(
         paper,
         colours,
@@ -270,20 +267,20 @@ fn translated(
     let (passed, end) = tables.cards(paper, colours, &place);
     let list = cards::Place {
         left,
-        top: end + 34.0,
+        top: end + 28.0,
         width,
     };
     tables.list(paper, colours, &list);
     walk(
         paper,
         colours,
-        [left, BOTTOM - 142.0, 432.0, 142.0],
+        [left, BOTTOM - 142.0, 408.0, 142.0],
         tables.chain,
     );
     changes(
         paper,
         colours,
-        [left + 446.0, BOTTOM - 142.0, width - 446.0, 142.0],
+        [left + 422.0, BOTTOM - 142.0, width - 422.0, 142.0],
         tables.difference,
     );
     line(paper, colours, tables.chain, from, &passed, ends_in);
@@ -317,11 +314,17 @@ fn line(
             .and_then(|step| levels.get(step))
             .copied()
             .unwrap_or(colours.line);
-        paper.curve(
+        // Names and numbers stand above the frames: the line comes in from the side.
+        let straight_from = if number + 2 == stops.len() && arrives.is_some() {
+            PHYSICAL[0] - 8.0
+        } else {
+            to_x
+        };
+        let [start, end] = [
             [x + width, y + height / 2.0],
             [to_x, to_y + to_height / 2.0],
-            colour,
-        );
+        ];
+        paper.curve(start, end, straight_from, colour);
     }
     for stop in stops {
         paper.ring(stop, colours.background, colours.text);
@@ -414,12 +417,41 @@ fn changes(paper: &mut Paper, colours: &'static Palette, area: [f64; 4], differe
     let all = difference.changes.len();
     let shown = if all > LINES { LINES - 1 } else { all };
     for (number, change) in difference.changes.iter().take(shown).enumerate() {
-        let text = ink.fit(&change.to_string(), width - 26.0);
+        let text = ink.fit(&short(change), width - 26.0);
         paper.text(left + 14.0, top + 47.0 + number as f64 * 20.0, ink, &text);
     }
     if all > shown {
         let at = top + 47.0 + shown as f64 * 20.0;
         paper.text(left + 14.0, at, dim, &format!("… and {} more", all - shown));
+    }
+}
+
+/// A change in as few words as there is room for: the picture shows the rest.
+fn short(change: &Change) -> String {
+    let sign = change.kind().sign();
+    match change {
+        Change::Table { level, frame, .. } => format!("{sign} {level} table {frame}"),
+        Change::Entry {
+            kind,
+            level,
+            index,
+            before,
+            after,
+            ..
+        } => {
+            let entry = if *kind == ChangeKind::Removed {
+                before
+            } else {
+                after
+            };
+            let leads = match entry.classify(*level) {
+                PteKind::Leaf(leaf) => format!("→ {} {}", leaf.page, leaf.flags),
+                PteKind::Pointer(to) => format!("→ table {to}"),
+                other => format!("{}: {entry}", other.name()),
+            };
+            format!("{sign} {level}[{index}] {leads}")
+        }
+        Change::HeapCounter { .. } | Change::Root { .. } => change.to_string(),
     }
 }
 

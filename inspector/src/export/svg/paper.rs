@@ -154,7 +154,11 @@ impl Paper {
         if text.is_empty() {
             return;
         }
-        let family = if ink.mono { "m" } else { "w" };
+        let family = if ink.mono {
+            r#" font-family="'JetBrains Mono',Menlo,Consolas,monospace""#
+        } else {
+            ""
+        };
         let weight = match (ink.bold, ink.mono) {
             (true, true) => r#" font-weight="700""#,
             (true, false) => r#" font-weight="600""#,
@@ -167,16 +171,53 @@ impl Paper {
         };
         let (size, colour, text) = (ink.size, ink.colour, escaped(text));
         self.raw(format_args!(
-            r#"<text class="{family}" x="{x:.1}" y="{y:.1}" font-size="{size}" fill="{colour}"{weight}{anchor}>{text}</text>"#
+            r#"<text x="{x:.1}" y="{y:.1}" font-size="{size}" fill="{colour}"{family}{weight}{anchor}>{text}</text>"#
         ));
     }
 
-    /// From one place to another, leaving and arriving level.
-    pub(super) fn curve(&mut self, [x, y]: [f64; 2], [to_x, to_y]: [f64; 2], stroke: &str) {
-        let bend = ((to_x - x) / 2.0).abs().max(14.0);
-        let [out, into] = [x + bend, to_x - bend];
+    /// The lines that part the cells of a grid, as one element.
+    pub(super) fn lattice(
+        &mut self,
+        [x, y]: [f64; 2],
+        cell: f64,
+        [columns, rows]: [usize; 2],
+        stroke: &str,
+    ) {
+        let [width, height] = [columns as f64 * cell, rows as f64 * cell];
+        let mut path = String::new();
+        for column in 1..=columns {
+            let _ = write!(
+                path,
+                "M{:.1} {y:.1}v{height:.1}",
+                x + column as f64 * cell - 0.5
+            );
+        }
+        for row in 1..=rows {
+            let _ = write!(
+                path,
+                "M{x:.1} {:.1}h{width:.1}",
+                y + row as f64 * cell - 0.5
+            );
+        }
         self.raw(format_args!(
-            r#"<path d="M{x:.1} {y:.1} C{out:.1} {y:.1} {into:.1} {to_y:.1} {to_x:.1} {to_y:.1}" fill="none" stroke="{stroke}" stroke-width="2.5" stroke-linecap="round"/>"#
+            r#"<path d="{path}" fill="none" stroke="{stroke}"/>"#
+        ));
+    }
+
+    /// From one place to another, leaving and arriving level; the last stretch, from `straight_from`
+    /// on, is straight, so that it crosses nothing above or below.
+    pub(super) fn curve(
+        &mut self,
+        [x, y]: [f64; 2],
+        [to_x, to_y]: [f64; 2],
+        straight_from: f64,
+        stroke: &str,
+    ) {
+        let arrives = straight_from.clamp(x.min(to_x), to_x.max(x)).min(to_x);
+        let bend = ((arrives - x) / 2.0).abs().max(14.0);
+        let [out, into] = [x + bend, arrives - bend];
+        self.raw(format_args!(
+            r#"<path d="M{x:.1} {y:.1}C{out:.1} {y:.1} {into:.1} {to_y:.1} {arrives:.1} {to_y:.1}H{to_x:.1}" fill="none" stroke="{stroke}" stroke-width="2.5" stroke-linecap="round"/>"#
         ));
     }
 }
