@@ -32,8 +32,8 @@ pub fn layout_text(snapshot: &Snapshot, space: Option<&Space>) -> String {
     if space.mode.root_level().is_none() {
         let _ = write!(
             text,
-            "\n{}: mode {}. There are no page tables: virtual addresses are physical ones.\n",
-            plain(&space.name, 40),
+            "\n{}: mode {}.\nThere are no page tables: virtual addresses are physical ones.\n",
+            plain(&space.name, 24),
             space.mode,
         );
         return text;
