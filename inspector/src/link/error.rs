@@ -9,9 +9,7 @@ use super::address::Address;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LinkError {
     /// Nothing is there.
-    #[error(
-        "nobody listens on {address}; start QEMU with -s, or with -gdb tcp::1234, and name that port"
-    )]
+    #[error("nobody listens on {address}; start QEMU with {}", option_for(address))]
     ConnectionRefused {
         /// Where.
         address: Address,
@@ -103,4 +101,14 @@ pub enum LinkError {
     /// The user, or the application's end, ended the wait.
     #[error("cancelled")]
     Cancelled,
+}
+
+/// The option that makes QEMU listen on `address`.
+fn option_for(address: &Address) -> String {
+    match address {
+        Address::Tcp { port: 1234, .. } => "-s (or -gdb tcp::1234)".to_owned(),
+        Address::Tcp { port, .. } => format!("-gdb tcp::{port}"),
+        Address::Unix(path) => format!("-gdb unix:{},server=on,wait=off", path.display()),
+        Address::Serial(path) => format!("a gdb stub on {}", path.display()),
+    }
 }

@@ -20,8 +20,10 @@ pub mod address;
 pub mod error;
 pub mod gdb;
 pub mod launch;
+pub mod memory;
 pub mod qemu;
 pub mod rsp;
+pub mod transport;
 
 use std::fmt;
 use std::sync::Arc;

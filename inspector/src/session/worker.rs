@@ -66,14 +66,32 @@ impl Session {
             out,
             opened: None,
         };
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("link".into())
             .spawn(move || worker.run(&inbox))?;
         Ok(Self {
             commands,
             events,
             cancel,
+            thread: Some(thread),
         })
+    }
+}
+
+impl Drop for Session {
+    /// Lets the thread leave the guest as it was found, and waits for that.
+    fn drop(&mut self) {
+        self.cancel.cancel();
+        // Both ends gone is how the thread learns that the window is.
+        self.commands = bounded(0).0;
+        self.events = bounded(0).1;
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        let deadline = Instant::now() + CLOSE_LIMIT;
+        while !thread.is_finished() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

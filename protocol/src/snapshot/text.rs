@@ -12,13 +12,16 @@ use ron::ser::PrettyConfig;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Recording, RecordingStep, Snapshot, Space, SpaceChange, hex};
+use super::{Hart, Recording, RecordingStep, Snapshot, Space, SpaceChange, hex};
 
 const HEADER: &str = "\
 // Pagescope: the memory of a running system, for people first.
 // Addresses and sizes are hexadecimal; flags are rwxugad, '-' where off.
 // A table's entries are packed: 508-511=0x21fff0c7+0x400 is four words, each 0x400 more.
 ";
+
+/// Registers that stand on one line.
+const REGISTERS_PER_LINE: usize = 4;
 
 /// What a file holds.
 #[derive(Clone, PartialEq, Debug)]
@@ -326,7 +329,7 @@ impl Writer {
         self.field("notes", notes);
         self.field("kernel", kernel);
         self.field("heap", heap);
-        self.list("harts", harts);
+        self.harts(harts);
         self.list("physical", physical);
         self.list("regions", regions);
         self.list("watches", watches);
@@ -336,6 +339,42 @@ impl Writer {
         }
         self.close("],\n");
         self.list("frames", frames);
+    }
+
+    fn harts(&mut self, harts: &[Hart]) {
+        if harts.is_empty() {
+            return self.field("harts", &harts);
+        }
+        self.open("harts: [");
+        for hart in harts {
+            let Hart {
+                id,
+                pc,
+                privilege,
+                satp,
+                registers,
+            } = hart;
+            self.open("(");
+            self.field("id", id);
+            self.field("pc", &pc.map(|pc| pc.to_string()));
+            self.field("privilege", privilege);
+            self.field("satp", &satp.map(hex::satp_text));
+            self.open("registers: {");
+            for line in registers.chunks(REGISTERS_PER_LINE) {
+                self.indent();
+                for (place, register) in line.iter().enumerate() {
+                    self.text.push_str(if place == 0 { "" } else { " " });
+                    self.value(&register.name);
+                    self.text.push_str(": ");
+                    self.value(&hex::word_text(register.value));
+                    self.text.push(',');
+                }
+                self.text.push('\n');
+            }
+            self.close("},\n");
+            self.close("),\n");
+        }
+        self.close("],\n");
     }
 
     fn space(&mut self, space: &Space) {
@@ -378,7 +417,7 @@ impl Writer {
         self.field("captured_at", captured_at);
         self.field("heap", heap);
         self.field("kernel", kernel);
-        self.list("harts", harts);
+        self.harts(harts);
         self.list("watches", watches);
         self.open("spaces: [");
         for change in spaces {
