@@ -2,12 +2,21 @@
 
 pub mod bands;
 pub mod difference;
+pub mod entry_words;
+pub mod fixture;
+pub mod frame_cells;
 pub mod history;
 pub mod reverse;
+pub mod reverse_index;
+pub mod selection;
+pub mod self_map;
 pub mod size_text;
 
 pub use bands::{Band, BandKind, physical_bands, virtual_bands};
 pub use difference::{Change, ChangeKind, Difference};
 pub use history::{History, Moment};
 pub use reverse::{FrameUse, frame_use};
+pub use reverse_index::ReverseIndex;
+pub use selection::{Focus, Selection};
+pub use self_map::{TableWindow, self_map};
 pub use size_text::size_text;

@@ -8,8 +8,10 @@
 //!
 //! At most [`WIDTH`] columns, so that they can be pasted into notes.
 
+mod boxes;
 mod layout;
 mod listing;
+mod tree;
 
 pub use layout::layout_text;
 pub use listing::{difference_text, map_text, walk_text};
