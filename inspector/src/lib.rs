@@ -9,6 +9,7 @@
 //! snapshot of them, `model` keeps snapshots over time, `views` and `export` draw. `session` owns
 //! the link on a thread of its own; `app` and `cli` are thin.
 
+pub mod app;
 pub mod capture;
 pub mod cli;
 pub mod export;
@@ -16,3 +17,4 @@ pub mod guest;
 pub mod link;
 pub mod model;
 pub mod session;
+pub mod views;

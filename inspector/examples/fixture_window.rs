@@ -1,0 +1,115 @@
+//! The window on a made-up guest, without QEMU: for working on views, and for looking at them.
+//!
+//! ```text
+//! cargo run --example fixture_window -- [--steps N] [--pages N] [--light] [--size 1440x900]
+//!     [--live | --bare | --lost | --connecting | --empty] [--select 0x87ff3000]
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use pagescope::app::{self, App, Link};
+use pagescope::model::{History, fixture};
+use pagescope::session::{Command, Connection, Event};
+use pagescope::views::UiCommand;
+
+fn main() -> Result<(), eframe::Error> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    let value = |name: &str| {
+        let place = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(place + 1).cloned()
+    };
+    let number = |name: &str, default: u64| {
+        value(name)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(default)
+    };
+    let (pages, steps) = (number("--pages", 0), number("--steps", 12));
+    let mut app = if has("--empty") {
+        App::offline(History::new(), "")
+    } else if has("--bare") {
+        let mut history = History::new();
+        history.push(Arc::new(fixture::bare()));
+        App::offline(history, "reset.ron")
+    } else if has("--live") || has("--lost") || has("--connecting") {
+        live(pages, steps, has("--lost"), has("--connecting"))
+    } else {
+        App::offline(fixture::history_from(pages, steps), "fixture.ron")
+    };
+    if has("--light") {
+        app.queue(UiCommand::Theme(egui::ThemePreference::Light));
+    } else {
+        app.queue(UiCommand::Theme(egui::ThemePreference::Dark));
+    }
+    if let Some(address) = value("--select") {
+        app.queue(UiCommand::GoTo(address));
+    }
+    if let Some((width, height)) = value("--size").and_then(|size| {
+        let (width, height) = size.split_once('x')?;
+        Some((width.parse().ok()?, height.parse().ok()?))
+    }) {
+        app.on_create(move |ctx| {
+            let size = egui::vec2(width, height);
+            ctx.send_viewport_cmd(egui::ViewportCommand::InnerSize(size));
+        });
+    }
+    app::run(app)
+}
+
+/// A guest that answers as the fixture would.
+fn live(pages: u64, steps: u64, is_lost: bool, is_silent: bool) -> App {
+    let (commands, asked) = crossbeam_channel::bounded(16);
+    let (events, received) = crossbeam_channel::bounded(64);
+    let link = Link {
+        commands,
+        events: received,
+        cancel: Arc::new(AtomicBool::new(false)),
+    };
+    std::thread::spawn(move || {
+        if is_silent {
+            while asked.recv().is_ok() {}
+            return;
+        }
+        let target = "127.0.0.1:1234 · QEMU 10.0 · mapped RAM · capture 0.08 ms";
+        let _ = events.send(Event::Target(target.into()));
+        let _ = events.send(Event::StepSymbol(Some("kalloc".into())));
+        let _ = events.send(Event::Console("hello from the guest\nready> ".into()));
+        let mut done = pages;
+        for moment in fixture::history_from(pages, steps).moments() {
+            let _ = events.send(Event::Moment(Arc::clone(&moment.snapshot)));
+        }
+        done += steps;
+        let state = if is_lost {
+            let why = "the guest closed the connection (QEMU ended?).".into();
+            Connection::Lost { why }
+        } else {
+            Connection::Stopped
+        };
+        let _ = events.send(Event::Connection(state));
+        while let Ok(command) = asked.recv() {
+            match command {
+                Command::StepCall { count, .. } => {
+                    for _ in 0..count {
+                        done += 1;
+                        let snapshot = Arc::new(fixture::pseudos(done));
+                        let _ = events.send(Event::Moment(snapshot));
+                    }
+                }
+                Command::ReadFrame(frame) => {
+                    let bytes = Some(Arc::new([0x5a; 4096]));
+                    let _ = events.send(Event::Frame(frame, bytes));
+                }
+                Command::Resume => {
+                    let _ = events.send(Event::Connection(Connection::Running));
+                }
+                Command::Pause | Command::Reconnect => {
+                    let _ = events.send(Event::Connection(Connection::Stopped));
+                }
+                Command::Detach => break,
+                Command::StepInstruction { .. } | Command::Capture => {}
+            }
+        }
+    });
+    App::live(link, "fixture")
+}

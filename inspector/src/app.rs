@@ -1,0 +1,311 @@
+//! The window's frame: it receives events, applies commands, and draws. Thin: what is drawn is in
+//! [`views`](crate::views), what talks to the guest is in [`session`](crate::session).
+//!
+//! Each frame, in this order: events from the link within a time budget, then the commands that
+//! the last frame's views asked for, in one place, then the views. Nothing here waits: commands go
+//! into a bounded channel or are refused, files are written on a thread of their own, and a window
+//! with nothing new is not drawn at all.
+
+mod commands;
+mod files;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use egui::{Key, KeyboardShortcut, Modifiers, Ui};
+
+use crate::model::selection::newest;
+use crate::model::{History, Selection};
+use crate::session::{Command, Connection, Event};
+use crate::views::state::{Contents, NoticeKind, State};
+use crate::views::{UiCommand, Views, theme};
+use files::Files;
+
+/// How long one frame may spend on receiving.
+const RECEIVE_BUDGET: Duration = Duration::from_millis(4);
+
+/// The two ends of the channels to the session's thread.
+#[derive(Debug)]
+pub struct Link {
+    /// Commands to the session. Bounded: a full one refuses, and the user is told.
+    pub commands: Sender<Command>,
+    /// Events from the session.
+    pub events: Receiver<Event>,
+    /// Set to end the command that the session is working on.
+    pub cancel: Arc<AtomicBool>,
+}
+
+/// What is done once with the window's context.
+type OnCreate = Box<dyn FnOnce(&egui::Context) + Send>;
+
+/// The window.
+pub struct App {
+    state: State,
+    views: Views,
+    link: Option<Link>,
+    files: Files,
+    queued: Vec<UiCommand>,
+    on_create: Option<OnCreate>,
+}
+
+impl App {
+    /// A window on moments without a guest: a file, or an empty history for nothing at all.
+    pub fn offline(history: History, title: impl Into<String>) -> Self {
+        let mut app = Self::new(State::new(title.into(), history, Connection::None), None);
+        app.follow_newest();
+        app
+    }
+
+    /// A window on a guest.
+    pub fn live(link: Link, title: impl Into<String>) -> Self {
+        let connecting = Connection::Connecting {
+            what: String::new(),
+        };
+        let mut state = State::new(title.into(), History::new(), connecting);
+        state.has_session = true;
+        Self::new(state, Some(link))
+    }
+
+    fn new(state: State, link: Option<Link>) -> Self {
+        Self {
+            state,
+            views: Views::default(),
+            link,
+            files: Files::default(),
+            queued: Vec::new(),
+            on_create: None,
+        }
+    }
+
+    /// Does `action` with the window's context as soon as there is one. The session's thread
+    /// wakes the window with [`egui::Context::request_repaint`].
+    pub fn on_create(&mut self, action: impl FnOnce(&egui::Context) + Send + 'static) {
+        self.on_create = Some(Box::new(action));
+    }
+
+    /// What the views read.
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Asks for `command` as a view would.
+    pub fn queue(&mut self, command: UiCommand) {
+        self.queued.push(command);
+    }
+
+    /// Fonts and colours. Once, before the first frame.
+    pub fn install(&mut self, ctx: &egui::Context) {
+        theme::install(ctx);
+        self.files.set_waker(ctx.clone());
+        if let Some(action) = self.on_create.take() {
+            action(ctx);
+        }
+    }
+
+    /// One frame.
+    pub fn frame(&mut self, ui: &mut Ui) {
+        self.receive(ui.ctx());
+        self.keys(ui.ctx());
+        self.drop_files(ui.ctx());
+        let queued = std::mem::take(&mut self.queued);
+        for command in queued {
+            self.apply(command, ui.ctx());
+        }
+        self.queued = self.views.show(ui, &self.state);
+        if !self.queued.is_empty() {
+            ui.ctx().request_repaint();
+        }
+    }
+
+    /// Takes what the session has said, for a few milliseconds at most.
+    fn receive(&mut self, ctx: &egui::Context) {
+        let until = Instant::now() + RECEIVE_BUDGET;
+        while let Some(link) = &self.link {
+            match link.events.try_recv() {
+                Ok(event) => self.take(event),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.session_ended();
+                    break;
+                }
+            }
+            if Instant::now() >= until {
+                ctx.request_repaint();
+                break;
+            }
+        }
+        for done in self.files.take_done() {
+            self.take_file(done);
+        }
+    }
+
+    /// The session's thread is gone: no command will ever be answered.
+    fn session_ended(&mut self) {
+        self.link = None;
+        self.state.has_session = false;
+        let was_lost = matches!(
+            self.state.connection,
+            Connection::Lost { .. } | Connection::Detached
+        );
+        if !was_lost {
+            self.state.connection = Connection::Lost {
+                why: "the session has ended.".into(),
+            };
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Connection(connection) => {
+                if !connection.is_stopped() {
+                    self.state.forget_questions();
+                }
+                self.state.connection = connection;
+            }
+            Event::Moment(snapshot) => {
+                self.state.history.push(snapshot);
+                self.follow_newest();
+            }
+            Event::Frame(frame, bytes) => {
+                let contents = match bytes {
+                    Some(bytes) => Contents::Bytes(bytes),
+                    None => Contents::Unreadable,
+                };
+                self.state.remember_contents(frame, contents);
+            }
+            Event::Failed(why) => {
+                self.state.forget_questions();
+                self.state.notify(NoticeKind::Problem, why);
+            }
+            Event::Log(line) => self.state.append_log(line),
+            Event::Console(text) => self.state.append_console(&text),
+            Event::Target(facts) => self.state.target = facts,
+            Event::StepSymbol(symbol) => self.state.step_symbol = symbol,
+        }
+    }
+
+    /// Looks at what is new, unless somebody has chosen what to look at.
+    fn follow_newest(&mut self) {
+        if self.state.is_chosen {
+            return;
+        }
+        if let Some(moment) = self.state.moment() {
+            let found = newest(&moment.snapshot, &moment.difference);
+            if found != Selection::Nothing {
+                self.state.selection = found;
+            }
+        }
+    }
+
+    /// Keys that work everywhere.
+    fn keys(&mut self, ctx: &egui::Context) {
+        let types = ctx.egui_wants_keyboard_input();
+        let ctrl = Modifiers::COMMAND;
+        let ctrl_shift = Modifiers::COMMAND | Modifiers::SHIFT;
+        let none = Modifiers::NONE;
+        let last = self.state.history.moments().len().saturating_sub(1);
+        let everywhere = [
+            (none, Key::F1, UiCommand::ToggleHelp),
+            (none, Key::F5, UiCommand::Session(Command::Resume)),
+            (none, Key::F6, UiCommand::Session(Command::Pause)),
+            (none, Key::F7, UiCommand::StepInstruction),
+            (none, Key::F8, UiCommand::StepCall),
+            (ctrl, Key::L, UiCommand::FocusAddressBox),
+            (ctrl_shift, Key::S, UiCommand::SaveRecording),
+            (ctrl, Key::S, UiCommand::SaveSnapshot),
+            (ctrl, Key::O, UiCommand::Open),
+            (ctrl, Key::T, commands::other_theme(ctx)),
+        ];
+        let unless_typing = [
+            (none, Key::ArrowLeft, UiCommand::SeekBy(-1)),
+            (none, Key::ArrowRight, UiCommand::SeekBy(1)),
+            (none, Key::Home, UiCommand::Seek(0)),
+            (none, Key::End, UiCommand::Seek(last)),
+            (none, Key::Escape, UiCommand::Select(Selection::Nothing)),
+        ];
+        let typing_allows = |types: bool| if types { &[][..] } else { &unless_typing[..] };
+        let pressed = ctx.input_mut(|input| {
+            everywhere
+                .iter()
+                .chain(typing_allows(types))
+                .filter(|(modifiers, key, _)| {
+                    input.consume_shortcut(&KeyboardShortcut::new(*modifiers, *key))
+                })
+                .map(|(_, _, command)| command.clone())
+                .collect::<Vec<_>>()
+        });
+        self.queued.extend(pressed);
+    }
+
+    /// A file that is dropped on the window is opened.
+    fn drop_files(&mut self, ctx: &egui::Context) {
+        let dropped = ctx.input(|input| {
+            let mut files = input.raw.dropped_files.iter();
+            files.next().map(|file| file.path().to_owned())
+        });
+        if let Some(path) = dropped {
+            self.files.open(path);
+        }
+    }
+
+    fn send(&mut self, command: Command) {
+        let Some(link) = &self.link else {
+            let why = "There is no guest to ask: this is a file. `pagescope demo` starts one.";
+            return self.state.notify(NoticeKind::Problem, why);
+        };
+        if matches!(command, Command::Reconnect) {
+            link.cancel.store(false, Ordering::Release);
+            self.state.connection = Connection::Connecting {
+                what: "reconnecting…".into(),
+            };
+        }
+        if let Command::ReadFrame(frame) = &command {
+            self.state.remember_contents(*frame, Contents::Asked);
+        }
+        if link.commands.try_send(command).is_err() {
+            self.state.forget_questions();
+            let why = "The link is busy and takes no more commands. Wait, or press Cancel.";
+            self.state.notify(NoticeKind::Problem, why);
+        }
+    }
+}
+
+impl eframe::App for App {
+    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+        self.frame(ui);
+    }
+
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        visuals.panel_fill.to_normalized_gamma_f32()
+    }
+}
+
+/// Opens the window, and returns when it is closed.
+///
+/// # Errors
+/// Where there is no display, or no OpenGL.
+pub fn run(app: App) -> Result<(), eframe::Error> {
+    let title = match app.state.title.as_str() {
+        "" => "Pagescope".to_owned(),
+        title => format!("{title} – Pagescope"),
+    };
+    let options = eframe::NativeOptions {
+        // Said explicitly: with several renderers compiled in, the default is another.
+        renderer: eframe::Renderer::Glow,
+        viewport: egui::ViewportBuilder::default()
+            .with_title(&title)
+            .with_app_id("pagescope")
+            .with_inner_size([1440.0, 900.0])
+            .with_min_inner_size([900.0, 600.0]),
+        persist_window: false,
+        ..Default::default()
+    };
+    let create = |creation: &eframe::CreationContext<'_>| {
+        let mut app = app;
+        app.install(&creation.egui_ctx);
+        Ok(Box::new(app) as Box<dyn eframe::App>)
+    };
+    eframe::run_native("pagescope", options, Box::new(create))
+}

@@ -1,0 +1,188 @@
+//! The one place where commands of the views are applied.
+
+use std::sync::atomic::Ordering;
+
+use egui::{Theme, ThemePreference};
+
+use super::App;
+use super::files::Done;
+use crate::model::selection::parse_address;
+use crate::model::{History, Selection};
+use crate::session::{Command, Connection};
+use crate::views::UiCommand;
+use crate::views::state::NoticeKind;
+
+/// The command that goes from dark to light and back.
+pub(super) fn other_theme(ctx: &egui::Context) -> UiCommand {
+    UiCommand::Theme(match ctx.theme() {
+        Theme::Dark => ThemePreference::Light,
+        Theme::Light => ThemePreference::Dark,
+    })
+}
+
+impl App {
+    pub(super) fn apply(&mut self, command: UiCommand, ctx: &egui::Context) {
+        match command {
+            UiCommand::Select(selection) => self.select(selection),
+            UiCommand::GoTo(text) => self.go_to(&text),
+            UiCommand::FocusAddressBox => self.views.focus_address(),
+            UiCommand::Seek(place) => self.seek(place),
+            UiCommand::SeekBy(steps) => {
+                let here = self.state.history.cursor() as i64;
+                self.seek(here.saturating_add(steps).max(0) as usize);
+            }
+            UiCommand::Session(command) => self.ask(command),
+            UiCommand::StepCall => self.step_call(),
+            UiCommand::StepInstruction => {
+                let hart = self.state.hart().map_or(self.state.hart, |hart| hart.id);
+                self.ask(Command::StepInstruction { hart });
+            }
+            UiCommand::StepCount(count) => self.state.step_count = count.max(1),
+            UiCommand::Cancel => self.cancel(),
+            UiCommand::ChooseHart(id) => {
+                self.state.hart = id;
+                self.state.space = None;
+            }
+            UiCommand::ChooseSpace(name) => self.state.space = Some(name),
+            UiCommand::ShowTab(tab) => self.state.tab = tab,
+            UiCommand::SaveSnapshot => match self.state.snapshot() {
+                Some(snapshot) => self.files.save_snapshot(snapshot.clone()),
+                None => self.nothing_to_save(),
+            },
+            UiCommand::SaveRecording => {
+                if self.state.history.moments().is_empty() {
+                    self.nothing_to_save();
+                } else {
+                    self.files.save_recording(self.state.history.clone());
+                }
+            }
+            UiCommand::Open => self.files.ask_and_open(),
+            UiCommand::Theme(preference) => ctx.set_theme(preference),
+            UiCommand::Zoom(by) => zoom(ctx, by),
+            UiCommand::ToggleHelp => self.state.help = !self.state.help,
+            UiCommand::DismissNotice => self.state.notice = None,
+        }
+    }
+
+    fn select(&mut self, selection: Selection) {
+        self.state.selection = selection;
+        self.state.is_chosen = selection != Selection::Nothing;
+    }
+
+    fn go_to(&mut self, text: &str) {
+        let Some(snapshot) = self.state.snapshot() else {
+            return;
+        };
+        match parse_address(text, snapshot) {
+            Ok(selection) => {
+                self.state.notice = None;
+                self.select(selection);
+            }
+            Err(error) => self.state.notify(NoticeKind::Problem, sentence(&error.to_string())),
+        }
+    }
+
+    fn seek(&mut self, place: usize) {
+        self.state.history.seek(place);
+        self.follow_newest();
+    }
+
+    /// Sends a command if it makes sense now; keys reach here at any time.
+    fn ask(&mut self, command: Command) {
+        let connection = &self.state.connection;
+        let makes_sense = match command {
+            Command::Resume
+            | Command::StepInstruction { .. }
+            | Command::StepCall { .. }
+            | Command::ReadFrame(_)
+            | Command::Capture => connection.is_stopped(),
+            Command::Pause => matches!(connection, Connection::Running),
+            Command::Reconnect => !connection.is_attached(),
+            Command::Detach => connection.is_attached(),
+        };
+        if makes_sense || !self.state.has_session {
+            self.send(command);
+        }
+    }
+
+    fn step_call(&mut self) {
+        match self.state.step_symbol.clone() {
+            Some(symbol) => {
+                let count = self.state.step_count;
+                // A step shows what it did: back to the present.
+                self.state.history.seek(usize::MAX);
+                self.ask(Command::StepCall { symbol, count });
+            }
+            None if self.state.has_session => self.state.notify(
+                NoticeKind::Problem,
+                "No function to step is known: attach with --elf FILE or --profile NAME.",
+            ),
+            None => self.ask(Command::Capture),
+        }
+    }
+
+    fn cancel(&mut self) {
+        if let Some(link) = &self.link {
+            link.cancel.store(true, Ordering::Release);
+        }
+        // A session that does not even answer must not hold the window in this state.
+        if matches!(self.state.connection, Connection::Connecting { .. }) {
+            self.state.connection = Connection::Lost {
+                why: "cancelled before the guest had answered.".into(),
+            };
+        }
+    }
+
+    fn nothing_to_save(&mut self) {
+        self.state
+            .notify(NoticeKind::Problem, "There is nothing to save yet.");
+    }
+
+    /// What a file job has come to.
+    pub(super) fn take_file(&mut self, done: Done) {
+        match done {
+            Done::Saved(path) => {
+                let words = format!("Saved {}", path.display());
+                self.state.notify(NoticeKind::Done, words);
+            }
+            Done::Failed(why) => self.state.notify(NoticeKind::Problem, why),
+            Done::Opened(title, history) => self.show_file(title, *history),
+        }
+    }
+
+    /// A file takes the place of what was shown; a guest is left as it was found.
+    fn show_file(&mut self, title: String, history: History) {
+        if let Some(link) = self.link.take() {
+            // Full or gone, the session ends all the same when its channels do.
+            let _ = link.commands.try_send(Command::Detach);
+        }
+        self.state.has_session = false;
+        self.state.connection = Connection::None;
+        self.state.target.clear();
+        self.state.title = title;
+        self.state.history = history;
+        self.state.forget_contents();
+        self.state.notice = None;
+        self.select(Selection::Nothing);
+        self.follow_newest();
+    }
+}
+
+/// An error's text as a sentence.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),
+        None => String::new(),
+    }
+}
+
+fn zoom(ctx: &egui::Context, by: i8) {
+    let now = ctx.zoom_factor();
+    let next = match by {
+        0 => 1.0,
+        1.. => (now + 0.1).min(3.0),
+        _ => (now - 0.1).max(0.5),
+    };
+    ctx.set_zoom_factor((next * 10.0).round() / 10.0);
+}

@@ -1,0 +1,212 @@
+//! Saving and opening, on threads of their own: a file dialog may stay open for minutes, and a
+//! recording may be large. The window goes on meanwhile.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use pagescope_protocol::snapshot::Snapshot;
+use pagescope_protocol::snapshot::text::{self, Document};
+
+use crate::model::History;
+
+/// What a job has come to.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// Written here.
+    Saved(PathBuf),
+    /// Read: its name and its moments.
+    Opened(String, Box<History>),
+    /// It did not work; why, and what to do.
+    Failed(String),
+}
+
+/// The jobs.
+pub(super) struct Files {
+    sender: Sender<Done>,
+    done: Receiver<Done>,
+    waker: Option<egui::Context>,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        // Each job sends once: what waits here is bounded by what the user asked for.
+        let (sender, done) = unbounded();
+        Self {
+            sender,
+            done,
+            waker: None,
+        }
+    }
+}
+
+impl Files {
+    /// The window to wake when a job is done.
+    pub(super) fn set_waker(&mut self, ctx: egui::Context) {
+        self.waker = Some(ctx);
+    }
+
+    /// What has been done since the last time.
+    pub(super) fn take_done(&self) -> Vec<Done> {
+        self.done.try_iter().collect()
+    }
+
+    /// Asks for a place, and writes the snapshot there.
+    pub(super) fn save_snapshot(&self, snapshot: Arc<Snapshot>) {
+        self.job(move || {
+            let path = ask_save("Save snapshot", "snapshot.ron")?;
+            Some(save(&path, &text::snapshot_to_text(&snapshot)))
+        });
+    }
+
+    /// Asks for a place, and writes all moments there.
+    pub(super) fn save_recording(&self, history: History) {
+        self.job(move || {
+            let path = ask_save("Save recording", "recording.ron")?;
+            let recording = history.to_recording()?;
+            Some(save(&path, &text::recording_to_text(&recording)))
+        });
+    }
+
+    /// Asks for a file, and reads it.
+    pub(super) fn ask_and_open(&self) {
+        self.job(|| {
+            let path = rfd::FileDialog::new()
+                .set_title("Open a snapshot or a recording")
+                .add_filter("Snapshots and recordings", &["ron"])
+                .pick_file()?;
+            Some(read(&path))
+        });
+    }
+
+    /// Reads a file.
+    pub(super) fn open(&self, path: PathBuf) {
+        self.job(move || Some(read(&path)));
+    }
+
+    /// Runs `work` on its own thread; `None` says that the user changed their mind.
+    fn job(&self, work: impl FnOnce() -> Option<Done> + Send + 'static) {
+        let sender = self.sender.clone();
+        let waker = self.waker.clone();
+        let run = move || {
+            if let Some(done) = work() {
+                // The window may be closed by now; then nobody waits for this.
+                let _ = sender.send(done);
+            }
+            if let Some(waker) = waker {
+                waker.request_repaint();
+            }
+        };
+        let thread = std::thread::Builder::new().name("pagescope-file".into());
+        if let Err(error) = thread.spawn(run) {
+            let _ = self.sender.send(Done::Failed(format!(
+                "No thread for the file could be started: {error}."
+            )));
+        }
+    }
+}
+
+fn ask_save(title: &str, name: &str) -> Option<PathBuf> {
+    rfd::FileDialog::new()
+        .set_title(title)
+        .set_file_name(name)
+        .add_filter("RON", &["ron"])
+        .save_file()
+}
+
+fn save(path: &Path, text: &str) -> Done {
+    match write_atomically(path, text.as_bytes()) {
+        Ok(()) => Done::Saved(path.to_owned()),
+        Err(error) => Done::Failed(format!(
+            "{} could not be written: {error}. Choose another place.",
+            path.display()
+        )),
+    }
+}
+
+/// Writes a temporary file beside `path` and renames it, so that nobody ever finds half a file.
+fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    // A temporary file is private; what the user saves is as readable as any other file.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(path).map_or(0o644, |old| old.permissions().mode());
+        file.as_file()
+            .set_permissions(std::fs::Permissions::from_mode(mode & 0o777))?;
+    }
+    file.persist(path)?;
+    Ok(())
+}
+
+fn read(path: &Path) -> Done {
+    let name = path
+        .file_name()
+        .map_or_else(|| path.display().to_string(), |name| name.display().to_string());
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            return Done::Failed(format!("{name} could not be read: {error}."));
+        }
+    };
+    let history = match text::from_text(&text) {
+        Ok(Document::Snapshot(snapshot)) => {
+            let mut history = History::new();
+            history.push(Arc::new(snapshot));
+            Ok(history)
+        }
+        Ok(Document::Recording(recording)) => {
+            History::from_recording(&recording).map_err(|error| error.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    match history {
+        Ok(history) => Done::Opened(name, Box::new(history)),
+        Err(why) => Done::Failed(format!("{name}: {why}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fixture;
+
+    #[test]
+    fn what_is_saved_can_be_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lecture.ron");
+        let history = fixture::history(3);
+        let recording = history.to_recording().unwrap();
+        let saved = save(&path, &text::recording_to_text(&recording));
+        assert!(matches!(saved, Done::Saved(_)), "{saved:?}");
+        match read(&path) {
+            Done::Opened(name, read) => {
+                assert_eq!(name, "lecture.ron");
+                assert_eq!(read.moments().len(), 4);
+            }
+            other => panic!("{other:?}"),
+        }
+        // Only the file itself is left in the folder.
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_damaged_file_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bad.ron");
+        std::fs::write(&path, "Snapshot(\n  version: 1,\n  provenance: (tool: 5),\n").unwrap();
+        let Done::Failed(why) = read(&path) else {
+            panic!()
+        };
+        assert!(why.contains("bad.ron") && why.contains("line 3"), "{why}");
+        let nowhere = save(Path::new("/nonexistent/x.ron"), "");
+        assert!(matches!(nowhere, Done::Failed(_)));
+    }
+}

@@ -1,0 +1,219 @@
+//! What is drawn: model, then layout, then paint.
+//!
+//! ```text
+//!  ┌ toolbar ──────────────────────────────────────────────────────────┐
+//!  ├──────────────┬───────────────────────────┬────────────┬───────────┤
+//!  │ virtual_map  │ page_tables               │physical_map│ detail    │
+//!  │      ────────┼──▶ L2 ──▶ L1 ──▶ L0 ──────┼──▶ frame   │           │
+//!  ├──────────────┴───────────────────────────┴────────────┼───────────┤
+//!  │ bottom: timeline, console, registers, regions, log    │ changes   │
+//!  └ status_bar ───────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Views read [`State`](state::State) and what [`Derived`](derived::Derived) worked out from it,
+//! and emit [`UiCommand`]s. They change no state, and know no socket, file or thread.
+
+pub mod band_column;
+pub mod band_stack;
+pub mod bottom;
+pub mod columns;
+pub mod command;
+pub mod derived;
+pub mod detail;
+pub mod help;
+pub mod notices;
+pub mod page_tables;
+pub mod paint;
+pub mod path_line;
+pub mod physical_map;
+pub mod scene;
+pub mod state;
+pub mod status_bar;
+pub mod theme;
+pub mod toolbar;
+pub mod virtual_map;
+
+use egui::{CentralPanel, Frame, Margin, Panel, Rect, Stroke, Ui, vec2};
+
+use band_column::ColumnCache;
+use columns::{Columns, MARGIN};
+use derived::Derived;
+use paint::Patterns;
+use scene::{Anchors, Scene};
+use state::State;
+use theme::Palette;
+
+pub use command::{Tab, UiCommand};
+
+/// What the views keep from frame to frame: caches and what is being typed.
+#[derive(Default)]
+pub struct Views {
+    derived: Derived,
+    patterns: Option<Patterns>,
+    toolbar: toolbar::Toolbar,
+    virtual_map: ColumnCache,
+    page_tables: page_tables::PageTables,
+    physical_map: physical_map::PhysicalMap,
+    bottom: bottom::Bottom,
+}
+
+impl Views {
+    /// Puts the keyboard into the address box.
+    pub fn focus_address(&mut self) {
+        self.toolbar.focus_address();
+    }
+
+    /// Draws everything, and returns what was asked for.
+    pub fn show(&mut self, ui: &mut Ui, state: &State) -> Vec<UiCommand> {
+        let mut out = Vec::new();
+        self.derived.refresh(state);
+        let patterns = self
+            .patterns
+            .get_or_insert_with(|| Patterns::new(ui.ctx()))
+            .clone();
+        let derived = std::mem::take(&mut self.derived);
+        let scene = Scene {
+            state,
+            derived: &derived,
+            palette: Palette::of(ui),
+            patterns: &patterns,
+        };
+        self.draw(ui, &scene, &mut out);
+        self.derived = derived;
+        out
+    }
+
+    fn draw(&mut self, ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+        let palette = scene.palette;
+        let size = ui.max_rect().size();
+        let columns = Columns::new(size.x, size.y);
+        let bar = |vertical: i8| {
+            Frame::NONE
+                .fill(palette.panel)
+                .inner_margin(Margin::symmetric(MARGIN as i8, vertical))
+        };
+        Panel::top("toolbar")
+            .exact_size(toolbar::height(size.x))
+            .frame(bar(0))
+            .show(ui, |ui| {
+                self.toolbar.show(ui, columns.detail - 2.0 * MARGIN, scene, out);
+            });
+        let has_strip = scene.state.notice.is_some()
+            || (scene.state.is_stale() && scene.state.snapshot().is_some());
+        if has_strip {
+            Panel::top("notices")
+                .frame(Frame::NONE)
+                .show(ui, |ui| notices::strips(ui, scene, out));
+        }
+        Panel::bottom("status")
+            .exact_size(24.0)
+            .frame(bar(0))
+            .show(ui, |ui| status_bar::show(ui, scene));
+        if scene.state.snapshot().is_none() {
+            CentralPanel::default().show(ui, |ui| notices::welcome(ui, scene, out));
+        } else {
+            Panel::bottom("bottom")
+                .exact_size(columns.bottom)
+                .frame(bar(10))
+                .show(ui, |ui| {
+                    let side = columns.detail - 2.0 * MARGIN;
+                    self.bottom.show(ui, side, scene, out);
+                });
+            Panel::right("detail")
+                .exact_size(columns.detail)
+                .resizable(false)
+                .frame(
+                    Frame::NONE
+                        .fill(palette.background)
+                        .inner_margin(Margin::symmetric(MARGIN as i8, 10)),
+                )
+                .show(ui, |ui| detail::show(ui, scene, out));
+            CentralPanel::no_frame()
+                .frame(Frame::NONE.fill(palette.background))
+                .show(ui, |ui| self.picture(ui, &columns, scene, out));
+        }
+        if scene.state.help {
+            help::show(ui.ctx(), out);
+        }
+    }
+
+    /// The three columns, and the line through them.
+    fn picture(
+        &mut self,
+        ui: &mut Ui,
+        columns: &Columns,
+        scene: &Scene<'_>,
+        out: &mut Vec<UiCommand>,
+    ) {
+        let all = ui.max_rect();
+        ui.advance_cursor_after_rect(all);
+        if scene.state.is_stale() {
+            ui.set_opacity(0.55);
+        }
+        let inner = all.shrink2(vec2(MARGIN, 10.0));
+        let at = |left: f32, width: f32| {
+            Rect::from_min_size(
+                inner.min + vec2(left.round(), 0.0),
+                vec2(width.round(), inner.height()),
+            )
+        };
+        let mut anchors = Anchors::default();
+        let left = at(0.0, columns.virtual_map);
+        virtual_map::show(ui, left, scene, &mut self.virtual_map, &mut anchors, out);
+        let middle = at(columns.virtual_map + columns.gap, columns.tables);
+        self.page_tables.show(ui, middle, scene, &mut anchors, out);
+        let x = columns.virtual_map + columns.tables + 2.0 * columns.gap;
+        let right = at(x, columns.physical.min(inner.width() - x));
+        self.physical_map.show(ui, right, scene, &mut anchors, out);
+        let painter = ui.painter_at(all);
+        let edge = Stroke::new(1.0, palette_edge(scene));
+        painter.vline(all.right() - 0.5, all.y_range(), edge);
+        painter.hline(all.x_range(), all.bottom() - 0.5, edge);
+        path_line::paint(&painter, &anchors, end_color(scene), scene.palette);
+        outline_cells(&painter, &anchors, scene);
+    }
+}
+
+fn palette_edge(scene: &Scene<'_>) -> egui::Color32 {
+    scene.palette.edge
+}
+
+/// The colour of what the selection leads to.
+fn end_color(scene: &Scene<'_>) -> egui::Color32 {
+    let focus = &scene.derived.focus;
+    let is_fresh = focus
+        .frame()
+        .is_some_and(|frame| scene.derived.fresh_frames.binary_search(&frame).is_ok());
+    if is_fresh {
+        return scene.palette.fresh;
+    }
+    let part = focus
+        .phys
+        .and_then(|phys| scene.derived.part_of(phys.as_u64()));
+    match part {
+        Some(band) if band.is_something() => scene.palette.band(band.kind),
+        _ => scene.palette.selection,
+    }
+}
+
+/// The selected cells of the tables stand on top of the line.
+fn outline_cells(painter: &egui::Painter, anchors: &Anchors, scene: &Scene<'_>) {
+    let steps = &scene.derived.focus.steps;
+    for anchor in &anchors.cells {
+        let step = steps.iter().find(|step| step.level == anchor.level);
+        let fill = step
+            .and_then(|step| {
+                let is_fresh =
+                    scene
+                        .derived
+                        .is_fresh_entry(step.level, step.table, step.index, step.pte);
+                if is_fresh {
+                    return Some(scene.palette.fresh);
+                }
+                let kind = scene.derived.kind_of_entry(step.level, step.pte)?;
+                Some(scene.palette.band(kind))
+            })
+            .unwrap_or(scene.palette.empty);
+        paint::selected_cell(painter, anchor.cell, fill, scene.palette);
+    }
+}

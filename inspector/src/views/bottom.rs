@@ -1,0 +1,109 @@
+//! Under the picture: the timeline, and in tabs beside it what else the guest and the link say.
+
+mod changes;
+mod lists;
+mod timeline;
+mod timeline_layout;
+
+use egui::{Align, Button, CornerRadius, Layout, Rect, RichText, Ui, UiBuilder, pos2, vec2};
+
+use super::command::{Tab, UiCommand};
+use super::scene::Scene;
+use super::theme;
+
+/// What the lower part keeps from frame to frame.
+#[derive(Default)]
+pub struct Bottom {
+    timeline: timeline::Timeline,
+}
+
+impl Bottom {
+    /// Draws the lower part into `ui`; the list of changes is `side` wide.
+    pub fn show(&mut self, ui: &mut Ui, side: f32, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+        let all = ui.available_rect_before_wrap();
+        ui.advance_cursor_after_rect(all);
+        let right = all.with_min_x(all.right() - side);
+        let left = all.with_max_x(right.left() - 16.0);
+        let head = left.with_max_y(left.top() + 26.0);
+        self.tabs(ui, head, scene, out);
+        let body = left.with_min_y(head.bottom() + 6.0);
+        match scene.state.tab {
+            Tab::Timeline => self.timeline.show(ui, body, scene, out),
+            Tab::Console => lists::console(ui, body, scene),
+            Tab::Registers => lists::registers(ui, body, scene),
+            Tab::Regions => lists::regions(ui, body, scene, out),
+            Tab::Log => lists::log(ui, body, scene),
+        }
+        changes::show(ui, right, scene, out);
+    }
+
+    fn tabs(&self, ui: &mut Ui, head: Rect, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+        let palette = scene.palette;
+        let mut row = ui.new_child(
+            UiBuilder::new()
+                .max_rect(head)
+                .id_salt("tabs")
+                .layout(Layout::left_to_right(Align::Center)),
+        );
+        row.spacing_mut().item_spacing.x = if head.width() > 620.0 { 14.0 } else { 4.0 };
+        for tab in Tab::ALL {
+            let is_shown = scene.state.tab == tab;
+            let text = if is_shown {
+                RichText::new(tab.name()).font(theme::strong(theme::BODY))
+            } else {
+                RichText::new(tab.name()).color(palette.dim)
+            };
+            let response = row.add(Button::new(text).frame(false));
+            response.widget_info(|| {
+                egui::WidgetInfo::selected(egui::Role::Tab, true, is_shown, tab.name())
+            });
+            if is_shown {
+                let line = Rect::from_min_max(
+                    pos2(response.rect.left() + 2.0, head.bottom() - 1.0),
+                    pos2(response.rect.right() - 2.0, head.bottom() + 1.0),
+                );
+                row.painter()
+                    .rect_filled(line, CornerRadius::same(1), palette.accent());
+            }
+            if response.clicked() {
+                out.push(UiCommand::ShowTab(tab));
+            }
+        }
+        if scene.state.tab == Tab::Timeline {
+            row.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                ui.spacing_mut().item_spacing.x = 4.0;
+                ui.spacing_mut().button_padding = vec2(7.0, 2.0);
+                scrub_buttons(ui, scene, out);
+            });
+        }
+    }
+}
+
+fn scrub_buttons(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+    let history = &scene.state.history;
+    let last = history.moments().len().saturating_sub(1);
+    let at = history.cursor();
+    let button = |ui: &mut Ui, is_enabled: bool, sign: &str, name: &str, hint: &str| {
+        let response = ui.add_enabled(is_enabled, Button::new(sign));
+        response
+            .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, name));
+        response.on_hover_text(hint).clicked()
+    };
+    if button(ui, at < last, "▶", "Later", "One step later (Right)") {
+        out.push(UiCommand::SeekBy(1));
+    }
+    if button(ui, at > 0, "◀", "Earlier", "One step back (Left)") {
+        out.push(UiCommand::SeekBy(-1));
+    }
+    if at < last {
+        let text = if scene.state.has_session {
+            "Back to now"
+        } else {
+            "To the end"
+        };
+        let button = Button::new(text).fill(scene.palette.raised);
+        if ui.add(button).on_hover_text("End").clicked() {
+            out.push(UiCommand::Seek(last));
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What the moment being looked at changed, in words; each line selects what it speaks of.
+
+use egui::{
+    Align, Color32, CornerRadius, Rect, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder, vec2,
+};
+use pagescope_protocol::PteKind;
+use pagescope_protocol::snapshot::Snapshot;
+
+use crate::model::{Change, ChangeKind, Selection};
+use crate::views::command::UiCommand;
+use crate::views::paint;
+use crate::views::scene::Scene;
+use crate::views::theme;
+
+const ROW: f32 = 21.0;
+
+/// Draws the list into `rect`.
+pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+    let palette = scene.palette;
+    let painter = ui.painter().clone();
+    let edge = Stroke::new(1.0, palette.edge);
+    painter.rect(rect, CornerRadius::same(7), palette.raised, edge, StrokeKind::Inside);
+    let inner = rect.shrink2(vec2(12.0, 8.0));
+    let head = inner.with_max_y(inner.top() + 20.0);
+    let Some(moment) = scene.state.moment() else {
+        let font = theme::words(theme::SMALL);
+        let text = "What a step changes will stand here.";
+        paint::line(&painter, head, Align::Min, text, font, palette.dim);
+        return;
+    };
+    let place = scene.state.history.cursor();
+    let strong = theme::strong(theme::BODY);
+    let title = format!("Step {place}");
+    let taken = paint::line(&painter, head, Align::Min, &title, strong, palette.text);
+    let rest = head.with_min_x(taken.right() + 12.0);
+    let stop = if moment.snapshot.stop.is_empty() {
+        "what changed"
+    } else {
+        &moment.snapshot.stop
+    };
+    let small = theme::words(theme::SMALL);
+    paint::line(&painter, rest, Align::Min, stop, small.clone(), palette.dim);
+    let list = inner.with_min_y(head.bottom() + 3.0);
+    let changes = &moment.difference.changes;
+    if changes.is_empty() {
+        let text = if place == 0 {
+            "The first moment: nothing to compare with."
+        } else {
+            "Nothing changed."
+        };
+        let line = list.with_max_y(list.top() + ROW);
+        paint::line(&painter, line, Align::Min, text, small, palette.dim);
+        return;
+    }
+    let mut child = ui.new_child(UiBuilder::new().max_rect(list).id_salt("changes"));
+    child.set_clip_rect(list.intersect(ui.clip_rect()));
+    child.spacing_mut().item_spacing = vec2(0.0, 0.0);
+    ScrollArea::vertical()
+        .id_salt("changes")
+        .auto_shrink(false)
+        .max_height(list.height())
+        .show_rows(&mut child, ROW, changes.len(), |ui, range| {
+            for change in &changes[range] {
+                row(ui, list.width(), change, &moment.snapshot, scene, out);
+            }
+        });
+}
+
+fn row(
+    ui: &mut Ui,
+    width: f32,
+    change: &Change,
+    snapshot: &Snapshot,
+    scene: &Scene<'_>,
+    out: &mut Vec<UiCommand>,
+) {
+    let palette = scene.palette;
+    let (rect, response) = ui.allocate_exact_size(vec2(width, ROW), Sense::click());
+    let painter = ui.painter();
+    if response.hovered() {
+        let fill = theme::mix(palette.raised, palette.text, 0.1);
+        painter.rect_filled(rect, CornerRadius::same(3), fill);
+    }
+    let mark = Rect::from_min_size(rect.min + vec2(0.0, 3.0), vec2(3.5, ROW - 6.0));
+    painter.rect_filled(mark, CornerRadius::same(2), color(change, scene));
+    let words = words(change, snapshot);
+    let text = rect.with_min_x(mark.right() + 9.0).with_max_x(rect.right() - 6.0);
+    paint::line(painter, text, Align::Min, &words, theme::words(12.5), palette.text);
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &words));
+    if response.clicked()
+        && let Some(selection) = selection(change, snapshot)
+    {
+        out.push(UiCommand::Select(selection));
+    }
+    response.on_hover_text(change.to_string());
+}
+
+/// A short sentence; the whole one is in the tooltip.
+fn words(change: &Change, snapshot: &Snapshot) -> String {
+    match change {
+        Change::Entry {
+            kind,
+            level,
+            index,
+            after,
+            ..
+        } if *kind != ChangeKind::Removed => match after.classify(*level) {
+            PteKind::Leaf(leaf) => {
+                let sign = kind.sign();
+                let page = leaf.page.start();
+                let from = snapshot
+                    .heap
+                    .and_then(|heap| heap.index_of(page))
+                    .map(|number| format!(" kalloc({number})"))
+                    .unwrap_or_default();
+                format!("{sign} leaf {level}[{index}], {} → {page}{from}", leaf.flags)
+            }
+            _ => change.to_string(),
+        },
+        _ => change.to_string(),
+    }
+}
+
+fn color(change: &Change, scene: &Scene<'_>) -> Color32 {
+    let palette = scene.palette;
+    match change {
+        Change::HeapCounter { .. } => palette.counter,
+        Change::Root { .. } => palette.text,
+        _ if change.kind() == ChangeKind::Removed => palette.danger,
+        Change::Table { level, .. } => palette.level(*level),
+        Change::Entry { level, after, .. } => scene
+            .derived
+            .kind_of_entry(*level, *after)
+            .map_or(palette.dim, |kind| palette.band(kind)),
+    }
+}
+
+fn selection(change: &Change, snapshot: &Snapshot) -> Option<Selection> {
+    Some(match change {
+        Change::Table {
+            kind: ChangeKind::Removed,
+            frame,
+            ..
+        } => Selection::Physical(frame.start()),
+        Change::Table { level, frame, .. } => Selection::Table {
+            level: *level,
+            frame: *frame,
+        },
+        Change::Entry {
+            level,
+            table,
+            index,
+            ..
+        } => Selection::Entry {
+            level: *level,
+            table: *table,
+            index: *index,
+        },
+        Change::HeapCounter { .. } => Selection::Physical(snapshot.heap?.counter_address),
+        Change::Root { after, .. } => Selection::Physical(after.start()),
+    })
+}

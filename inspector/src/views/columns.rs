@@ -1,0 +1,62 @@
+//! How the window's width and height are shared out. Numbers only.
+
+/// The widths of the picture's columns, and the height under it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Columns {
+    /// The detail pane.
+    pub detail: f32,
+    /// The virtual map.
+    pub virtual_map: f32,
+    /// The tables.
+    pub tables: f32,
+    /// The physical map.
+    pub physical: f32,
+    /// Between them, for the line to swing through.
+    pub gap: f32,
+    /// The timeline and its neighbours.
+    pub bottom: f32,
+}
+
+/// At the left and right of everything.
+pub const MARGIN: f32 = 16.0;
+
+impl Columns {
+    /// For a window of this size.
+    pub fn new(width: f32, height: f32) -> Self {
+        let detail = (width * 0.222).clamp(244.0, 460.0);
+        let inner = (width - detail - 2.0 * MARGIN).max(480.0);
+        let gap = (inner * 0.038).clamp(18.0, 80.0);
+        let virtual_map = (inner * 0.225).clamp(166.0, 420.0);
+        let physical = (inner * 0.262).clamp(196.0, 540.0);
+        let tables = (inner - virtual_map - physical - 2.0 * gap).max(200.0);
+        Self {
+            detail,
+            virtual_map,
+            tables,
+            physical,
+            gap,
+            bottom: (height * 0.188).clamp(132.0, 240.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_fits_at_every_size() {
+        for (width, height) in [(900.0, 600.0), (1000.0, 700.0), (1440.0, 900.0), (2560.0, 1440.0)] {
+            let columns = Columns::new(width, height);
+            let sum = columns.virtual_map
+                + columns.tables
+                + columns.physical
+                + 2.0 * columns.gap
+                + 2.0 * MARGIN
+                + columns.detail;
+            assert!(sum <= width + 0.5, "{width}: {columns:?}");
+            assert!(columns.tables >= 190.0, "{columns:?}");
+            assert!(columns.bottom < height * 0.25);
+        }
+    }
+}

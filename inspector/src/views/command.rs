@@ -1,0 +1,88 @@
+//! What the views ask for. They change nothing themselves: one place applies these, between
+//! receiving and drawing.
+
+use crate::model::Selection;
+use crate::session;
+
+/// What a view asks for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum UiCommand {
+    /// Select this everywhere.
+    Select(Selection),
+    /// Select what was typed.
+    GoTo(String),
+    /// Put the keyboard into the address box.
+    FocusAddressBox,
+    /// Look at this moment.
+    Seek(usize),
+    /// Look at the moment this many steps on, or back.
+    SeekBy(i64),
+    /// Send this to the guest.
+    Session(session::Command),
+    /// Step the function that the guest's profile names.
+    StepCall,
+    /// Step one instruction on the chosen hart.
+    StepInstruction,
+    /// How many calls a step takes.
+    StepCount(u32),
+    /// End the command that the link is working on.
+    Cancel,
+    /// Look at this hart, and at the space that it runs in.
+    ChooseHart(u32),
+    /// Look at the space of this name.
+    ChooseSpace(String),
+    /// Show this tab under the picture.
+    ShowTab(Tab),
+    /// Write the moment being looked at to a file that the user names.
+    SaveSnapshot,
+    /// Write all moments to a file that the user names.
+    SaveRecording,
+    /// Open a file that the user names.
+    Open,
+    /// Draw dark, light, or as the system does.
+    Theme(egui::ThemePreference),
+    /// Larger (1), smaller (-1), or as it was (0).
+    Zoom(i8),
+    /// Show or hide the keys.
+    ToggleHelp,
+    /// The notice has been read.
+    DismissNotice,
+}
+
+/// What stands under the picture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Tab {
+    /// Moments, and what each changed.
+    #[default]
+    Timeline,
+    /// What the guest wrote.
+    Console,
+    /// The hart's registers.
+    Registers,
+    /// Named stretches of memory.
+    Regions,
+    /// What the link says.
+    Log,
+}
+
+impl Tab {
+    /// All tabs in order.
+    pub const ALL: [Self; 5] = [
+        Self::Timeline,
+        Self::Console,
+        Self::Registers,
+        Self::Regions,
+        Self::Log,
+    ];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Timeline => "Timeline",
+            Self::Console => "Console",
+            Self::Registers => "Registers",
+            Self::Regions => "Regions",
+            Self::Log => "Log",
+        }
+    }
+}

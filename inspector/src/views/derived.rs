@@ -1,0 +1,419 @@
+//! What follows from a moment, a space and a selection, worked out once for each and kept until
+//! one of them changes. A frame of the window draws from here and computes nothing twice.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use pagescope_protocol::snapshot::{Snapshot, Space, Table};
+use pagescope_protocol::{Level, PAGE_SIZE, PhysPage, Pte, PteKind};
+
+use super::state::State;
+use crate::model::bands::{kind_of_flags, physical_partition};
+use crate::model::{
+    Band, BandKind, Change, ChangeKind, Difference, Focus, ReverseIndex, Selection, TableWindow,
+    physical_bands, self_map, virtual_bands,
+};
+
+/// The most tables whose windows are looked for.
+const SELF_MAP_TABLES: usize = 4096;
+
+/// What follows from the moment and the space being looked at.
+#[derive(Debug, Default)]
+pub struct Derived {
+    snapshot: Option<Arc<Snapshot>>,
+    space_name: String,
+    moments: usize,
+    /// Rises whenever the moment or the space is another one: what is drawn from it is stale.
+    pub generation: u64,
+    /// The virtual map.
+    pub virtual_bands: Vec<Band>,
+    /// The physical map.
+    pub physical_bands: Vec<Band>,
+    /// Physical memory without the gaps, for looking frames up.
+    pub partition: Vec<Band>,
+    /// From frames to addresses.
+    pub index: ReverseIndex,
+    /// Which leaf makes which table reachable.
+    pub self_map: Vec<TableWindow>,
+    /// Frames that are new, sorted.
+    pub fresh_frames: Vec<PhysPage>,
+    /// Entries that are new or changed.
+    fresh_entries: BTreeSet<(Level, PhysPage, usize)>,
+    /// Tables that are new.
+    fresh_tables: BTreeSet<(Level, PhysPage)>,
+    selection: Selection,
+    /// What the selection means here.
+    pub focus: Focus,
+    /// The tables drawn large, from the root down.
+    pub chain: Vec<ChainLink>,
+    /// Rises whenever the selection is another one: what scrolls goes to it then.
+    pub selection_generation: u64,
+    /// When the selected entry changed.
+    pub entry_history: Vec<EntryMoment>,
+}
+
+/// A place in the row of tables that are drawn large.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ChainLink {
+    /// This table.
+    Table(Level, PhysPage),
+    /// The walk does not come this far; why.
+    Nothing(Level, String),
+}
+
+impl ChainLink {
+    /// Its level.
+    pub const fn level(&self) -> Level {
+        match self {
+            Self::Table(level, _) | Self::Nothing(level, _) => *level,
+        }
+    }
+}
+
+/// A moment at which an entry became what it is called.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EntryMoment {
+    /// The moment's place.
+    pub moment: usize,
+    /// What the entry became.
+    pub words: String,
+}
+
+impl Derived {
+    /// Brings everything up to date with `state`.
+    pub fn refresh(&mut self, state: &State) {
+        let space_name = state
+            .space()
+            .map_or_else(String::new, |space| space.name.clone());
+        let same_snapshot = match (&self.snapshot, state.snapshot()) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            _ => false,
+        };
+        let same_moment = same_snapshot && self.space_name == space_name;
+        if !same_moment {
+            self.space_name = space_name;
+            self.snapshot = state.snapshot().cloned();
+            self.generation += 1;
+            self.read_moment(state);
+        }
+        let same_selection = self.selection == state.selection;
+        if !same_selection {
+            self.selection_generation += 1;
+        }
+        if !same_moment || !same_selection {
+            self.selection = state.selection;
+            self.focus = Focus::resolve(state.space(), &self.index, state.selection);
+            self.chain = chain(state.space(), &self.focus);
+        }
+        let moments = state.history.moments().len();
+        if !same_moment || !same_selection || self.moments != moments {
+            self.moments = moments;
+            self.entry_history = entry_history(state, &self.focus);
+        }
+    }
+
+    fn read_moment(&mut self, state: &State) {
+        let empty = Difference::default();
+        let Some(snapshot) = state.snapshot() else {
+            *self = Self {
+                generation: self.generation,
+                selection_generation: self.selection_generation,
+                ..Self::default()
+            };
+            return;
+        };
+        let difference = state
+            .moment()
+            .map_or(&empty, |moment| moment.difference.as_ref());
+        self.partition = physical_partition(snapshot);
+        self.physical_bands = physical_bands(snapshot);
+        (self.virtual_bands, self.index) = match state.space() {
+            Some(space) if state.is_translating() => (
+                virtual_bands(snapshot, space, difference),
+                ReverseIndex::new(space),
+            ),
+            _ => (Vec::new(), ReverseIndex::default()),
+        };
+        self.self_map = state
+            .space()
+            .map(|space| self_map(space, &self.index, SELF_MAP_TABLES))
+            .unwrap_or_default();
+        self.read_fresh(state, difference);
+    }
+
+    fn read_fresh(&mut self, state: &State, difference: &Difference) {
+        self.fresh_entries.clear();
+        self.fresh_tables.clear();
+        self.fresh_frames.clear();
+        for change in &difference.changes {
+            match change {
+                Change::Entry {
+                    kind: ChangeKind::Added | ChangeKind::Changed,
+                    level,
+                    table,
+                    index,
+                    after,
+                    ..
+                } => {
+                    self.fresh_entries.insert((*level, *table, *index));
+                    if let PteKind::Leaf(leaf) = after.classify(*level)
+                        && leaf.size == PAGE_SIZE
+                    {
+                        self.fresh_frames.push(leaf.page);
+                    }
+                }
+                Change::Table {
+                    kind: ChangeKind::Added,
+                    level,
+                    frame,
+                    ..
+                } => {
+                    self.fresh_tables.insert((*level, *frame));
+                    self.fresh_frames.push(*frame);
+                }
+                _ => {}
+            }
+        }
+        // Pages handed out since the moment before, whether or not a table changed for them.
+        let cursor = state.history.cursor();
+        let before = cursor
+            .checked_sub(1)
+            .and_then(|place| state.history.moments().get(place))
+            .and_then(|moment| moment.snapshot.heap);
+        let now = state.snapshot().and_then(|snapshot| snapshot.heap);
+        if let (Some(before), Some(now)) = (before, now) {
+            let mut page = now.next.wrapping_add(PAGE_SIZE);
+            while page <= before.next && self.fresh_frames.len() < 1 << 16 {
+                self.fresh_frames.extend(page.page());
+                page = page.wrapping_add(PAGE_SIZE);
+            }
+        }
+        self.fresh_frames.sort_unstable();
+        self.fresh_frames.dedup();
+    }
+
+    /// Whether the entry is new or changed since the moment before.
+    pub fn is_fresh_entry(&self, level: Level, table: PhysPage, index: usize, pte: Pte) -> bool {
+        self.fresh_entries.contains(&(level, table, index))
+            || (pte.is_valid() && self.fresh_tables.contains(&(level, table)))
+    }
+
+    /// Whether the table is new since the moment before.
+    pub fn is_fresh_table(&self, level: Level, frame: PhysPage) -> bool {
+        self.fresh_tables.contains(&(level, frame))
+    }
+
+    /// The part of physical memory that `address` lies in.
+    pub fn part_of(&self, address: u64) -> Option<&Band> {
+        let after = self
+            .partition
+            .partition_point(|band| band.start <= address);
+        let band = self.partition.get(after.checked_sub(1)?)?;
+        band.contains(address).then_some(band)
+    }
+
+    /// What an entry leads to, as a kind that has a colour; `None` for an invalid one.
+    pub fn kind_of_entry(&self, level: Level, pte: Pte) -> Option<BandKind> {
+        match pte.classify(level) {
+            PteKind::Invalid => None,
+            PteKind::Pointer(_) => Some(BandKind::Table(level.next()?)),
+            PteKind::Reserved(_) => Some(BandKind::Guard),
+            PteKind::Leaf(leaf) => {
+                let by_flags = kind_of_flags(leaf.flags);
+                let part = self.part_of(leaf.page.start().as_u64());
+                Some(match part.map(|band| band.kind) {
+                    _ if by_flags == BandKind::WriteExecute => by_flags,
+                    Some(
+                        kind @ (BandKind::Device
+                        | BandKind::Stack
+                        | BandKind::Table(_)
+                        | BandKind::HeapCounter
+                        | BandKind::Heap
+                        | BandKind::Machine),
+                    ) => kind,
+                    _ => by_flags,
+                })
+            }
+        }
+    }
+}
+
+/// The tables to draw large: those that the focus goes through, and below them the ones that the
+/// last pointers lead to, so that the picture is whole even when nothing is selected.
+fn chain(space: Option<&Space>, focus: &Focus) -> Vec<ChainLink> {
+    let mut links = Vec::new();
+    let Some(space) = space else { return links };
+    let Some(mut level) = space.mode.root_level() else {
+        return links;
+    };
+    let wanted = focus.table;
+    let mut frame = space.root;
+    loop {
+        links.push(ChainLink::Table(level, frame));
+        let Some(next_level) = level.next() else {
+            break;
+        };
+        let table = space.table_at(frame, level);
+        let kind = match focus.step_at(level) {
+            Some(step) => Some(step.kind),
+            None => table.and_then(|table| last_pointer(table)),
+        };
+        frame = match kind {
+            Some(PteKind::Pointer(next)) => next,
+            Some(PteKind::Leaf(leaf)) => {
+                let size = crate::model::size_text(leaf.size);
+                fill_rest(&mut links, next_level, &format!("The walk ends at {level}, in a leaf of {size}."));
+                break;
+            }
+            Some(PteKind::Invalid) => {
+                fill_rest(&mut links, next_level, &format!("The walk ends at {level}: its entry is invalid."));
+                break;
+            }
+            Some(PteKind::Reserved(why)) => {
+                fill_rest(&mut links, next_level, &format!("The walk ends at {level}: its entry is reserved ({why})."));
+                break;
+            }
+            None => {
+                fill_rest(&mut links, next_level, &format!("No {next_level} table here."));
+                break;
+            }
+        };
+        level = next_level;
+        if let Some((wanted_level, wanted_frame)) = wanted
+            && wanted_level == level
+        {
+            frame = wanted_frame;
+        }
+    }
+    links
+}
+
+fn fill_rest(links: &mut Vec<ChainLink>, from: Level, why: &str) {
+    let mut level = Some(from);
+    while let Some(this) = level {
+        links.push(ChainLink::Nothing(this, why.to_owned()));
+        level = this.next();
+    }
+}
+
+fn last_pointer(table: &Arc<Table>) -> Option<PteKind> {
+    table
+        .iter()
+        .map(|(_, pte)| pte.classify(table.level))
+        .filter(|kind| matches!(kind, PteKind::Pointer(_)))
+        .last()
+}
+
+/// The moments at which the selected entry changed, newest first, up to the moment looked at.
+fn entry_history(state: &State, focus: &Focus) -> Vec<EntryMoment> {
+    let (Some(step), Some(space)) = (focus.entry(), state.space()) else {
+        return Vec::new();
+    };
+    let mut found: Vec<EntryMoment> = Vec::new();
+    let mut last: Option<Option<Pte>> = None;
+    let mut last_table: Option<&Arc<Table>> = None;
+    let moments = state.history.moments().iter().enumerate();
+    for (place, moment) in moments.take(state.history.cursor() + 1) {
+        let then = moment
+            .snapshot
+            .spaces
+            .iter()
+            .find(|other| other.name == space.name);
+        let table = then.and_then(|space| space.table_at(step.table, step.level));
+        if let (Some(old), Some(new)) = (last_table, table)
+            && Arc::ptr_eq(old, new)
+        {
+            continue;
+        }
+        last_table = table;
+        let pte = table.and_then(|table| table.entry(step.index));
+        if last == Some(pte) {
+            continue;
+        }
+        let words = match (pte, last) {
+            (None, None) => "no such table yet".into(),
+            (None, Some(_)) => "its table was gone".into(),
+            (Some(pte), _) => {
+                let kind = pte.classify(step.level);
+                match (kind, place) {
+                    (PteKind::Leaf(leaf), 0) => format!("leaf since the first moment, {}", leaf.flags),
+                    (PteKind::Leaf(leaf), _) => format!("leaf written, {}", leaf.flags),
+                    (PteKind::Pointer(to), 0) => format!("pointer since the first moment, to {to}"),
+                    (PteKind::Pointer(to), _) => format!("pointer written, to {to}"),
+                    (PteKind::Invalid, 0) => "invalid since the first moment".into(),
+                    (PteKind::Invalid, _) => "made invalid".into(),
+                    (PteKind::Reserved(why), _) => format!("reserved: {why}"),
+                }
+            }
+        };
+        last = Some(pte);
+        found.push(EntryMoment { moment: place, words });
+    }
+    found.reverse();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fixture;
+    use crate::session::Connection;
+    use pagescope_protocol::{PhysAddr, VirtAddr};
+
+    fn state(steps: u64) -> State {
+        State::new("t".into(), fixture::history(steps), Connection::None)
+    }
+
+    #[test]
+    fn nothing_is_worked_out_twice() {
+        let mut derived = Derived::default();
+        let mut state = state(3);
+        derived.refresh(&state);
+        let generation = derived.generation;
+        derived.refresh(&state);
+        assert_eq!(derived.generation, generation);
+        state.history.seek(1);
+        derived.refresh(&state);
+        assert_eq!(derived.generation, generation + 1);
+    }
+
+    #[test]
+    fn the_chain_is_whole_without_a_selection_and_says_where_a_walk_ends() {
+        let mut derived = Derived::default();
+        let mut state = state(0);
+        derived.refresh(&state);
+        let frames: Vec<String> = derived
+            .chain
+            .iter()
+            .map(|link| match link {
+                ChainLink::Table(level, frame) => format!("{level} {frame}"),
+                ChainLink::Nothing(level, why) => format!("{level} {why}"),
+            })
+            .collect();
+        assert_eq!(frames, ["L2 0x87ffc000", "L1 0x87ffd000", "L0 0x87ffe000"]);
+        state.selection = Selection::Virtual(VirtAddr::new(0x3000_0000));
+        derived.refresh(&state);
+        assert!(matches!(&derived.chain[2], ChainLink::Nothing(Level::L0, why) if why.contains("2 MiB")));
+    }
+
+    #[test]
+    fn the_newest_page_is_fresh_and_its_entry_has_a_history() {
+        let mut derived = Derived::default();
+        let mut state = state(3);
+        state.selection = Selection::Physical(PhysAddr::new(0x87ff_4000));
+        derived.refresh(&state);
+        assert_eq!(derived.fresh_frames, [PhysPage::new(0x87ff4).unwrap()]);
+        let places: Vec<usize> = derived.entry_history.iter().map(|at| at.moment).collect();
+        assert_eq!(places, [3, 0]);
+        let step = derived.focus.entry().unwrap();
+        assert!(derived.is_fresh_entry(step.level, step.table, step.index, step.pte));
+    }
+
+    #[test]
+    fn without_a_moment_there_is_nothing() {
+        let mut derived = Derived::default();
+        derived.refresh(&State::new("t".into(), crate::model::History::new(), Connection::None));
+        assert!(derived.chain.is_empty() && derived.virtual_bands.is_empty());
+    }
+}

@@ -1,0 +1,127 @@
+//! The frame: who maps it, and which call of the allocator returned it.
+
+use egui::{RichText, Ui};
+use pagescope_protocol::snapshot::Snapshot;
+use pagescope_protocol::{LeafFlags, PhysPage};
+
+use super::heading;
+use crate::model::{History, Selection, frame_use, size_text};
+use crate::views::command::UiCommand;
+use crate::views::scene::Scene;
+use crate::views::theme;
+
+/// The most addresses that are listed.
+const ALIASES: usize = 16;
+
+/// Draws what is known of the selected frame.
+pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+    let (Some(frame), Some(snapshot)) = (scene.derived.focus.frame(), scene.state.snapshot())
+    else {
+        return;
+    };
+    if scene.state.is_translating() {
+        who_maps(ui, scene, frame, snapshot, out);
+    }
+    allocated(ui, scene, frame, snapshot, out);
+}
+
+fn who_maps(
+    ui: &mut Ui,
+    scene: &Scene<'_>,
+    frame: PhysPage,
+    snapshot: &Snapshot,
+    out: &mut Vec<UiCommand>,
+) {
+    let dim = scene.palette.dim;
+    heading(ui, scene, &format!("Who maps frame {frame}"), "");
+    let aliases = scene.derived.index.aliases(frame, ALIASES);
+    for alias in &aliases {
+        ui.horizontal(|ui| {
+            let address = egui::Link::new(RichText::new(alias.virt.to_string()).monospace());
+            if ui.add(address).on_hover_text("Select this address").clicked() {
+                out.push(UiCommand::Select(Selection::Virtual(alias.virt)));
+            }
+            let who = if alias.flags.contains(LeafFlags::USER) {
+                "user"
+            } else {
+                "supervisor"
+            };
+            let flags: String = alias.flags.to_string().chars().take(3).collect();
+            let words = format!("{flags}  {who}  {}", size_text(alias.page_size));
+            ui.label(RichText::new(words).monospace().size(11.0).color(dim));
+        });
+    }
+    let remark = match aliases.len() {
+        0 => "No address of this space leads to it.",
+        1 => "No other mapping in this space.",
+        ALIASES => "Perhaps more.",
+        _ => "",
+    };
+    if !remark.is_empty() {
+        ui.label(RichText::new(remark).size(theme::SMALL).color(dim));
+    }
+    // Other spaces are few; looking through all their mappings for one frame is cheap enough.
+    let here = scene.state.space().map(|space| space.name.as_str());
+    let others = snapshot.spaces.iter().filter(|other| Some(other.name.as_str()) != here);
+    for other in others.take(8) {
+        let uses = frame_use(other, frame);
+        if let Some(first) = uses.aliases.first() {
+            let words = format!("{}: {} {}", other.name, first.virt, first.flags);
+            ui.label(RichText::new(words).monospace().size(11.0).color(dim));
+        }
+    }
+}
+
+fn allocated(
+    ui: &mut Ui,
+    scene: &Scene<'_>,
+    frame: PhysPage,
+    snapshot: &Snapshot,
+    out: &mut Vec<UiCommand>,
+) {
+    let Some(number) = snapshot.heap.and_then(|heap| heap.index_of(frame.start())) else {
+        return;
+    };
+    heading(ui, scene, "Allocated", "");
+    ui.horizontal(|ui| {
+        let words = format!("kalloc({number}) returned it");
+        ui.label(RichText::new(words).size(12.0));
+        if let Some(place) = moment_of_call(&scene.state.history, frame) {
+            let step = egui::Link::new(RichText::new(format!("step {place}")).monospace());
+            if ui.add(step).on_hover_text("Go to this moment").clicked() {
+                out.push(UiCommand::Seek(place));
+            }
+        } else {
+            let before = RichText::new("before the first moment").size(theme::SMALL);
+            ui.label(before.color(scene.palette.dim));
+        }
+    });
+}
+
+/// The first moment at which the allocator had handed the frame out; `None` where it had done so
+/// from the first one on. The allocator's lowest page only ever moves down.
+fn moment_of_call(history: &History, frame: PhysPage) -> Option<usize> {
+    let is_out = |snapshot: &Snapshot| {
+        snapshot
+            .heap
+            .is_some_and(|heap| heap.index_of(frame.start()).is_some())
+    };
+    let place = history
+        .moments()
+        .partition_point(|moment| !is_out(&moment.snapshot));
+    (place > 0 && place < history.moments().len()).then_some(place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fixture;
+
+    #[test]
+    fn the_call_is_found_among_the_moments() {
+        let history = fixture::history(5);
+        let page = |address: u64| PhysPage::from_truncated(address >> 12);
+        assert_eq!(moment_of_call(&history, page(0x87ff_5000)), Some(2));
+        assert_eq!(moment_of_call(&history, page(0x87ff_e000)), None);
+    }
+}

@@ -1,0 +1,106 @@
+//! The page tables: the ones on the selected address's way drawn large, all others as chips, and
+//! which leaf makes which of them reachable.
+
+mod all_tables;
+mod card;
+mod layout;
+mod self_map;
+
+use egui::{Rect, RichText, Ui, UiBuilder, pos2, vec2};
+use pagescope_protocol::TranslationMode;
+
+use super::command::UiCommand;
+use super::paint;
+use super::scene::{Anchors, Scene};
+use super::theme;
+use card::CardTexture;
+
+/// What the tables keep from frame to frame: one small texture for each large card.
+#[derive(Default)]
+pub struct PageTables {
+    textures: Vec<Option<CardTexture>>,
+}
+
+impl PageTables {
+    /// Draws the tables into `rect`.
+    pub fn show(
+        &mut self,
+        ui: &mut Ui,
+        rect: Rect,
+        scene: &Scene<'_>,
+        anchors: &mut Anchors,
+        out: &mut Vec<UiCommand>,
+    ) {
+        let body = paint::column_title(ui, rect, "Page tables", "how they are translated");
+        let space = scene.state.space();
+        let mode = space.map_or(TranslationMode::Bare, |space| space.mode);
+        let words = match mode {
+            TranslationMode::Bare => Some((
+                "Translation is off (satp mode Bare): virtual addresses are physical",
+                "There are no page tables to draw yet. Let the guest run until it turns paging on, \
+                 or step it and watch satp in the Registers tab.",
+            )),
+            TranslationMode::Reserved(_) => Some((
+                "satp holds a mode that the specification reserves",
+                "No hardware translates with it. The Registers tab shows satp.",
+            )),
+            _ => None,
+        };
+        if let Some((title, text)) = words {
+            let mut child = ui.new_child(UiBuilder::new().max_rect(body));
+            child.add_space(24.0);
+            child.label(RichText::new(title).heading());
+            child.label(RichText::new(text).color(scene.palette.dim));
+            return;
+        }
+        let cards = self.show_cards(ui, body, scene, anchors, out);
+        let rest = body.with_min_y(cards + 14.0);
+        if rest.height() < 40.0 {
+            return;
+        }
+        // The chips take what they need, at most about half; the windows onto tables get the rest.
+        let tables = space.map_or(0, |space| space.tables.len());
+        let wanted = all_tables::wanted_height(tables, rest.width());
+        let split = wanted.min((rest.height() * 0.5).max(62.0));
+        let chips = rest.with_max_y((rest.top() + split).min(rest.bottom()));
+        all_tables::show(ui, chips, scene, out);
+        let windows = rest.with_min_y(chips.bottom() + 12.0);
+        if windows.height() >= 52.0 {
+            self_map::show(ui, windows, scene, out);
+        }
+    }
+
+    /// Returns where the cards end.
+    fn show_cards(
+        &mut self,
+        ui: &mut Ui,
+        body: Rect,
+        scene: &Scene<'_>,
+        anchors: &mut Anchors,
+        out: &mut Vec<UiCommand>,
+    ) -> f32 {
+        let links = &scene.derived.chain;
+        let head = 22.0;
+        let layout = layout::Cards::new(links.len(), body.width(), body.height() * 0.6 - head);
+        self.textures.resize_with(links.len(), || None);
+        for (place, link) in links.iter().enumerate() {
+            let left = body.left() + layout.left_of(place);
+            let rect = Rect::from_min_size(
+                pos2(left, body.top() + head),
+                vec2(layout.card_width, layout.card_height()),
+            );
+            let above = Rect::from_min_max(pos2(left, body.top()), pos2(rect.right(), rect.top()));
+            if let Some(step) = scene.derived.focus.step_at(link.level()) {
+                let level = link.level();
+                let text = format!("va[{}] = {}", level.number(), step.index);
+                let color = scene.palette.level(level);
+                let painter = ui.painter();
+                let font = theme::numbers(theme::NUMBERS);
+                paint::line(painter, above, egui::Align::Min, &text, font, color);
+            }
+            let texture = &mut self.textures[place];
+            card::show(ui, rect, &layout, link, scene, texture, anchors, out);
+        }
+        body.top() + head + layout.card_height()
+    }
+}

@@ -1,0 +1,318 @@
+//! One table as a card: its address, 512 cells coloured by what they lead to, how full it is and
+//! how much it covers.
+
+use egui::{
+    Align, Color32, CornerRadius, Rect, RichText, Sense, Stroke, StrokeKind, TextureHandle,
+    TextureOptions, Ui, epaint::ColorImage, pos2, vec2,
+};
+use pagescope_protocol::snapshot::Table;
+use pagescope_protocol::walk::entry_address;
+use pagescope_protocol::{ENTRIES_PER_TABLE, Level, PhysPage, PteKind};
+
+use super::layout::{Cards, FOOT, PAD_LEFT, PAD_RIGHT};
+use crate::model::{BandKind, Selection, entry_words, size_text};
+use crate::views::command::UiCommand;
+use crate::views::derived::ChainLink;
+use crate::views::paint::{self, CellGrid};
+use crate::views::scene::{Anchors, CellAnchor, Scene};
+use crate::views::theme;
+
+/// A card's cells, kept as long as they show the same.
+pub(super) struct CardTexture {
+    key: (u64, Level, PhysPage, bool, usize),
+    handle: TextureHandle,
+    valid: usize,
+}
+
+/// Draws one card.
+#[expect(clippy::too_many_arguments, reason = "all are the card's own inputs")]
+pub(super) fn show(
+    ui: &mut Ui,
+    rect: Rect,
+    layout: &Cards,
+    link: &ChainLink,
+    scene: &Scene<'_>,
+    texture: &mut Option<CardTexture>,
+    anchors: &mut Anchors,
+    out: &mut Vec<UiCommand>,
+) {
+    let palette = scene.palette;
+    let level = link.level();
+    let color = palette.level(level);
+    let painter = ui.painter().clone();
+    let radius = CornerRadius::same(5);
+    let (frame, why) = match link {
+        ChainLink::Table(_, frame) => (*frame, None),
+        ChainLink::Nothing(_, why) => (PhysPage::default(), Some(why)),
+    };
+    let is_selected = why.is_none() && scene.derived.focus.table == Some((level, frame));
+    let edge = if is_selected {
+        Stroke::new(2.0, palette.selection)
+    } else {
+        Stroke::new(1.0, palette.edge)
+    };
+    let fill = if why.is_some() {
+        palette.background
+    } else {
+        palette.panel
+    };
+    painter.rect(rect, radius, fill, edge, StrokeKind::Inside);
+    if let Some(why) = why {
+        let title = Rect::from_min_size(rect.min + vec2(PAD_LEFT, 0.0), vec2(rect.width(), 28.0));
+        let font = theme::strong(theme::BODY);
+        paint::line(&painter, title, Align::Min, &level.to_string(), font, palette.dim);
+        let width = rect.width() - PAD_LEFT - PAD_RIGHT;
+        let galley = painter.layout(why.clone(), theme::words(theme::SMALL), palette.dim, width);
+        painter.galley(rect.min + vec2(PAD_LEFT, 34.0), galley, palette.dim);
+        return;
+    }
+    let bar = CornerRadius {
+        nw: 5,
+        sw: 5,
+        ne: 0,
+        se: 0,
+    };
+    painter.rect_filled(rect.with_max_x(rect.left() + 4.0), bar, color);
+    let Some(table) = scene
+        .state
+        .space()
+        .and_then(|space| space.table_at(frame, level))
+    else {
+        // A pointer leads here, and the capture has no such table: a limit cut it short.
+        let inner = rect.shrink2(vec2(PAD_LEFT, 30.0));
+        paint::hatch(&painter, inner, palette.edge, 9.0);
+        say(ui, inner, "This table was not captured", scene);
+        return;
+    };
+    title(ui, rect, layout, table, scene, out);
+    let grid = CellGrid {
+        origin: pos2(rect.left() + PAD_LEFT, rect.top() + layout.title).round(),
+        columns: layout.columns,
+        rows: layout.rows,
+        cell: layout.cell,
+    };
+    if table.entries.is_none() {
+        painter.rect_filled(grid.rect(), 0.0, palette.raised);
+        paint::hatch(&painter, grid.rect(), palette.dim, 9.0);
+        say(ui, grid.rect(), "This frame could not be read", scene);
+        return;
+    }
+    let key = (
+        scene.derived.generation,
+        level,
+        frame,
+        palette.is_dark,
+        layout.columns,
+    );
+    let cells = match texture {
+        Some(cells) if cells.key == key => cells,
+        _ => texture.insert(make_texture(ui, key, table, scene)),
+    };
+    grid.paint(&painter, &cells.handle, palette.panel);
+    let foot = Rect::from_min_max(
+        pos2(rect.left() + PAD_LEFT, rect.bottom() - FOOT),
+        pos2(rect.right() - PAD_RIGHT, rect.bottom()),
+    );
+    let small = theme::words(theme::SMALL);
+    let used = format!("{} of 512", cells.valid);
+    let covers = size_text(level.table_size());
+    let taken = paint::line(&painter, foot, Align::Min, &used, small.clone(), palette.dim);
+    if taken.width() + 10.0 + paint::width(&painter, &covers, small.clone()) <= foot.width() {
+        paint::line(&painter, foot, Align::Max, &covers, small, palette.dim);
+    }
+    interact(ui, &grid, table, scene, cells.valid, out);
+    anchor(rect, &grid, table, scene, anchors);
+}
+
+fn say(ui: &Ui, rect: Rect, words: &str, scene: &Scene<'_>) {
+    let painter = ui.painter();
+    let font = theme::strong(theme::SMALL);
+    let width = rect.width() - 12.0;
+    let galley = painter.layout(words.into(), font, scene.palette.text, width);
+    let place = Rect::from_center_size(rect.center(), galley.size() + vec2(10.0, 8.0));
+    painter.rect_filled(place, CornerRadius::same(3), scene.palette.panel);
+    painter.galley(place.min + vec2(5.0, 4.0), galley, scene.palette.text);
+}
+
+fn title(
+    ui: &mut Ui,
+    rect: Rect,
+    layout: &Cards,
+    table: &Table,
+    scene: &Scene<'_>,
+    out: &mut Vec<UiCommand>,
+) {
+    let palette = scene.palette;
+    let painter = ui.painter().clone();
+    let place = Rect::from_min_max(
+        pos2(rect.left() + PAD_LEFT, rect.top() + 2.0),
+        pos2(rect.right() - PAD_RIGHT, rect.top() + layout.title),
+    );
+    let name = if table.parent.is_none() {
+        format!("{} root", table.level)
+    } else {
+        table.level.to_string()
+    };
+    let color = palette.level(table.level);
+    let address = table.frame.to_string();
+    let (first, second) = if layout.title > 30.0 {
+        let middle = place.top() + 18.0;
+        (place.with_max_y(middle + 2.0), place.with_min_y(middle))
+    } else {
+        (place, place)
+    };
+    paint::line(&painter, first, Align::Min, &name, theme::strong(theme::BODY), color);
+    let align = if layout.title > 30.0 {
+        Align::Min
+    } else {
+        Align::Max
+    };
+    let font = theme::numbers(10.5);
+    paint::line(&painter, second, align, &address, font, palette.text);
+    let id = ui.scope_id().with(("card title", table.level, table.frame.number()));
+    let response = ui.interact(place, id, Sense::click());
+    paint::name_canvas(&response, || format!("{} table {address}", table.level));
+    if response.clicked() {
+        out.push(UiCommand::Select(Selection::Table {
+            level: table.level,
+            frame: table.frame,
+        }));
+    }
+    response.on_hover_ui(|ui| describe_table(ui, table));
+}
+
+/// The words over a table's name.
+pub(super) fn describe_table(ui: &mut Ui, table: &Table) {
+    ui.label(RichText::new(format!("{} table at {}", table.level, table.frame)).strong());
+    ui.label(format!(
+        "Translates {} from {}, one entry for {}.",
+        size_text(table.level.table_size()),
+        table.covers_from,
+        size_text(table.level.entry_size())
+    ));
+    match table.parent {
+        None => ui.label("The root: satp holds its frame."),
+        Some(parent) => ui.label(format!(
+            "Linked by entry {} of the table at {parent}.",
+            table.parent_index
+        )),
+    };
+    if table.other_parents > 0 {
+        ui.label(format!("{} more entries lead here.", table.other_parents));
+    }
+    match table.entries {
+        None => ui.label("Its frame could not be read."),
+        Some(_) => ui.label(format!("{} of 512 entries are valid.", table.valid_entries())),
+    };
+}
+
+fn make_texture(
+    ui: &Ui,
+    key: (u64, Level, PhysPage, bool, usize),
+    table: &Table,
+    scene: &Scene<'_>,
+) -> CardTexture {
+    let columns = key.4;
+    let size = [columns, ENTRIES_PER_TABLE / columns];
+    let mut image = ColorImage::filled(size, scene.palette.empty);
+    let mut valid = 0;
+    for (pixel, (index, pte)) in image.pixels.iter_mut().zip(table.iter()) {
+        let Some(kind) = scene.derived.kind_of_entry(table.level, pte) else {
+            continue;
+        };
+        valid += 1;
+        let is_fresh = scene
+            .derived
+            .is_fresh_entry(table.level, table.frame, index, pte);
+        *pixel = if is_fresh {
+            scene.palette.fresh
+        } else {
+            cell_color(kind, scene)
+        };
+    }
+    let handle = ui
+        .ctx()
+        .load_texture("table cells", image, TextureOptions::NEAREST);
+    CardTexture { key, handle, valid }
+}
+
+fn cell_color(kind: BandKind, scene: &Scene<'_>) -> Color32 {
+    match kind {
+        // Mapped, whatever the frame is used for: it must not look like an empty cell.
+        BandKind::Free | BandKind::Ram | BandKind::Nothing => scene.palette.data,
+        kind => scene.palette.band(kind),
+    }
+}
+
+fn interact(
+    ui: &mut Ui,
+    grid: &CellGrid,
+    table: &Table,
+    scene: &Scene<'_>,
+    valid: usize,
+    out: &mut Vec<UiCommand>,
+) {
+    let (level, frame) = (table.level, table.frame);
+    let id = ui.scope_id().with(("cells", level, frame.number()));
+    let response = ui.interact(grid.rect(), id, Sense::click());
+    paint::name_canvas(&response, || {
+        format!("Entries of the {level} table {frame}, {valid} of 512 valid")
+    });
+    let Some(index) = response.hover_pos().and_then(|at| grid.index_at(at)) else {
+        return;
+    };
+    let cell = grid.cell_rect(index);
+    ui.painter().rect_stroke(
+        cell,
+        CornerRadius::ZERO,
+        Stroke::new(1.0, scene.palette.text),
+        StrokeKind::Outside,
+    );
+    if response.clicked() {
+        out.push(UiCommand::Select(Selection::Entry {
+            level,
+            table: frame,
+            index,
+        }));
+    }
+    response.on_hover_ui_at_pointer(|ui| {
+        let (Some(pte), Some(space)) = (table.entry(index), scene.state.space()) else {
+            return;
+        };
+        let kind = pte.classify(level);
+        ui.label(RichText::new(format!("{level}[{index}], {}", kind.name())).strong());
+        let virt = entry_address(space.mode, table.covers_from, level, index);
+        ui.monospace(format!("{virt} + {}", size_text(level.entry_size())));
+        if kind != PteKind::Invalid {
+            ui.monospace(pte.to_string());
+        }
+        ui.label(entry_words::sentence(kind, level));
+        if scene.derived.is_fresh_entry(level, frame, index, pte) {
+            ui.label("New or changed in this step.");
+        }
+    });
+}
+
+fn anchor(
+    card: Rect,
+    grid: &CellGrid,
+    table: &Table,
+    scene: &Scene<'_>,
+    anchors: &mut Anchors,
+) {
+    let Some(step) = scene.derived.focus.step_at(table.level) else {
+        return;
+    };
+    if step.table != table.frame {
+        return;
+    }
+    let is_last = scene.derived.focus.entry() == Some(step);
+    let is_fault = is_last && matches!(step.kind, PteKind::Invalid | PteKind::Reserved(_));
+    let cell = grid.cell_rect(step.index);
+    anchors.cells.push(CellAnchor {
+        level: table.level,
+        card,
+        cell,
+        is_fault,
+    });
+}

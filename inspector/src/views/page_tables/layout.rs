@@ -1,0 +1,94 @@
+//! How large the cards of tables are. Numbers only.
+
+/// The sizes of a row of cards.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(super) struct Cards {
+    /// Cells side by side.
+    pub(super) columns: usize,
+    /// Cells above each other.
+    pub(super) rows: usize,
+    /// The side of a cell, in whole points.
+    pub(super) cell: f32,
+    /// The width of a card.
+    pub(super) card_width: f32,
+    /// The height of a card's title, one line or two.
+    pub(super) title: f32,
+    /// The space between cards, for the line to swing through.
+    pub(super) gap: f32,
+}
+
+/// Left of the cells, with the coloured bar of the level.
+pub(super) const PAD_LEFT: f32 = 10.0;
+/// Right of the cells.
+pub(super) const PAD_RIGHT: f32 = 9.0;
+/// Under the cells.
+pub(super) const FOOT: f32 = 22.0;
+
+/// Title and address stand in one line from this width on.
+const ONE_LINE: f32 = 138.0;
+
+impl Cards {
+    /// `count` cards in `width`, at most `height` high unless they would become unreadable.
+    pub(super) fn new(count: usize, width: f32, height: f32) -> Self {
+        let count = count.max(1) as f32;
+        let least_gap = if width > 420.0 { 24.0 } else { 14.0 };
+        let room = ((width - (count - 1.0) * least_gap) / count).max(0.0);
+        let best = [(16, 32), (32, 16)]
+            .into_iter()
+            .map(|(columns, rows)| {
+                let across = (room - PAD_LEFT - PAD_RIGHT) / columns as f32;
+                let title = title_height(room);
+                let down = (height - title - FOOT) / rows as f32;
+                (across.min(down).floor().clamp(3.0, 22.0), columns, rows)
+            })
+            .reduce(|best, other| if other.0 > best.0 { other } else { best });
+        let (cell, columns, rows) = best.unwrap_or((3.0, 16, 32));
+        let card_width = (columns as f32 * cell + PAD_LEFT + PAD_RIGHT).max(room.min(ONE_LINE));
+        let spare = (width - count * card_width) / (count - 1.0).max(1.0);
+        Self {
+            columns,
+            rows,
+            cell,
+            card_width,
+            title: title_height(card_width),
+            gap: spare.clamp(least_gap, 80.0),
+        }
+    }
+
+    /// How far from the left card `place` begins.
+    pub(super) fn left_of(&self, place: usize) -> f32 {
+        (place as f32 * (self.card_width + self.gap)).floor()
+    }
+
+    /// A card's height.
+    pub(super) fn card_height(&self) -> f32 {
+        self.title + self.rows as f32 * self.cell + FOOT
+    }
+}
+
+fn title_height(width: f32) -> f32 {
+    if width >= ONE_LINE { 28.0 } else { 42.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn cards_stay_inside(count in 1usize..=3, width in 300f32..2000.0, height in 260f32..1400.0) {
+            let cards = Cards::new(count, width, height);
+            prop_assert_eq!(cards.columns * cards.rows, 512);
+            prop_assert!(cards.left_of(count - 1) + cards.card_width <= width + 0.5);
+            prop_assert!(cards.card_height() <= height + 0.5);
+            prop_assert!(cards.columns as f32 * cards.cell + PAD_LEFT + PAD_RIGHT <= cards.card_width + 0.5);
+        }
+    }
+
+    #[test]
+    fn five_levels_fit_a_usual_window() {
+        let cards = Cards::new(5, 490.0, 340.0);
+        assert!(cards.left_of(4) + cards.card_width <= 490.0, "{cards:?}");
+    }
+}

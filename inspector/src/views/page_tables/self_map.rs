@@ -1,0 +1,133 @@
+//! Which leaf makes which table reachable, in a list.
+
+use egui::{
+    Align, CornerRadius, Rect, RichText, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder, vec2,
+};
+
+use crate::model::{Selection, TableWindow};
+use crate::views::command::UiCommand;
+use crate::views::paint;
+use crate::views::scene::Scene;
+use crate::views::theme;
+
+const ROW: f32 = 20.0;
+
+/// Draws the list into `rect`.
+pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+    let palette = scene.palette;
+    let windows = &scene.derived.self_map;
+    let wanted = 44.0 + windows.len() as f32 * ROW;
+    let card = rect.with_max_y(rect.bottom().min(rect.top() + wanted));
+    let painter = ui.painter().clone();
+    let edge = Stroke::new(1.0, palette.edge);
+    painter.rect(card, CornerRadius::same(6), palette.panel, edge, StrokeKind::Inside);
+    let head = Rect::from_min_size(card.min + vec2(12.0, 6.0), vec2(card.width() - 24.0, 20.0));
+    let strong = theme::strong(12.5);
+    let title = paint::line(&painter, head, Align::Min, "Self-map", strong, palette.text);
+    let rest = head.with_min_x(title.right() + 12.0);
+    let small = theme::words(theme::SMALL);
+    let reachable = windows.iter().filter(|window| window.is_sound()).count();
+    let long = "which leaf makes which table writable";
+    let short = format!("{reachable} of {} writable", windows.len());
+    let taken = paint::width(&painter, long, small.clone());
+    if taken + 90.0 <= rest.width() {
+        paint::line(&painter, rest, Align::Min, long, small.clone(), palette.dim);
+    }
+    paint::line(&painter, rest, Align::Max, &short, small, palette.dim);
+
+    let list = Rect::from_min_max(head.left_bottom() + vec2(0.0, 4.0), card.max - vec2(12.0, 6.0));
+    let mut child = ui.new_child(UiBuilder::new().max_rect(list).id_salt("self-map"));
+    child.set_clip_rect(list.intersect(ui.clip_rect()));
+    child.spacing_mut().item_spacing = vec2(0.0, 0.0);
+    ScrollArea::vertical()
+        .id_salt("self-map")
+        .auto_shrink(false)
+        .max_height(list.height())
+        .show_rows(&mut child, ROW, windows.len(), |ui, range| {
+            for window in &windows[range] {
+                row(ui, list.width(), window, scene, out);
+            }
+        });
+}
+
+fn row(
+    ui: &mut Ui,
+    width: f32,
+    table: &TableWindow,
+    scene: &Scene<'_>,
+    out: &mut Vec<UiCommand>,
+) {
+    let palette = scene.palette;
+    let (rect, response) = ui.allocate_exact_size(vec2(width, ROW), Sense::click());
+    let painter = ui.painter();
+    if response.hovered() {
+        painter.rect_filled(rect, CornerRadius::same(3), palette.raised);
+    }
+    let numbers = theme::numbers(11.0);
+    let name = format!("{} {}", table.level, table.frame);
+    let color = palette.level(table.level);
+    let verdict = table.verdict();
+    let verdict_color = if table.is_sound() {
+        palette.data
+    } else {
+        palette.danger
+    };
+    let end = paint::line(
+        painter,
+        rect.with_max_x(rect.right() - 8.0),
+        Align::Max,
+        verdict,
+        theme::strong(11.0),
+        verdict_color,
+    );
+    let rest = rect.with_max_x(end.left() - 8.0);
+    let first = paint::line(painter, rest, Align::Min, &name, numbers.clone(), color);
+    let middle = match table.window {
+        Some(window) => format!("← {}[{}]", window.leaf_level, window.leaf_index),
+        None => "← no leaf leads to it".into(),
+    };
+    let rest = rest.with_min_x(first.right() + 12.0);
+    let second = paint::line(painter, rest, Align::Min, &middle, numbers.clone(), palette.text);
+    if let Some(window) = table.window {
+        let address = window.virt.to_string();
+        let wide = paint::width(painter, &address, numbers.clone());
+        let rest = rest.with_min_x(second.right() + 14.0);
+        let label = "window";
+        let small = theme::words(theme::SMALL);
+        let label_wide = paint::width(painter, label, small.clone());
+        if label_wide + 8.0 + wide <= rest.width() {
+            let shown = paint::line(painter, rest, Align::Min, label, small, palette.dim);
+            let rest = rest.with_min_x(shown.right() + 8.0);
+            paint::line(painter, rest, Align::Min, &address, numbers, palette.text);
+        } else if wide <= rest.width() {
+            paint::line(painter, rest, Align::Min, &address, numbers, palette.text);
+        }
+    }
+    paint::name_canvas(&response, || format!("{name} {middle} {verdict}"));
+    if response.clicked() {
+        out.push(UiCommand::Select(match table.window {
+            Some(window) => Selection::Virtual(window.virt),
+            None => Selection::Physical(table.frame.start()),
+        }));
+    }
+    response.on_hover_ui(|ui| {
+        ui.label(RichText::new(format!("{} table at {}", table.level, table.frame)).strong());
+        match table.window {
+            Some(window) => {
+                ui.label(format!(
+                    "The leaf {}[{}] makes it reachable at {}, {}.",
+                    window.leaf_level, window.leaf_index, window.virt, window.flags
+                ));
+                if window.others > 0 {
+                    ui.label(format!("{} more addresses lead to it.", window.others));
+                }
+            }
+            None => {
+                ui.label(
+                    "No leaf of this space leads to it: code that runs here cannot write it \
+                     without mapping it first.",
+                );
+            }
+        }
+    });
+}

@@ -1,0 +1,147 @@
+//! The physical map: devices, RAM by section, tables, heap and free memory as a stack; the frames
+//! one by one as a grid; and the heap counter, large.
+
+mod frame_grid;
+mod heap_card;
+mod legend;
+
+use egui::{Rect, RichText, Ui, vec2};
+use pagescope_protocol::PhysAddr;
+
+use super::band_column::{BandColumn, BarSide, ColumnCache, Label};
+use super::command::UiCommand;
+use super::paint;
+use super::scene::{Anchors, PhysicalAnchor, Scene};
+use crate::model::{Band, BandKind, Selection, size_text};
+
+/// What the physical map keeps from frame to frame.
+#[derive(Default)]
+pub struct PhysicalMap {
+    stack: ColumnCache,
+    grid: frame_grid::FrameGrid,
+}
+
+impl PhysicalMap {
+    /// Draws the physical map into `rect`.
+    pub fn show(
+        &mut self,
+        ui: &mut Ui,
+        rect: Rect,
+        scene: &Scene<'_>,
+        anchors: &mut Anchors,
+        out: &mut Vec<UiCommand>,
+    ) {
+        let body = paint::column_title(ui, rect, "Physical", "where bytes live");
+        // From the bottom up: heap counter, legend, grid. The stack gets what is left.
+        let card_height = if body.height() > 520.0 { 84.0 } else { 50.0 };
+        let card = body.with_min_y(body.bottom() - card_height);
+        let legend_height = legend::height(ui, body.width());
+        let legend = body
+            .with_max_y(card.top() - 10.0)
+            .with_min_y(card.top() - 10.0 - legend_height);
+        let grid_room = (body.height() * 0.42).max(96.0);
+        let grid_height = self.grid.height(body.width(), grid_room);
+        let grid = body
+            .with_max_y(legend.top() - 8.0)
+            .with_min_y(legend.top() - 8.0 - grid_height);
+        let stack = body.with_max_y(grid.top() - 12.0);
+        if stack.height() > 40.0 {
+            self.show_stack(ui, stack, scene, anchors, out);
+        }
+        self.grid.show(ui, grid, scene, anchors, out);
+        legend::show(ui, legend, scene);
+        heap_card::show(ui, card, scene, out);
+    }
+
+    fn show_stack(
+        &mut self,
+        ui: &mut Ui,
+        rect: Rect,
+        scene: &Scene<'_>,
+        anchors: &mut Anchors,
+        out: &mut Vec<UiCommand>,
+    ) {
+        let bands = &scene.derived.physical_bands;
+        let label = |band: &Band| label(band, scene);
+        let hover = |band: &Band, page: u64, ui: &mut Ui| hover(band, page, ui);
+        let column = BandColumn {
+            id: "physical map",
+            name: format!("Physical map, {} bands", bands.len()),
+            bands,
+            side: BarSide::Left,
+            bar: (rect.width() * 0.32).clamp(48.0, 150.0),
+            selected: scene.derived.focus.phys.map(PhysAddr::as_u64),
+            label: &label,
+            hover: &hover,
+        };
+        let outcome = column.show(ui, rect, scene, &mut self.stack);
+        anchors.physical = outcome.anchor.map(PhysicalAnchor::Band);
+        if let Some(page) = outcome.clicked {
+            out.push(UiCommand::Select(Selection::Physical(PhysAddr::new(page))));
+        }
+    }
+}
+
+fn label(band: &Band, scene: &Scene<'_>) -> Label {
+    let palette = scene.palette;
+    let (name, is_thing) = match band.kind {
+        BandKind::Nothing => (format!("{} nothing", size_text(band.size)), false),
+        BandKind::Free => ("free".into(), false),
+        BandKind::Ram if band.name.is_empty() => ("RAM".into(), false),
+        _ if band.name.is_empty() => (size_text(band.size), true),
+        _ => (band.name.clone(), true),
+    };
+    let detail = match band.kind {
+        BandKind::Nothing => String::new(),
+        BandKind::Free | BandKind::Ram | BandKind::Heap => band.amount(),
+        _ => format!("{:#010x}", band.start),
+    };
+    let color = match band.kind {
+        BandKind::Guard => palette.danger,
+        _ if is_thing => palette.text,
+        _ => palette.dim,
+    };
+    Label {
+        name,
+        detail,
+        color,
+        is_thing,
+    }
+}
+
+fn hover(band: &Band, page: u64, ui: &mut Ui) {
+    let what = match band.kind {
+        BandKind::Nothing => "Nothing answers here",
+        BandKind::Free => "RAM that the allocator has not handed out",
+        BandKind::Ram => "RAM of which nothing more is known",
+        BandKind::Device => "A device's registers",
+        BandKind::Table(_) => "A page table",
+        BandKind::Heap => "Pages that the allocator handed out",
+        BandKind::Machine => "The machine-mode program",
+        BandKind::Guard => "Never mapped, so that an overflow faults",
+        BandKind::HeapCounter => "The page with the heap counter",
+        BandKind::Code => "Code",
+        BandKind::ReadOnly => "Constants",
+        BandKind::Stack => "A stack",
+        BandKind::Data | BandKind::WriteExecute | BandKind::NonCanonical => "Data",
+    };
+    let title = if band.name.is_empty() {
+        what.to_owned()
+    } else {
+        band.name.clone()
+    };
+    ui.label(RichText::new(title).strong());
+    if !band.name.is_empty() {
+        ui.label(what);
+    }
+    ui.monospace(format!("{:#x} – {:#x}", band.start, band.last()));
+    ui.label(size_text(band.size));
+    if band.kind != BandKind::Nothing && band.size > pagescope_protocol::PAGE_SIZE {
+        ui.label(format!("A click selects the frame at {page:#x}."));
+    }
+}
+
+/// A strip under `rect`'s top, `height` high.
+fn head_of(rect: Rect, height: f32) -> Rect {
+    Rect::from_min_size(rect.min, vec2(rect.width(), height))
+}

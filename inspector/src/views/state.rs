@@ -1,0 +1,239 @@
+//! What the views read: no egui, no thread, no file.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use pagescope_protocol::snapshot::{Hart, Snapshot, Space};
+use pagescope_protocol::{PhysPage, TranslationMode};
+
+use super::command::Tab;
+use crate::model::{History, Moment, Selection};
+use crate::session::Connection;
+
+/// Bytes of the guest's console that are kept.
+const CONSOLE_BYTES: usize = 256 << 10;
+/// Lines of the link's log that are kept.
+const LOG_LINES: usize = 2000;
+/// Frames whose contents are kept.
+const CONTENTS: usize = 64;
+
+/// What a notice is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoticeKind {
+    /// Something went well.
+    Done,
+    /// Something did not work; the text says what to do.
+    Problem,
+}
+
+/// A sentence for the user, shown until it is dismissed or replaced.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notice {
+    /// What it is about.
+    pub kind: NoticeKind,
+    /// The sentence.
+    pub text: String,
+}
+
+/// A frame's bytes as they were at one moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Contents {
+    /// Asked for, not here yet.
+    Asked,
+    /// Here.
+    Bytes(Arc<[u8; 4096]>),
+    /// The guest has no memory there, or does not show it.
+    Unreadable,
+}
+
+/// Everything that the views read.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// What is open: a file's name, or the guest's.
+    pub title: String,
+    /// All moments, and the one being looked at.
+    pub history: History,
+    /// Whether there is a session that commands can go to.
+    pub has_session: bool,
+    /// What the link is doing.
+    pub connection: Connection,
+    /// Facts about the target.
+    pub target: String,
+    /// The function that a step steps.
+    pub step_symbol: Option<String>,
+    /// How many calls a step takes.
+    pub step_count: u32,
+    /// The hart being looked at.
+    pub hart: u32,
+    /// The name of the space being looked at; `None` means that of the hart.
+    pub space: Option<String>,
+    /// What is selected.
+    pub selection: Selection,
+    /// Whether somebody chose the selection; otherwise it follows what is new.
+    pub is_chosen: bool,
+    /// What the guest wrote, the last part of it.
+    pub console: String,
+    /// What the link says, the last lines.
+    pub log: VecDeque<String>,
+    /// A sentence for the user.
+    pub notice: Option<Notice>,
+    /// What stands under the picture.
+    pub tab: Tab,
+    /// Whether the keys are shown.
+    pub help: bool,
+    contents: BTreeMap<(PhysPage, usize), Contents>,
+}
+
+impl State {
+    /// The state with these moments.
+    pub fn new(title: String, history: History, connection: Connection) -> Self {
+        Self {
+            title,
+            history,
+            has_session: false,
+            connection,
+            target: String::new(),
+            step_symbol: None,
+            step_count: 1,
+            hart: 0,
+            space: None,
+            selection: Selection::Nothing,
+            is_chosen: false,
+            console: String::new(),
+            log: VecDeque::new(),
+            notice: None,
+            tab: Tab::default(),
+            help: false,
+            contents: BTreeMap::new(),
+        }
+    }
+
+    /// The moment being looked at.
+    pub fn moment(&self) -> Option<&Moment> {
+        self.history.current()
+    }
+
+    /// Its snapshot.
+    pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
+        self.moment().map(|moment| &moment.snapshot)
+    }
+
+    /// The space being looked at: the chosen one, else the hart's, else the first.
+    pub fn space(&self) -> Option<&Space> {
+        let snapshot = self.snapshot()?;
+        let chosen = self.space.as_ref();
+        chosen
+            .and_then(|name| snapshot.spaces.iter().find(|space| &space.name == name))
+            .or_else(|| snapshot.space_of_hart(self.hart))
+            .or_else(|| snapshot.spaces.first())
+    }
+
+    /// The hart being looked at, or the first.
+    pub fn hart(&self) -> Option<&Hart> {
+        let harts = &self.snapshot()?.harts;
+        let chosen = harts.iter().find(|hart| hart.id == self.hart);
+        chosen.or_else(|| harts.first())
+    }
+
+    /// Whether addresses go through tables in the space being looked at.
+    pub fn is_translating(&self) -> bool {
+        self.space()
+            .is_some_and(|space| space.mode != TranslationMode::Bare)
+    }
+
+    /// Whether what is drawn may no longer be so.
+    pub const fn is_stale(&self) -> bool {
+        matches!(self.connection, Connection::Lost { .. })
+    }
+
+    /// Whether the moment being looked at is the guest's present.
+    pub fn is_present(&self) -> bool {
+        self.history.is_live() && self.connection.is_attached()
+    }
+
+    /// Whether the guest can be asked to do something now.
+    pub const fn can_step(&self) -> bool {
+        self.has_session && self.connection.is_stopped()
+    }
+
+    /// A frame's bytes at the moment being looked at, if they were ever asked for.
+    pub fn contents(&self, frame: PhysPage) -> Option<&Contents> {
+        self.contents.get(&(frame, self.history.cursor()))
+    }
+
+    /// Remembers a frame's bytes, forgetting the oldest moments' first.
+    pub fn remember_contents(&mut self, frame: PhysPage, contents: Contents) {
+        let moment = self.history.cursor();
+        if self.contents.len() >= CONTENTS {
+            let oldest = self
+                .contents
+                .keys()
+                .copied()
+                .min_by_key(|(_, moment)| *moment);
+            if let Some(oldest) = oldest {
+                self.contents.remove(&oldest);
+            }
+        }
+        self.contents.insert((frame, moment), contents);
+    }
+
+    /// Forgets what was asked for and never came.
+    pub fn forget_questions(&mut self) {
+        self.contents
+            .retain(|_, contents| *contents != Contents::Asked);
+    }
+
+    /// Forgets all contents: other moments now have these numbers.
+    pub fn forget_contents(&mut self) {
+        self.contents.clear();
+    }
+
+    /// Adds to the console, dropping its oldest lines.
+    pub fn append_console(&mut self, text: &str) {
+        self.console.push_str(text);
+        if self.console.len() > CONSOLE_BYTES {
+            let mut cut = self.console.len() - CONSOLE_BYTES / 2;
+            while !self.console.is_char_boundary(cut) {
+                cut += 1;
+            }
+            let line = self.console[cut..].find('\n').map_or(cut, |at| cut + at + 1);
+            self.console.drain(..line);
+        }
+    }
+
+    /// Adds a line to the log, dropping the oldest.
+    pub fn append_log(&mut self, line: String) {
+        if self.log.len() == LOG_LINES {
+            self.log.pop_front();
+        }
+        self.log.push_back(line);
+    }
+
+    /// Says something to the user.
+    pub fn notify(&mut self, kind: NoticeKind, text: impl Into<String>) {
+        self.notice = Some(Notice {
+            kind,
+            text: text.into(),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fixture;
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut state = State::new("t".into(), fixture::history(1), Connection::None);
+        for number in 0..10_000u64 {
+            state.append_log(number.to_string());
+            state.append_console(&format!("line {number} of many that the guest wrote, é\n"));
+            state.remember_contents(PhysPage::from_truncated(number), Contents::Unreadable);
+        }
+        assert_eq!(state.log.len(), LOG_LINES);
+        assert!(state.console.len() <= CONSOLE_BYTES);
+        assert!(state.console.starts_with("line "));
+        assert!(state.contents.len() <= CONTENTS);
+    }
+}

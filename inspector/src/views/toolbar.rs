@@ -1,0 +1,385 @@
+//! The bar at the top: what the guest is doing, what is being looked at, and what can be done.
+
+use egui::{
+    Align, Button, ComboBox, DragValue, Key, Layout, RichText, TextEdit, ThemePreference, Ui,
+    UiBuilder, vec2,
+};
+use pagescope_protocol::TranslationMode;
+use pagescope_protocol::snapshot::Space;
+
+use super::command::UiCommand;
+use super::scene::Scene;
+use super::theme::{self, Palette};
+use crate::session::{Command, Connection};
+
+/// Below this width the bar has two rows.
+const TWO_ROWS: f32 = 1190.0;
+const ROW: f32 = 46.0;
+const SECOND: f32 = 36.0;
+
+/// What the bar keeps from frame to frame.
+#[derive(Default)]
+pub struct Toolbar {
+    address: String,
+    wants_focus: bool,
+}
+
+/// The bar's height at this width.
+pub fn height(width: f32) -> f32 {
+    if width < TWO_ROWS { ROW + SECOND } else { ROW }
+}
+
+impl Toolbar {
+    /// Puts the keyboard into the address box in the next frame.
+    pub fn focus_address(&mut self) {
+        self.wants_focus = true;
+    }
+
+    /// Draws the bar into `ui`; the address box is as wide as the detail pane under it, `side`.
+    pub fn show(&mut self, ui: &mut Ui, side: f32, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+        let all = ui.available_rect_before_wrap();
+        ui.advance_cursor_after_rect(all);
+        let has_two_rows = all.width() < TWO_ROWS;
+        let first = all.with_max_y(all.top() + ROW);
+        let line = |rect| UiBuilder::new().max_rect(rect).layout(Layout::left_to_right(Align::Center));
+        let mut right = ui.new_child(
+            UiBuilder::new()
+                .max_rect(first)
+                .layout(Layout::right_to_left(Align::Center)),
+        );
+        right.spacing_mut().item_spacing.x = 6.0;
+        self.view_menu(&mut right, scene, out);
+        file_menu(&mut right, scene, out);
+        let menus = first.right() - right.min_rect().left();
+        let box_width = (side - menus - 6.0).max(160.0);
+        self.address_box(&mut right, box_width, scene, out);
+        let left_end = right.min_rect().left() - 12.0;
+        let mut left = ui.new_child(line(first.with_max_x(left_end)));
+        left.spacing_mut().item_spacing.x = 6.0;
+        left.label(RichText::new("Pagescope").font(theme::strong(15.0)));
+        left.add_space(8.0);
+        let words_width = if has_two_rows {
+            left.available_width() - 100.0
+        } else {
+            190.0
+        };
+        connection(&mut left, words_width, scene, out);
+        if has_two_rows {
+            let second = all.with_min_y(first.bottom() - 4.0).with_max_y(all.bottom() - 4.0);
+            let mut row = ui.new_child(line(second));
+            row.spacing_mut().item_spacing.x = 6.0;
+            choosers(&mut row, scene, out);
+            row.add_space(6.0);
+            controls(&mut row, scene, out);
+        } else {
+            left.add_space(4.0);
+            choosers(&mut left, scene, out);
+            left.add_space(6.0);
+            controls(&mut left, scene, out);
+        }
+    }
+
+    fn address_box(
+        &mut self,
+        ui: &mut Ui,
+        width: f32,
+        scene: &Scene<'_>,
+        out: &mut Vec<UiCommand>,
+    ) {
+        let edit = TextEdit::singleline(&mut self.address)
+            .id_salt("address")
+            .desired_width(width)
+            .hint_text("Address, p:address or name  (Ctrl+L)")
+            .font(theme::numbers(theme::NUMBERS))
+            .margin(vec2(8.0, 5.0));
+        let response = ui.add_enabled(scene.state.snapshot().is_some(), edit);
+        response.widget_info(|| {
+            egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Address")
+        });
+        if self.wants_focus {
+            self.wants_focus = false;
+            response.request_focus();
+            select_all(ui, &response, &self.address);
+        }
+        let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+        if entered {
+            out.push(UiCommand::GoTo(self.address.clone()));
+        }
+        response.on_hover_text(
+            "0x87ff3000 is virtual, p:0x87ff3000 is physical; names of regions work too. Enter \
+             selects it everywhere.",
+        );
+    }
+
+    fn view_menu(&self, ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+        ui.menu_button("View ⏷", |ui| {
+            let chosen = ui.ctx().options(|options| options.theme_preference);
+            for (name, preference) in [
+                ("Theme: as the system", ThemePreference::System),
+                ("Theme: dark, for desks", ThemePreference::Dark),
+                ("Theme: light, for projectors", ThemePreference::Light),
+            ] {
+                if ui.radio(chosen == preference, name).clicked() {
+                    out.push(UiCommand::Theme(preference));
+                    ui.close();
+                }
+            }
+            ui.separator();
+            for (name, keys, by) in [
+                ("Larger", "Ctrl +", 1),
+                ("Smaller", "Ctrl −", -1),
+                ("As it was", "Ctrl 0", 0),
+            ] {
+                if ui.add(Button::new(name).shortcut_text(keys)).clicked() {
+                    out.push(UiCommand::Zoom(by));
+                }
+            }
+            ui.separator();
+            if ui.add(Button::new("Keys").shortcut_text("F1")).clicked() {
+                out.push(UiCommand::ToggleHelp);
+                ui.close();
+            }
+            let _ = scene;
+        });
+    }
+}
+
+fn select_all(ui: &Ui, response: &egui::Response, text: &str) {
+    use egui::text::{CCursor, CCursorRange};
+    let mut state = TextEdit::load_state(ui.ctx(), response.id).unwrap_or_default();
+    let range = CCursorRange::two(CCursor::new(0), CCursor::new(text.chars().count()));
+    state.cursor.set_char_range(Some(range));
+    TextEdit::store_state(ui.ctx(), response.id, state);
+}
+
+fn file_menu(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+    ui.menu_button("File ⏷", |ui| {
+        let has_moment = scene.state.snapshot().is_some();
+        for (name, keys, is_enabled, command) in [
+            ("Open…", "Ctrl+O", true, UiCommand::Open),
+            ("Save snapshot…", "Ctrl+S", has_moment, UiCommand::SaveSnapshot),
+            ("Save recording…", "Ctrl+Shift+S", has_moment, UiCommand::SaveRecording),
+        ] {
+            let button = Button::new(name).shortcut_text(keys);
+            let response = ui.add_enabled(is_enabled, button);
+            if response
+                .on_disabled_hover_text("There is nothing to save yet.")
+                .clicked()
+            {
+                out.push(command);
+                ui.close();
+            }
+        }
+    });
+}
+
+/// The state's sign colour and its words, in one line.
+pub fn connection_words(scene: &Scene<'_>) -> (egui::Color32, String) {
+    let palette = scene.palette;
+    match &scene.state.connection {
+        Connection::None => (palette.dim, "file: read only".into()),
+        Connection::Connecting { what } if what.is_empty() => {
+            (palette.level(pagescope_protocol::Level::L1), "connecting…".into())
+        }
+        Connection::Connecting { what } => {
+            (palette.level(pagescope_protocol::Level::L1), what.clone())
+        }
+        Connection::Stopped => (palette.counter, stopped_words(scene)),
+        Connection::Running => (palette.data, "running".into()),
+        Connection::Busy { what } => (palette.level(pagescope_protocol::Level::L1), what.clone()),
+        Connection::Lost { why } => (palette.danger, format!("lost: {why}")),
+        Connection::Detached => (palette.dim, "detached, the guest goes on".into()),
+    }
+}
+
+fn stopped_words(scene: &Scene<'_>) -> String {
+    let last = scene.state.history.moments().last();
+    let stop = last.map_or("", |moment| moment.snapshot.stop.as_str());
+    match stop.split_once(" →") {
+        Some((call, _)) => match call.split_once('(') {
+            Some((symbol, _)) => format!("stopped at {} return", symbol.trim()),
+            None => "stopped".into(),
+        },
+        None => "stopped".into(),
+    }
+}
+
+fn connection(ui: &mut Ui, width: f32, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+    let (color, words) = connection_words(scene);
+    let (dot, _) = ui.allocate_exact_size(vec2(10.0, 10.0), egui::Sense::hover());
+    ui.painter().circle_filled(dot.center(), 4.5, color);
+    let has_button = matches!(
+        scene.state.connection,
+        Connection::Connecting { .. }
+            | Connection::Busy { .. }
+            | Connection::Lost { .. }
+            | Connection::Detached
+    );
+    let room = (if has_button { width - 84.0 } else { width }).max(40.0);
+    ui.scope(|ui| {
+        ui.set_max_width(room);
+        let label = egui::Label::new(RichText::new(&words)).truncate();
+        ui.add(label).on_hover_text(&words);
+    });
+    match scene.state.connection {
+        Connection::Connecting { .. } | Connection::Busy { .. } => {
+            if ui.button("Cancel").clicked() {
+                out.push(UiCommand::Cancel);
+            }
+        }
+        // A lost link has its own banner with this button, where there is a picture to dim.
+        Connection::Lost { .. } | Connection::Detached
+            if scene.state.has_session && scene.state.snapshot().is_none() => {}
+        Connection::Detached if scene.state.has_session => {
+            if ui.button("Reconnect").clicked() {
+                out.push(UiCommand::Session(Command::Reconnect));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn choosers(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+    let Some(snapshot) = scene.state.snapshot() else {
+        return;
+    };
+    let dim = scene.palette.dim;
+    if let Some(hart) = scene.state.hart() {
+        let shown = format!("hart {}", hart.id);
+        let combo = ComboBox::new("hart", "").width(74.0).selected_text(shown);
+        let response = combo.show_ui(ui, |ui| {
+            for other in &snapshot.harts {
+                let mut name = format!("hart {}", other.id);
+                if let Some(mode) = &other.privilege {
+                    name.push_str(&format!("  {mode}-mode"));
+                }
+                if ui.selectable_label(other.id == hart.id, name).clicked() {
+                    out.push(UiCommand::ChooseHart(other.id));
+                }
+            }
+        });
+        response.response.on_hover_text("The hart to look at and to step");
+    }
+    let Some(space) = scene.state.space() else {
+        ui.label(RichText::new("no address space").color(dim));
+        return;
+    };
+    let shown = RichText::new(space_words(space)).font(theme::numbers(theme::NUMBERS));
+    let combo = ComboBox::new("space", "").width(158.0).selected_text(shown);
+    let response = combo.show_ui(ui, |ui| {
+        for other in &snapshot.spaces {
+            let name = format!("{}  {}", other.name, space_words(other));
+            if ui.selectable_label(other.name == space.name, name).clicked() {
+                out.push(UiCommand::ChooseSpace(other.name.clone()));
+            }
+        }
+    });
+    response.response.on_hover_text("The address space to look at");
+}
+
+fn space_words(space: &Space) -> String {
+    match space.mode {
+        TranslationMode::Bare => "Bare, no tables".into(),
+        mode => format!("{} {mode}", space.root),
+    }
+}
+
+fn controls(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+    let state = scene.state;
+    let why_not = why_not(scene);
+    let is_running = matches!(state.connection, Connection::Running);
+    let stopped = state.can_step();
+    let hint = |ui: &Ui, key: &str| RichText::new(key).font(theme::numbers(10.0)).color(Palette::of(ui).dim);
+    let mut button = |ui: &mut Ui, is_enabled: bool, name: &str, key: &str, what: &str, command| {
+        let text = hint(ui, key);
+        let response = ui.add_enabled(is_enabled, Button::new(name).right_text(text));
+        response
+            .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, name));
+        let response = response.on_hover_text(what);
+        if response.on_disabled_hover_text(&why_not).clicked() {
+            out.push(command);
+        }
+    };
+    let resume = UiCommand::Session(Command::Resume);
+    button(ui, stopped, "Run", "F5", "Let all harts run", resume);
+    let pause = UiCommand::Session(Command::Pause);
+    button(ui, is_running, "Pause", "F6", "Stop all harts and look", pause);
+    let what = "One instruction on this hart";
+    button(ui, stopped, "Step", "F7", what, UiCommand::StepInstruction);
+    step_call(ui, scene, out);
+    let mut count = state.step_count;
+    let drag = DragValue::new(&mut count).range(1..=10_000).prefix("×").speed(0.1);
+    let response = ui.add(drag);
+    response.widget_info(|| {
+        egui::WidgetInfo::labeled(egui::Role::SpinButton, true, "Calls in one step")
+    });
+    if response.on_hover_text("How many calls one step takes").changed() {
+        out.push(UiCommand::StepCount(count));
+    }
+}
+
+/// The one action that matters.
+fn step_call(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+    let state = scene.state;
+    let palette = scene.palette;
+    let is_enabled = state.can_step() && state.step_symbol.is_some();
+    let symbol = state.step_symbol.as_deref().unwrap_or("kalloc");
+    let name = format!("Step {}", shortened(symbol));
+    let (fill, ink) = if is_enabled {
+        (palette.accent(), palette.on_accent)
+    } else {
+        (palette.raised, palette.text)
+    };
+    let text = RichText::new(&name).font(theme::strong(theme::BODY)).color(ink);
+    let key = RichText::new("F8").font(theme::numbers(10.0)).color(ink);
+    let button = Button::new(text).right_text(key).fill(fill);
+    let response = ui.add_enabled(is_enabled, button);
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, &name));
+    let why_not = if state.can_step() {
+        "No function to step is known: attach with --elf FILE or --profile NAME.".to_owned()
+    } else {
+        why_not(scene)
+    };
+    let response = response
+        .on_hover_text(format!("Run to the next return of {symbol}, on whichever hart"))
+        .on_disabled_hover_text(why_not);
+    if response.clicked() {
+        out.push(UiCommand::StepCall);
+    }
+}
+
+fn shortened(symbol: &str) -> String {
+    let last = symbol.rsplit("::").next().unwrap_or(symbol);
+    if last.chars().count() <= 20 {
+        last.to_owned()
+    } else {
+        let head: String = last.chars().take(19).collect();
+        format!("{head}…")
+    }
+}
+
+/// Why the guest cannot be stepped now.
+fn why_not(scene: &Scene<'_>) -> String {
+    match &scene.state.connection {
+        Connection::None => {
+            "A file has no guest to run. `pagescope demo` starts one, `pagescope attach` finds one."
+        }
+        Connection::Connecting { .. } => "Not connected yet.",
+        Connection::Running => "The guest runs: pause it first (F6).",
+        Connection::Stopped => "The guest stands still already.",
+        Connection::Busy { .. } => "The link is busy; Cancel ends that.",
+        Connection::Lost { .. } => "The link is lost: reconnect first.",
+        Connection::Detached => "Detached: reconnect first.",
+    }
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn long_symbols_are_shortened() {
+        assert_eq!(super::shortened("kernel::heap::kalloc"), "kalloc");
+        let long = super::shortened("a_function_with_a_very_long_name");
+        assert_eq!(long.chars().count(), 20);
+    }
+}

@@ -1,0 +1,118 @@
+//! The virtual map: what the addresses of the space mean, long nothing folded.
+
+use egui::{Rect, RichText, Ui};
+use pagescope_protocol::VirtAddr;
+
+use super::band_column::{BandColumn, BarSide, ColumnCache, Label};
+use super::command::UiCommand;
+use super::paint;
+use super::scene::{Anchors, Scene};
+use crate::model::{Band, BandKind, Selection, size_text};
+
+/// Draws the virtual map into `rect`.
+pub fn show(
+    ui: &mut Ui,
+    rect: Rect,
+    scene: &Scene<'_>,
+    cache: &mut ColumnCache,
+    anchors: &mut Anchors,
+    out: &mut Vec<UiCommand>,
+) {
+    let list = paint::column_title(ui, rect, "Virtual", "what addresses mean");
+    let bands = &scene.derived.virtual_bands;
+    if bands.is_empty() {
+        let text = if scene.state.is_translating() {
+            "This space maps nothing."
+        } else {
+            "Every virtual address is its own physical address."
+        };
+        let galley = ui.painter().layout(
+            text.into(),
+            super::theme::words(super::theme::BODY),
+            scene.palette.dim,
+            list.width() - 12.0,
+        );
+        ui.painter().galley(list.min, galley, scene.palette.dim);
+        return;
+    }
+    let label = |band: &Band| label(band, scene);
+    let hover = |band: &Band, page: u64, ui: &mut Ui| hover(band, page, ui);
+    let column = BandColumn {
+        id: "virtual map",
+        name: format!("Virtual map, {} bands", bands.len()),
+        bands,
+        side: BarSide::Right,
+        bar: (rect.width() * 0.34).clamp(48.0, 130.0),
+        selected: scene.derived.focus.virt.map(VirtAddr::as_u64),
+        label: &label,
+        hover: &hover,
+    };
+    let outcome = column.show(ui, list, scene, cache);
+    anchors.virtual_band = outcome.anchor;
+    if let Some(page) = outcome.clicked {
+        out.push(UiCommand::Select(Selection::Virtual(VirtAddr::new(page))));
+    }
+}
+
+fn label(band: &Band, scene: &Scene<'_>) -> Label {
+    let palette = scene.palette;
+    let address = format!("{:#010x}", band.start);
+    match band.kind {
+        BandKind::Nothing => Label {
+            name: format!("{} unmapped", size_text(band.size)),
+            detail: String::new(),
+            color: palette.dim,
+            is_thing: false,
+        },
+        BandKind::NonCanonical => Label {
+            name: "non-canonical hole".into(),
+            detail: String::new(),
+            color: palette.dim,
+            is_thing: false,
+        },
+        BandKind::Guard => Label {
+            name: format!("{}, unmapped", name_of(band)),
+            detail: String::new(),
+            color: palette.danger,
+            is_thing: false,
+        },
+        _ => Label {
+            name: name_of(band),
+            detail: if band.kind == BandKind::Heap && band.size > pagescope_protocol::PAGE_SIZE {
+                band.amount()
+            } else {
+                address
+            },
+            color: palette.text,
+            is_thing: true,
+        },
+    }
+}
+
+fn name_of(band: &Band) -> String {
+    if !band.name.is_empty() {
+        return band.name.clone();
+    }
+    match band.kind {
+        BandKind::Guard => "guard".into(),
+        _ => size_text(band.size),
+    }
+}
+
+fn hover(band: &Band, page: u64, ui: &mut Ui) {
+    let title = match band.kind {
+        BandKind::Nothing => "Nothing is mapped here".into(),
+        BandKind::NonCanonical => "No address: bits above the translated ones differ".into(),
+        BandKind::Guard => "Never mapped, so that an overflow faults".into(),
+        _ => name_of(band),
+    };
+    ui.label(RichText::new(title).strong());
+    ui.monospace(format!("{:#x} – {:#x}", band.start, band.last()));
+    ui.label(size_text(band.size));
+    if let (Some(flags), Some(phys)) = (band.flags, band.phys) {
+        ui.monospace(format!("{flags} → {phys}"));
+    }
+    if band.is_something() && band.size > pagescope_protocol::PAGE_SIZE {
+        ui.label(format!("A click selects the page at {page:#x}."));
+    }
+}
