@@ -120,11 +120,11 @@ impl Command {
         let Some(name) = words.next() else {
             return Ok(Self::Nothing);
         };
-        let mut number = |usage| match words.next() {
+        let mut number = |usage: &'static str| match words.next() {
             Some(word) => parse_number(word)
                 .ok_or(CommandError::Number(word))
                 .map(Some),
-            None if usage == "" => Ok(None),
+            None if usage.is_empty() => Ok(None),
             None => Err(CommandError::Usage(usage)),
         };
         let command = match name {

@@ -29,6 +29,7 @@ pub mod arch;
 pub mod board;
 pub mod boot_map;
 pub mod bootargs;
+pub mod census;
 pub mod command;
 pub mod device_tree;
 pub mod fault;
