@@ -1,4 +1,5 @@
 //! The two maps: a partition of physical memory, and a space cut at it.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 #[path = "../../protocol/tests/support/arbitrary.rs"]
 mod arbitrary;

@@ -1,4 +1,5 @@
 //! Files: whole or not at all, and errors that name file and remedy.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! Snapshots and recordings as text: nothing is lost, people can read it, and damage is named.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 #[path = "support/arbitrary.rs"]
 mod arbitrary;

@@ -1,5 +1,6 @@
 //! Walking, coalescing and translating agree with what the tables were built from; and on tables
 //! that no kernel would build they end, with what can be known.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 #[path = "support/tables.rs"]
 mod tables;

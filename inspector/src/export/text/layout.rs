@@ -56,7 +56,8 @@ fn title(text: &str, to: &mut String) {
 fn heading(snapshot: &Snapshot, space: Option<&Space>, text: &mut String) {
     let mut line = |name: &str, value: &str| {
         if !value.is_empty() {
-            let _ = writeln!(text, "{name:<13} {}", plain(value, WIDTH - 14));
+            let line = format!("{name:<13} {}", plain(value, WIDTH - 14));
+            let _ = writeln!(text, "{}", line.trim_end());
         }
     };
     let provenance = &snapshot.provenance;
