@@ -7,7 +7,13 @@ fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets this"));
     let root = manifest.parent().unwrap_or_else(|| Path::new(".."));
-    for watched in ["kernel", "protocol/src", "protocol/Cargo.toml", "Cargo.toml", "Cargo.lock"] {
+    for watched in [
+        "kernel",
+        "protocol/src",
+        "protocol/Cargo.toml",
+        "Cargo.toml",
+        "Cargo.lock",
+    ] {
         println!("cargo:rerun-if-changed={}", root.join(watched).display());
     }
     // A target folder of its own: the one in use is locked by the cargo that runs this script.

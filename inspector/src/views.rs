@@ -96,7 +96,8 @@ impl Views {
             .exact_size(toolbar::height(size.x))
             .frame(bar(0))
             .show(ui, |ui| {
-                self.toolbar.show(ui, columns.detail - 2.0 * MARGIN, scene, out);
+                self.toolbar
+                    .show(ui, columns.detail - 2.0 * MARGIN, scene, out);
             });
         let has_strip = scene.state.notice.is_some()
             || (scene.state.is_stale() && scene.state.snapshot().is_some());
@@ -203,10 +204,9 @@ fn outline_cells(painter: &egui::Painter, anchors: &Anchors, scene: &Scene<'_>) 
         let step = steps.iter().find(|step| step.level == anchor.level);
         let fill = step
             .and_then(|step| {
-                let is_fresh =
-                    scene
-                        .derived
-                        .is_fresh_entry(step.level, step.table, step.index, step.pte);
+                let is_fresh = scene
+                    .derived
+                    .is_fresh_entry(step.level, step.table, step.index, step.pte);
                 if is_fresh {
                     return Some(scene.palette.fresh);
                 }

@@ -147,9 +147,10 @@ fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 fn read(path: &Path) -> Done {
-    let name = path
-        .file_name()
-        .map_or_else(|| path.display().to_string(), |name| name.display().to_string());
+    let name = path.file_name().map_or_else(
+        || path.display().to_string(),
+        |name| name.display().to_string(),
+    );
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) => {
@@ -201,7 +202,11 @@ mod tests {
     fn a_damaged_file_is_named_with_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("bad.ron");
-        std::fs::write(&path, "Snapshot(\n  version: 1,\n  provenance: (tool: 5),\n").unwrap();
+        std::fs::write(
+            &path,
+            "Snapshot(\n  version: 1,\n  provenance: (tool: 5),\n",
+        )
+        .unwrap();
         let Done::Failed(why) = read(&path) else {
             panic!()
         };

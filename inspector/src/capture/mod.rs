@@ -15,7 +15,7 @@ use pagescope_protocol::snapshot::{
     Snapshot, Space, Table, TableEntries, Watch,
 };
 use pagescope_protocol::walk::{Limits as WalkLimits, SpaceWalk, walk_space};
-use pagescope_protocol::{PAGE_SIZE, PhysPage, Satp, TranslationMode, VirtAddr};
+use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, Satp, TranslationMode, VirtAddr};
 
 use crate::guest::info::InfoPlace;
 use crate::guest::{ElfFile, MachineMap};
@@ -198,12 +198,11 @@ impl Capturer {
             });
         }
         // The kernel's own names win over the ELF's sections of the same place.
-        let told = |section: &Region| {
-            info.regions
-                .iter()
-                .any(|region| region.start == section.start && region.size > 0)
-        };
-        snapshot.regions.retain(|section| !told(section));
+        let told: Vec<PhysRange> = info.regions.iter().filter_map(Region::physical).collect();
+        snapshot.regions.retain(|section| {
+            let range = section.physical();
+            !range.is_some_and(|range| told.iter().any(|told| told.overlaps(range)))
+        });
         snapshot.regions.extend(info.regions);
         snapshot
             .regions

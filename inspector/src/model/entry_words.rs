@@ -64,7 +64,12 @@ pub fn fields(pte: Pte) -> Vec<Field> {
         "RSW: two bits that the hardware leaves to the supervisor.",
     );
     for (letter, flag, bit, meaning) in FLAGS {
-        field(letter.into(), (bit, bit), pte.flags().contains(flag), meaning);
+        field(
+            letter.into(),
+            (bit, bit),
+            pte.flags().contains(flag),
+            meaning,
+        );
     }
     fields
 }
@@ -183,7 +188,10 @@ fn leaf_sentence(leaf: Leaf, level: Level) -> String {
         text.push_str(" The same in every address space.");
     }
     if leaf.size > pagescope_protocol::PAGE_SIZE {
-        text.push_str(&format!(" Maps {} at once, from {level}.", size_text(leaf.size)));
+        text.push_str(&format!(
+            " Maps {} at once, from {level}.",
+            size_text(leaf.size)
+        ));
     }
     if flags.contains(LeafFlags::WRITE | LeafFlags::EXECUTE) {
         text.push_str(" Writable and executable: whoever writes here runs here.");

@@ -50,11 +50,35 @@ const BOOT_PAGES: u64 = 8;
 /// The kernel's sections: start, bytes, kind, flags (none: never mapped), name.
 const SECTIONS: [(u64, u64, RegionKind, Option<&str>, &str); 6] = [
     (KERNEL, 0xc000, RegionKind::Text, Some("r-x--a-"), ".text"),
-    (0x8020_c000, 0x4000, RegionKind::Rodata, Some("r----a-"), ".rodata"),
-    (0x8021_0000, 0x2000, RegionKind::Data, Some("rw---ad"), ".data"),
-    (0x8021_2000, 0x4000, RegionKind::Data, Some("rw---ad"), ".bss"),
+    (
+        0x8020_c000,
+        0x4000,
+        RegionKind::Rodata,
+        Some("r----a-"),
+        ".rodata",
+    ),
+    (
+        0x8021_0000,
+        0x2000,
+        RegionKind::Data,
+        Some("rw---ad"),
+        ".data",
+    ),
+    (
+        0x8021_2000,
+        0x4000,
+        RegionKind::Data,
+        Some("rw---ad"),
+        ".bss",
+    ),
     (0x8021_6000, 0x1000, RegionKind::Guard, None, "guard"),
-    (0x8021_7000, 0x8000, RegionKind::Stack, Some("rw---ad"), "stack"),
+    (
+        0x8021_7000,
+        0x8000,
+        RegionKind::Stack,
+        Some("rw---ad"),
+        "stack",
+    ),
 ];
 
 /// Pretended memory that holds page tables.
@@ -308,7 +332,12 @@ fn physical() -> Vec<PhysicalRegion> {
 
 fn regions() -> Vec<Region> {
     let machine = (RAM_START, 0x1_2000, RegionKind::Machine, "machine program");
-    let counter = (COUNTER - 0xf8, 0x100, RegionKind::HeapCounter, "heap counter");
+    let counter = (
+        COUNTER - 0xf8,
+        0x100,
+        RegionKind::HeapCounter,
+        "heap counter",
+    );
     let sections = SECTIONS
         .into_iter()
         .map(|(start, size, kind, _, name)| (start, size, kind, name));
@@ -400,10 +429,7 @@ mod tests {
         let space = &snapshot.spaces[0];
         assert_eq!(space.tables.len(), 6);
         let mapped = |address| space.translate(VirtAddr::new(address)).mapped();
-        assert_eq!(
-            mapped(COUNTER).unwrap().address,
-            PhysAddr::new(COUNTER)
-        );
+        assert_eq!(mapped(COUNTER).unwrap().address, PhysAddr::new(COUNTER));
         assert_eq!(mapped(ECAM + 5).unwrap().page_size, 2 << 20);
         assert!(mapped(UART).is_some());
         assert!(mapped(0x8021_6000).is_none());

@@ -54,11 +54,7 @@ pub struct Focus {
 
 impl Focus {
     /// What `selection` means in `space`.
-    pub fn resolve(
-        space: Option<&Space>,
-        index: &ReverseIndex,
-        selection: Selection,
-    ) -> Self {
+    pub fn resolve(space: Option<&Space>, index: &ReverseIndex, selection: Selection) -> Self {
         let translating = space.filter(|space| space.mode != TranslationMode::Bare);
         match (selection, translating) {
             (Selection::Nothing, _) => Self::default(),
@@ -256,8 +252,7 @@ pub fn parse_address(text: &str, snapshot: &Snapshot) -> Result<Selection, Addre
     if !is_number {
         return Err(AddressError::Unknown(text.into()));
     }
-    let value =
-        u64::from_str_radix(&digits, 16).map_err(|_| AddressError::TooLong(text.into()))?;
+    let value = u64::from_str_radix(&digits, 16).map_err(|_| AddressError::TooLong(text.into()))?;
     if physical.is_none() {
         return Ok(Selection::Virtual(VirtAddr::new(value)));
     }

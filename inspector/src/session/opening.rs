@@ -1,5 +1,6 @@
 //! From "where" to a target that can be captured: attaching to a guest, or starting our own.
 
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +11,7 @@ use crate::capture::Capturer;
 use crate::capture::step::{CallStepper, StepError};
 use crate::guest::{ElfError, ElfFile};
 use crate::link::{
-    Address, Cancel, ConnectOptions, FoundState, GdbTarget, Guest, Launch, LaunchError, LinkError,
-    Target,
+    Address, Cancel, ConnectOptions, GdbTarget, Guest, Launch, LaunchError, LinkError, Target,
 };
 
 /// The function that allocates a page, in our kernel and in most that are taught.
@@ -56,6 +56,8 @@ pub struct Opened {
     pub stepper: Option<CallStepper>,
     /// Our own QEMU; dropped after the target.
     pub guest: Option<Guest>,
+    /// Our own guest's console.
+    pub console: Option<UnixStream>,
     /// What the guest was doing when it was opened, in words.
     pub stop: String,
 }
@@ -114,6 +116,7 @@ fn attach(
         stepper: stepper(&capturer),
         capturer,
         guest: None,
+        console: None,
         stop: "attached".into(),
     })
 }
@@ -129,12 +132,11 @@ impl Demo {
         launch.harts = self.harts;
         launch.cancel = cancel.clone();
         let guest = launch.start()?;
+        // Before the guest runs for the first time: what it wrote earlier would be lost.
+        let console = guest.connect_console().ok();
         let options = ConnectOptions {
             cancel: cancel.clone(),
-            ram_file: guest.ram_file().map(Path::to_path_buf),
-            // It stands at reset because we said so.
-            found: Some(FoundState::Stopped),
-            ..ConnectOptions::default()
+            ..guest.connect_options()
         };
         let mut target = GdbTarget::connect(guest.address(), options)?;
         let capturer = Capturer::new(&mut target, Some(elf))?;
@@ -147,6 +149,7 @@ impl Demo {
             capturer,
             stepper,
             guest: Some(guest),
+            console,
             stop: format!("booted, about to call {ALLOCATION_SYMBOL} for the first time"),
         })
     }

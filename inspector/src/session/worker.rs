@@ -2,7 +2,6 @@
 
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -228,7 +227,7 @@ impl Worker {
         self.out.send(Event::Log(what.clone()))?;
         self.out.connection(Connection::Connecting { what })?;
         match self.source.open(&self.cancel) {
-            Ok(opened) => {
+            Ok(mut opened) => {
                 let symbol = opened
                     .stepper
                     .as_ref()
@@ -238,7 +237,9 @@ impl Worker {
                     .send(Event::Target(target_text(opened.target.facts())))?;
                 if let Some(guest) = &opened.guest {
                     self.out.send(Event::Log(guest.command_line().into()))?;
-                    follow_console(guest.console(), self.out.clone());
+                }
+                if let Some(console) = opened.console.take() {
+                    follow_console(console, self.out.clone());
                 }
                 let stop = opened.stop.clone();
                 self.opened = Some(opened);
@@ -442,10 +443,7 @@ fn target_text(facts: &TargetFacts) -> String {
 }
 
 /// Passes on what our own guest writes on its console, on a thread that ends with the guest.
-fn follow_console(path: &Path, out: Outbox) {
-    let Ok(mut stream) = UnixStream::connect(path) else {
-        return;
-    };
+fn follow_console(mut stream: UnixStream, out: Outbox) {
     let read = move || {
         let mut buffer = [0; 4096];
         while let Ok(length @ 1..) = stream.read(&mut buffer) {

@@ -2,8 +2,8 @@
 //! right, the physical one at the left, so that both bars face the tables.
 
 use egui::{
-    Align, Color32, CornerRadius, Pos2, Rect, ScrollArea, Sense, Stroke, StrokeKind, Ui,
-    UiBuilder, pos2, vec2,
+    Align, Color32, CornerRadius, Pos2, Rect, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder,
+    pos2, vec2,
 };
 
 use super::band_stack::{Stack, page_at};

@@ -85,8 +85,7 @@ fn scrub_buttons(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let at = history.cursor();
     let button = |ui: &mut Ui, is_enabled: bool, sign: &str, name: &str, hint: &str| {
         let response = ui.add_enabled(is_enabled, Button::new(sign));
-        response
-            .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, name));
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, name));
         response.on_hover_text(hint).clicked()
     };
     if button(ui, at < last, "▶", "Later", "One step later (Right)") {

@@ -46,7 +46,12 @@ mod tests {
 
     #[test]
     fn everything_fits_at_every_size() {
-        for (width, height) in [(900.0, 600.0), (1000.0, 700.0), (1440.0, 900.0), (2560.0, 1440.0)] {
+        for (width, height) in [
+            (900.0, 600.0),
+            (1000.0, 700.0),
+            (1440.0, 900.0),
+            (2560.0, 1440.0),
+        ] {
             let columns = Columns::new(width, height);
             let sum = columns.virtual_map
                 + columns.tables

@@ -206,9 +206,7 @@ impl Derived {
 
     /// The part of physical memory that `address` lies in.
     pub fn part_of(&self, address: u64) -> Option<&Band> {
-        let after = self
-            .partition
-            .partition_point(|band| band.start <= address);
+        let after = self.partition.partition_point(|band| band.start <= address);
         let band = self.partition.get(after.checked_sub(1)?)?;
         band.contains(address).then_some(band)
     }
@@ -263,19 +261,35 @@ fn chain(space: Option<&Space>, focus: &Focus) -> Vec<ChainLink> {
             Some(PteKind::Pointer(next)) => next,
             Some(PteKind::Leaf(leaf)) => {
                 let size = crate::model::size_text(leaf.size);
-                fill_rest(&mut links, next_level, &format!("The walk ends at {level}, in a leaf of {size}."));
+                fill_rest(
+                    &mut links,
+                    next_level,
+                    &format!("The walk ends at {level}, in a leaf of {size}."),
+                );
                 break;
             }
             Some(PteKind::Invalid) => {
-                fill_rest(&mut links, next_level, &format!("The walk ends at {level}: its entry is invalid."));
+                fill_rest(
+                    &mut links,
+                    next_level,
+                    &format!("The walk ends at {level}: its entry is invalid."),
+                );
                 break;
             }
             Some(PteKind::Reserved(why)) => {
-                fill_rest(&mut links, next_level, &format!("The walk ends at {level}: its entry is reserved ({why})."));
+                fill_rest(
+                    &mut links,
+                    next_level,
+                    &format!("The walk ends at {level}: its entry is reserved ({why})."),
+                );
                 break;
             }
             None => {
-                fill_rest(&mut links, next_level, &format!("No {next_level} table here."));
+                fill_rest(
+                    &mut links,
+                    next_level,
+                    &format!("No {next_level} table here."),
+                );
                 break;
             }
         };
@@ -337,7 +351,9 @@ fn entry_history(state: &State, focus: &Focus) -> Vec<EntryMoment> {
             (Some(pte), _) => {
                 let kind = pte.classify(step.level);
                 match (kind, place) {
-                    (PteKind::Leaf(leaf), 0) => format!("leaf since the first moment, {}", leaf.flags),
+                    (PteKind::Leaf(leaf), 0) => {
+                        format!("leaf since the first moment, {}", leaf.flags)
+                    }
                     (PteKind::Leaf(leaf), _) => format!("leaf written, {}", leaf.flags),
                     (PteKind::Pointer(to), 0) => format!("pointer since the first moment, to {to}"),
                     (PteKind::Pointer(to), _) => format!("pointer written, to {to}"),
@@ -348,7 +364,10 @@ fn entry_history(state: &State, focus: &Focus) -> Vec<EntryMoment> {
             }
         };
         last = Some(pte);
-        found.push(EntryMoment { moment: place, words });
+        found.push(EntryMoment {
+            moment: place,
+            words,
+        });
     }
     found.reverse();
     found
@@ -394,7 +413,9 @@ mod tests {
         assert_eq!(frames, ["L2 0x87ffc000", "L1 0x87ffd000", "L0 0x87ffe000"]);
         state.selection = Selection::Virtual(VirtAddr::new(0x3000_0000));
         derived.refresh(&state);
-        assert!(matches!(&derived.chain[2], ChainLink::Nothing(Level::L0, why) if why.contains("2 MiB")));
+        assert!(
+            matches!(&derived.chain[2], ChainLink::Nothing(Level::L0, why) if why.contains("2 MiB"))
+        );
     }
 
     #[test]
@@ -413,7 +434,11 @@ mod tests {
     #[test]
     fn without_a_moment_there_is_nothing() {
         let mut derived = Derived::default();
-        derived.refresh(&State::new("t".into(), crate::model::History::new(), Connection::None));
+        derived.refresh(&State::new(
+            "t".into(),
+            crate::model::History::new(),
+            Connection::None,
+        ));
         assert!(derived.chain.is_empty() && derived.virtual_bands.is_empty());
     }
 }

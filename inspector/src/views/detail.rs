@@ -63,9 +63,7 @@ fn over_time(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     heading(ui, scene, "Over time", "this entry");
     for at in moments.iter().take(12) {
         ui.horizontal(|ui| {
-            let step = egui::Link::new(
-                RichText::new(format!("step {}", at.moment)).monospace(),
-            );
+            let step = egui::Link::new(RichText::new(format!("step {}", at.moment)).monospace());
             if ui.add(step).on_hover_text("Go to this moment").clicked() {
                 out.push(UiCommand::Seek(at.moment));
             }

@@ -32,13 +32,16 @@ pub fn show(ctx: &Context, out: &mut Vec<UiCommand>) {
         .resizable(false)
         .anchor(Align2::CENTER_CENTER, egui::Vec2::ZERO)
         .show(ctx, |ui| {
-            Grid::new("keys").num_columns(2).spacing([22.0, 7.0]).show(ui, |ui| {
-                for (keys, what) in KEYS {
-                    ui.label(RichText::new(keys).font(theme::numbers(theme::NUMBERS)));
-                    ui.label(what);
-                    ui.end_row();
-                }
-            });
+            Grid::new("keys")
+                .num_columns(2)
+                .spacing([22.0, 7.0])
+                .show(ui, |ui| {
+                    for (keys, what) in KEYS {
+                        ui.label(RichText::new(keys).font(theme::numbers(theme::NUMBERS)));
+                        ui.label(what);
+                        ui.end_row();
+                    }
+                });
         });
     if !is_open {
         out.push(UiCommand::ToggleHelp);

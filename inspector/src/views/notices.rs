@@ -108,12 +108,18 @@ pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         ui.label(RichText::new(words).color(palette.dim));
         ui.add_space(10.0);
         for (command, what) in [
-            ("pagescope demo", "start our kernel in QEMU and attach to it"),
+            (
+                "pagescope demo",
+                "start our kernel in QEMU and attach to it",
+            ),
             (
                 "pagescope attach 127.0.0.1:1234",
                 "attach to a guest that runs already",
             ),
-            ("pagescope open lecture.ron", "look at a saved snapshot or recording"),
+            (
+                "pagescope open lecture.ron",
+                "look at a saved snapshot or recording",
+            ),
         ] {
             let text = RichText::new(command).font(theme::numbers(14.0));
             ui.label(text);

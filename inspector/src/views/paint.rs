@@ -126,10 +126,7 @@ impl CellGrid {
     /// The cell with this number, counted in reading direction.
     pub fn cell_rect(&self, index: usize) -> Rect {
         let place = vec2((index % self.columns) as f32, (index / self.columns) as f32);
-        Rect::from_min_size(
-            self.origin + place * self.cell,
-            vec2(self.cell, self.cell),
-        )
+        Rect::from_min_size(self.origin + place * self.cell, vec2(self.cell, self.cell))
     }
 
     /// The number of the cell at `at`.
@@ -166,7 +163,10 @@ impl CellGrid {
 
 /// Outlines the selected cell so that it stands out on any colour.
 pub fn selected_cell(painter: &Painter, cell: Rect, fill: Color32, palette: &Palette) {
-    let rect = Rect::from_center_size(cell.center(), cell.size().max(vec2(7.0, 7.0)) + vec2(3.0, 3.0));
+    let rect = Rect::from_center_size(
+        cell.center(),
+        cell.size().max(vec2(7.0, 7.0)) + vec2(3.0, 3.0),
+    );
     painter.rect(
         rect,
         CornerRadius::same(2),
@@ -215,7 +215,13 @@ pub fn column_title(ui: &Ui, rect: Rect, title: &str, meaning: &str) -> Rect {
 }
 
 /// A small square with a letter in it, so that a colour never speaks alone.
-pub fn letter_square(painter: &Painter, center: Pos2, letter: &str, fill: Color32, palette: &Palette) {
+pub fn letter_square(
+    painter: &Painter,
+    center: Pos2,
+    letter: &str,
+    fill: Color32,
+    palette: &Palette,
+) {
     let rect = Rect::from_center_size(center, vec2(13.0, 13.0));
     painter.rect_filled(rect, CornerRadius::same(3), fill);
     painter.text(

@@ -196,7 +196,9 @@ impl State {
             while !self.console.is_char_boundary(cut) {
                 cut += 1;
             }
-            let line = self.console[cut..].find('\n').map_or(cut, |at| cut + at + 1);
+            let line = self.console[cut..]
+                .find('\n')
+                .map_or(cut, |at| cut + at + 1);
             self.console.drain(..line);
         }
     }

@@ -45,7 +45,10 @@ fn source(scene: &Scene<'_>) -> String {
 fn facts(scene: &Scene<'_>) -> String {
     let state = scene.state;
     let mut parts = Vec::new();
-    if let Some(kernel) = state.snapshot().and_then(|snapshot| snapshot.kernel.as_ref()) {
+    if let Some(kernel) = state
+        .snapshot()
+        .and_then(|snapshot| snapshot.kernel.as_ref())
+    {
         parts.push(format!("{}, {}", kernel.layout, kernel.strategy));
     }
     match state.history.moments().len() {

@@ -247,10 +247,22 @@ pub fn install(ctx: &Context) {
 fn fonts() -> FontDefinitions {
     let mut fonts = FontDefinitions::default();
     let files: [(&str, &'static [u8]); 4] = [
-        ("Inter", include_bytes!("../../../assets/fonts/Inter-Regular.otf")),
-        ("Inter SemiBold", include_bytes!("../../../assets/fonts/Inter-SemiBold.otf")),
-        ("JetBrains Mono", include_bytes!("../../../assets/fonts/JetBrainsMono-Regular.ttf")),
-        ("JetBrains Mono Bold", include_bytes!("../../../assets/fonts/JetBrainsMono-Bold.ttf")),
+        (
+            "Inter",
+            include_bytes!("../../../assets/fonts/Inter-Regular.otf"),
+        ),
+        (
+            "Inter SemiBold",
+            include_bytes!("../../../assets/fonts/Inter-SemiBold.otf"),
+        ),
+        (
+            "JetBrains Mono",
+            include_bytes!("../../../assets/fonts/JetBrainsMono-Regular.ttf"),
+        ),
+        (
+            "JetBrains Mono Bold",
+            include_bytes!("../../../assets/fonts/JetBrainsMono-Bold.ttf"),
+        ),
     ];
     for (name, bytes) in files {
         let data = Arc::new(FontData::from_static(bytes));
@@ -261,7 +273,10 @@ fn fonts() -> FontDefinitions {
         (FontFamily::Proportional, "Inter"),
         (FontFamily::Name("strong".into()), "Inter SemiBold"),
         (FontFamily::Monospace, "JetBrains Mono"),
-        (FontFamily::Name("strong-numbers".into()), "JetBrains Mono Bold"),
+        (
+            FontFamily::Name("strong-numbers".into()),
+            "JetBrains Mono Bold",
+        ),
     ] {
         let mut names = vec![first.to_owned()];
         names.extend(["JetBrains Mono".to_owned(), "Inter".to_owned()]);
@@ -312,9 +327,21 @@ fn visuals(palette: &Palette) -> Visuals {
     for (state, fill, stroke) in [
         (&mut widgets.noninteractive, palette.panel, palette.edge),
         (&mut widgets.inactive, palette.raised, palette.edge),
-        (&mut widgets.hovered, mix(palette.raised, palette.text, 0.08), palette.dim),
-        (&mut widgets.active, mix(palette.raised, palette.text, 0.16), palette.text),
-        (&mut widgets.open, mix(palette.raised, palette.text, 0.08), palette.dim),
+        (
+            &mut widgets.hovered,
+            mix(palette.raised, palette.text, 0.08),
+            palette.dim,
+        ),
+        (
+            &mut widgets.active,
+            mix(palette.raised, palette.text, 0.16),
+            palette.text,
+        ),
+        (
+            &mut widgets.open,
+            mix(palette.raised, palette.text, 0.08),
+            palette.dim,
+        ),
     ] {
         state.bg_fill = fill;
         state.weak_bg_fill = fill;

@@ -41,7 +41,11 @@ impl Toolbar {
         ui.advance_cursor_after_rect(all);
         let has_two_rows = all.width() < TWO_ROWS;
         let first = all.with_max_y(all.top() + ROW);
-        let line = |rect| UiBuilder::new().max_rect(rect).layout(Layout::left_to_right(Align::Center));
+        let line = |rect| {
+            UiBuilder::new()
+                .max_rect(rect)
+                .layout(Layout::left_to_right(Align::Center))
+        };
         let mut right = ui.new_child(
             UiBuilder::new()
                 .max_rect(first)
@@ -65,7 +69,9 @@ impl Toolbar {
         };
         connection(&mut left, words_width, scene, out);
         if has_two_rows {
-            let second = all.with_min_y(first.bottom() - 4.0).with_max_y(all.bottom() - 4.0);
+            let second = all
+                .with_min_y(first.bottom() - 4.0)
+                .with_max_y(all.bottom() - 4.0);
             let mut row = ui.new_child(line(second));
             row.spacing_mut().item_spacing.x = 6.0;
             choosers(&mut row, scene, out);
@@ -93,9 +99,7 @@ impl Toolbar {
             .font(theme::numbers(theme::NUMBERS))
             .margin(vec2(8.0, 5.0));
         let response = ui.add_enabled(scene.state.snapshot().is_some(), edit);
-        response.widget_info(|| {
-            egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Address")
-        });
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Address"));
         if self.wants_focus {
             self.wants_focus = false;
             response.request_focus();
@@ -157,8 +161,18 @@ fn file_menu(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         let has_moment = scene.state.snapshot().is_some();
         for (name, keys, is_enabled, command) in [
             ("Open…", "Ctrl+O", true, UiCommand::Open),
-            ("Save snapshot…", "Ctrl+S", has_moment, UiCommand::SaveSnapshot),
-            ("Save recording…", "Ctrl+Shift+S", has_moment, UiCommand::SaveRecording),
+            (
+                "Save snapshot…",
+                "Ctrl+S",
+                has_moment,
+                UiCommand::SaveSnapshot,
+            ),
+            (
+                "Save recording…",
+                "Ctrl+Shift+S",
+                has_moment,
+                UiCommand::SaveRecording,
+            ),
         ] {
             let button = Button::new(name).shortcut_text(keys);
             let response = ui.add_enabled(is_enabled, button);
@@ -178,9 +192,10 @@ pub fn connection_words(scene: &Scene<'_>) -> (egui::Color32, String) {
     let palette = scene.palette;
     match &scene.state.connection {
         Connection::None => (palette.dim, "file: read only".into()),
-        Connection::Connecting { what } if what.is_empty() => {
-            (palette.level(pagescope_protocol::Level::L1), "connecting…".into())
-        }
+        Connection::Connecting { what } if what.is_empty() => (
+            palette.level(pagescope_protocol::Level::L1),
+            "connecting…".into(),
+        ),
         Connection::Connecting { what } => {
             (palette.level(pagescope_protocol::Level::L1), what.clone())
         }
@@ -258,7 +273,9 @@ fn choosers(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
                 }
             }
         });
-        response.response.on_hover_text("The hart to look at and to step");
+        response
+            .response
+            .on_hover_text("The hart to look at and to step");
     }
     let Some(space) = scene.state.space() else {
         ui.label(RichText::new("no address space").color(dim));
@@ -269,12 +286,17 @@ fn choosers(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let response = combo.show_ui(ui, |ui| {
         for other in &snapshot.spaces {
             let name = format!("{}  {}", other.name, space_words(other));
-            if ui.selectable_label(other.name == space.name, name).clicked() {
+            if ui
+                .selectable_label(other.name == space.name, name)
+                .clicked()
+            {
                 out.push(UiCommand::ChooseSpace(other.name.clone()));
             }
         }
     });
-    response.response.on_hover_text("The address space to look at");
+    response
+        .response
+        .on_hover_text("The address space to look at");
 }
 
 fn space_words(space: &Space) -> String {
@@ -289,12 +311,15 @@ fn controls(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let why_not = why_not(scene);
     let is_running = matches!(state.connection, Connection::Running);
     let stopped = state.can_step();
-    let hint = |ui: &Ui, key: &str| RichText::new(key).font(theme::numbers(10.0)).color(Palette::of(ui).dim);
+    let hint = |ui: &Ui, key: &str| {
+        RichText::new(key)
+            .font(theme::numbers(10.0))
+            .color(Palette::of(ui).dim)
+    };
     let mut button = |ui: &mut Ui, is_enabled: bool, name: &str, key: &str, what: &str, command| {
         let text = hint(ui, key);
         let response = ui.add_enabled(is_enabled, Button::new(name).right_text(text));
-        response
-            .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, name));
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, name));
         let response = response.on_hover_text(what);
         if response.on_disabled_hover_text(&why_not).clicked() {
             out.push(command);
@@ -303,17 +328,30 @@ fn controls(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let resume = UiCommand::Session(Command::Resume);
     button(ui, stopped, "Run", "F5", "Let all harts run", resume);
     let pause = UiCommand::Session(Command::Pause);
-    button(ui, is_running, "Pause", "F6", "Stop all harts and look", pause);
+    button(
+        ui,
+        is_running,
+        "Pause",
+        "F6",
+        "Stop all harts and look",
+        pause,
+    );
     let what = "One instruction on this hart";
     button(ui, stopped, "Step", "F7", what, UiCommand::StepInstruction);
     step_call(ui, scene, out);
     let mut count = state.step_count;
-    let drag = DragValue::new(&mut count).range(1..=10_000).prefix("×").speed(0.1);
+    let drag = DragValue::new(&mut count)
+        .range(1..=10_000)
+        .prefix("×")
+        .speed(0.1);
     let response = ui.add(drag);
     response.widget_info(|| {
         egui::WidgetInfo::labeled(egui::Role::SpinButton, true, "Calls in one step")
     });
-    if response.on_hover_text("How many calls one step takes").changed() {
+    if response
+        .on_hover_text("How many calls one step takes")
+        .changed()
+    {
         out.push(UiCommand::StepCount(count));
     }
 }
@@ -330,7 +368,9 @@ fn step_call(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     } else {
         (palette.raised, palette.text)
     };
-    let text = RichText::new(&name).font(theme::strong(theme::BODY)).color(ink);
+    let text = RichText::new(&name)
+        .font(theme::strong(theme::BODY))
+        .color(ink);
     let key = RichText::new("F8").font(theme::numbers(10.0)).color(ink);
     let button = Button::new(text).right_text(key).fill(fill);
     let response = ui.add_enabled(is_enabled, button);
@@ -341,7 +381,9 @@ fn step_call(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         why_not(scene)
     };
     let response = response
-        .on_hover_text(format!("Run to the next return of {symbol}, on whichever hart"))
+        .on_hover_text(format!(
+            "Run to the next return of {symbol}, on whichever hart"
+        ))
         .on_disabled_hover_text(why_not);
     if response.clicked() {
         out.push(UiCommand::StepCall);

@@ -19,7 +19,13 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     let palette = scene.palette;
     let painter = ui.painter().clone();
     let edge = Stroke::new(1.0, palette.edge);
-    painter.rect(rect, CornerRadius::same(7), palette.raised, edge, StrokeKind::Inside);
+    painter.rect(
+        rect,
+        CornerRadius::same(7),
+        palette.raised,
+        edge,
+        StrokeKind::Inside,
+    );
     let inner = rect.shrink2(vec2(12.0, 8.0));
     let head = inner.with_max_y(inner.top() + 20.0);
     let Some(moment) = scene.state.moment() else {
@@ -84,8 +90,17 @@ fn row(
     let mark = Rect::from_min_size(rect.min + vec2(0.0, 3.0), vec2(3.5, ROW - 6.0));
     painter.rect_filled(mark, CornerRadius::same(2), color(change, scene));
     let words = words(change, snapshot);
-    let text = rect.with_min_x(mark.right() + 9.0).with_max_x(rect.right() - 6.0);
-    paint::line(painter, text, Align::Min, &words, theme::words(12.5), palette.text);
+    let text = rect
+        .with_min_x(mark.right() + 9.0)
+        .with_max_x(rect.right() - 6.0);
+    paint::line(
+        painter,
+        text,
+        Align::Min,
+        &words,
+        theme::words(12.5),
+        palette.text,
+    );
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &words));
     if response.clicked()
         && let Some(selection) = selection(change, snapshot)
@@ -113,7 +128,10 @@ fn words(change: &Change, snapshot: &Snapshot) -> String {
                     .and_then(|heap| heap.index_of(page))
                     .map(|number| format!(" kalloc({number})"))
                     .unwrap_or_default();
-                format!("{sign} leaf {level}[{index}], {} → {page}{from}", leaf.flags)
+                format!(
+                    "{sign} leaf {level}[{index}], {} → {page}{from}",
+                    leaf.flags
+                )
             }
             _ => change.to_string(),
         },

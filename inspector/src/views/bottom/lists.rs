@@ -74,7 +74,12 @@ pub(super) fn registers(ui: &mut Ui, rect: Rect, scene: &Scene<'_>) {
         return empty(ui, rect, scene, "This snapshot holds no registers.");
     };
     if hart.registers.is_empty() {
-        return empty(ui, rect, scene, "This snapshot holds no registers of this hart.");
+        return empty(
+            ui,
+            rect,
+            scene,
+            "This snapshot holds no registers of this hart.",
+        );
     }
     let mut title = format!("hart {}", hart.id);
     if let Some(mode) = &hart.privilege {
@@ -100,8 +105,7 @@ pub(super) fn registers(ui: &mut Ui, rect: Rect, scene: &Scene<'_>) {
         .auto_shrink(false)
         .show_rows(&mut child, ROW, count, |ui, range| {
             for row in range {
-                let (line, _) =
-                    ui.allocate_exact_size(vec2(list.width(), ROW), Sense::hover());
+                let (line, _) = ui.allocate_exact_size(vec2(list.width(), ROW), Sense::hover());
                 for column in 0..columns {
                     let Some(register) = hart.registers.get(column * count + row) else {
                         continue;
@@ -111,7 +115,14 @@ pub(super) fn registers(ui: &mut Ui, rect: Rect, scene: &Scene<'_>) {
                     let name = cell.with_max_x(left + 62.0);
                     let numbers = theme::numbers(theme::NUMBERS);
                     let painter = ui.painter();
-                    paint::line(painter, name, Align::Min, &register.name, numbers.clone(), palette.dim);
+                    paint::line(
+                        painter,
+                        name,
+                        Align::Min,
+                        &register.name,
+                        numbers.clone(),
+                        palette.dim,
+                    );
                     let value = format!("{:#018x}", register.value);
                     let place = cell.with_min_x(left + 66.0);
                     paint::line(painter, place, Align::Min, &value, numbers, palette.text);
@@ -135,25 +146,30 @@ pub(super) fn regions(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<
     ScrollArea::vertical()
         .id_salt("regions")
         .auto_shrink(false)
-        .show_rows(&mut child, ROW, regions.len() + watches.len(), |ui, range| {
-            for index in range {
-                if let Some(region) = regions.get(index) {
-                    region_row(ui, rect.width(), region, scene, out);
-                } else if let Some(watch) = watches.get(index - regions.len()) {
-                    let value = watch
-                        .value
-                        .map_or_else(|| "not read".into(), |value| value.to_string());
-                    let words = [
-                        watch.address.to_string(),
-                        "watched".into(),
-                        format!("= {value}"),
-                        watch.name.clone(),
-                    ];
-                    let selection = Selection::Physical(watch.address);
-                    line(ui, rect.width(), &words, selection, scene, out);
+        .show_rows(
+            &mut child,
+            ROW,
+            regions.len() + watches.len(),
+            |ui, range| {
+                for index in range {
+                    if let Some(region) = regions.get(index) {
+                        region_row(ui, rect.width(), region, scene, out);
+                    } else if let Some(watch) = watches.get(index - regions.len()) {
+                        let value = watch
+                            .value
+                            .map_or_else(|| "not read".into(), |value| value.to_string());
+                        let words = [
+                            watch.address.to_string(),
+                            "watched".into(),
+                            format!("= {value}"),
+                            watch.name.clone(),
+                        ];
+                        let selection = Selection::Physical(watch.address);
+                        line(ui, rect.width(), &words, selection, scene, out);
+                    }
                 }
-            }
-        });
+            },
+        );
 }
 
 fn region_row(
@@ -211,15 +227,15 @@ fn line(
         (theme::words(12.5), palette.text, rect.width()),
     ];
     for (text, (font, color, wide)) in words.iter().zip(fonts) {
-        let place = rect.with_min_x(x).with_max_x((x + wide - 8.0).min(rect.right()));
+        let place = rect
+            .with_min_x(x)
+            .with_max_x((x + wide - 8.0).min(rect.right()));
         if place.width() > 0.0 {
             paint::line(painter, place, Align::Min, text, font, color);
         }
         x += wide;
     }
-    response.widget_info(|| {
-        egui::WidgetInfo::labeled(egui::Role::Button, true, words.join(", "))
-    });
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, words.join(", ")));
     if response.clicked() {
         out.push(UiCommand::Select(selection));
     }

@@ -61,8 +61,13 @@ impl Timeline {
         if moments.is_empty() {
             let text = "Each stop of the guest becomes a moment here.";
             let font = theme::words(theme::BODY);
-            ui.painter()
-                .text(rect.left_top(), Align2::LEFT_TOP, text, font, scene.palette.dim);
+            ui.painter().text(
+                rect.left_top(),
+                Align2::LEFT_TOP,
+                text,
+                font,
+                scene.palette.dim,
+            );
             return;
         }
         let heap_words = moments
@@ -125,7 +130,10 @@ impl Timeline {
                 let wide = (spacing * 0.4).clamp(1.0, 5.0);
                 let offset = if spacing >= 14.0 { offset } else { 0.0 };
                 let bottom = pos2(x + offset, lanes.ticks + 4.0);
-                let rect = Rect::from_min_max(bottom - vec2(wide / 2.0, height), bottom + vec2(wide / 2.0, 0.0));
+                let rect = Rect::from_min_max(
+                    bottom - vec2(wide / 2.0, height),
+                    bottom + vec2(wide / 2.0, 0.0),
+                );
                 painter.rect_filled(rect, 0.0, color);
             };
             if bucket.leaf {
@@ -164,7 +172,13 @@ fn labels(
         if place != here {
             let at = pos2(axis.x_of(place), lanes.numbers);
             let font = theme::numbers(11.0);
-            painter.text(at, Align2::CENTER_CENTER, place.to_string(), font, palette.dim);
+            painter.text(
+                at,
+                Align2::CENTER_CENTER,
+                place.to_string(),
+                font,
+                palette.dim,
+            );
         }
     }
     let Some(names) = lanes.names else { return };
@@ -199,7 +213,13 @@ fn cursor(
     painter.circle(pos2(x, lanes.line), 6.5, palette.fresh, ring);
     let font = theme::strong_numbers(12.0);
     let at = pos2(x, lanes.numbers);
-    painter.text(at, Align2::CENTER_CENTER, here.to_string(), font, palette.text);
+    painter.text(
+        at,
+        Align2::CENTER_CENTER,
+        here.to_string(),
+        font,
+        palette.text,
+    );
     if let Some(words) = heap_words {
         let font = theme::strong(12.0);
         let wide = paint::width(painter, &words, font.clone());
@@ -228,7 +248,11 @@ fn interact(
     let id = ui.scope_id().with("timeline");
     let response = ui.interact(rect, id, Sense::click_and_drag());
     response.widget_info(|| {
-        egui::WidgetInfo::slider(true, here as f64, format!("Timeline, {} moments", moments.len()))
+        egui::WidgetInfo::slider(
+            true,
+            here as f64,
+            format!("Timeline, {} moments", moments.len()),
+        )
     });
     if let Some(at) = response.interact_pointer_pos()
         && (response.clicked() || response.dragged())

@@ -39,10 +39,15 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         None => {
             let is_device = snapshot.physical.iter().any(|region| {
                 region.kind == PhysicalKind::Device
-                    && region.range().is_some_and(|range| range.contains(frame.start()))
+                    && region
+                        .range()
+                        .is_some_and(|range| range.contains(frame.start()))
             });
             if is_device {
-                say(ui, "A device's registers: reading them could change them, so it is not done.");
+                say(
+                    ui,
+                    "A device's registers: reading them could change them, so it is not done.",
+                );
             } else if !scene.state.has_session {
                 say(ui, "Not in this file.");
             } else if !scene.state.history.is_live() {
@@ -95,7 +100,11 @@ fn hex(ui: &mut Ui, scene: &Scene<'_>, byte: &dyn Fn(usize) -> u8) {
                 let start = line * per_line;
                 let mut text = format!("{start:03x} ");
                 for at in start..start + per_line {
-                    let gap = if at == start + per_line / 2 { "  " } else { " " };
+                    let gap = if at == start + per_line / 2 {
+                        "  "
+                    } else {
+                        " "
+                    };
                     let _ = write!(text, "{gap}{:02x}", byte(at));
                 }
                 let is_zero = (start..start + per_line).all(|at| byte(at) == 0);

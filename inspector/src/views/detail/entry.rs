@@ -60,7 +60,11 @@ fn value(ui: &mut Ui, scene: &Scene<'_>, pte: pagescope_protocol::Pte) {
         ui.label(text);
         ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| {
             let copy = egui::Link::new(RichText::new("copy").size(theme::SMALL));
-            if ui.add(copy).on_hover_text("Copy the entry's value").clicked() {
+            if ui
+                .add(copy)
+                .on_hover_text("Copy the entry's value")
+                .clicked()
+            {
                 ui.ctx().copy_text(pte.to_string());
             }
             let _ = scene;
@@ -99,7 +103,14 @@ fn strip(ui: &mut Ui, scene: &Scene<'_>, fields: &[Field], kind: PteKind) {
             palette.dim
         };
         let font = theme::strong_numbers(10.5);
-        paint::line(painter, place.shrink(1.0), Align::Center, &field.text, font, ink);
+        paint::line(
+            painter,
+            place.shrink(1.0),
+            Align::Center,
+            &field.text,
+            font,
+            ink,
+        );
         let id = ui.scope_id().with(("field", field.bits.0));
         let response = ui.interact(place, id, Sense::hover());
         let (high, low) = field.bits;
@@ -202,7 +213,14 @@ fn row(
     while size > 9.5 && paint::width(painter, text, theme::numbers(size)) > rest.width() {
         size -= 0.5;
     }
-    paint::line(painter, rest, Align::Min, text, theme::numbers(size), palette.text);
+    paint::line(
+        painter,
+        rest,
+        Align::Min,
+        text,
+        theme::numbers(size),
+        palette.text,
+    );
     response.widget_info(|| {
         egui::WidgetInfo::labeled(egui::Role::Label, true, format!("{name} {text}"))
     });

@@ -38,7 +38,11 @@ fn who_maps(
     for alias in &aliases {
         ui.horizontal(|ui| {
             let address = egui::Link::new(RichText::new(alias.virt.to_string()).monospace());
-            if ui.add(address).on_hover_text("Select this address").clicked() {
+            if ui
+                .add(address)
+                .on_hover_text("Select this address")
+                .clicked()
+            {
                 out.push(UiCommand::Select(Selection::Virtual(alias.virt)));
             }
             let who = if alias.flags.contains(LeafFlags::USER) {
@@ -62,7 +66,10 @@ fn who_maps(
     }
     // Other spaces are few; looking through all their mappings for one frame is cheap enough.
     let here = scene.state.space().map(|space| space.name.as_str());
-    let others = snapshot.spaces.iter().filter(|other| Some(other.name.as_str()) != here);
+    let others = snapshot
+        .spaces
+        .iter()
+        .filter(|other| Some(other.name.as_str()) != here);
     for other in others.take(8) {
         let uses = frame_use(other, frame);
         if let Some(first) = uses.aliases.first() {

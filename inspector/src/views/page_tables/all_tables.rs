@@ -90,7 +90,13 @@ fn chip(ui: &mut Ui, width: f32, table: &Table, scene: &Scene<'_>, out: &mut Vec
         _ => Stroke::new(1.0, palette.edge),
     };
     let painter = ui.painter();
-    painter.rect(rect, CornerRadius::same(4), fill, stroke, StrokeKind::Inside);
+    painter.rect(
+        rect,
+        CornerRadius::same(4),
+        fill,
+        stroke,
+        StrokeKind::Inside,
+    );
     let bar = CornerRadius {
         nw: 4,
         sw: 4,
@@ -101,12 +107,28 @@ fn chip(ui: &mut Ui, width: f32, table: &Table, scene: &Scene<'_>, out: &mut Vec
     if table.entries.is_none() {
         paint::hatch(painter, rect.shrink2(vec2(4.0, 1.0)), palette.edge, 8.0);
     }
-    let inner = rect.with_min_x(rect.left() + 10.0).with_max_x(rect.right() - 4.0);
+    let inner = rect
+        .with_min_x(rect.left() + 10.0)
+        .with_max_x(rect.right() - 4.0);
     let strong = theme::strong(12.0);
-    let name = paint::line(painter, inner, Align::Min, &level.to_string(), strong, color);
+    let name = paint::line(
+        painter,
+        inner,
+        Align::Min,
+        &level.to_string(),
+        strong,
+        color,
+    );
     let rest = inner.with_min_x(name.right() + 8.0);
     let numbers = theme::numbers(11.0);
-    paint::line(painter, rest, Align::Min, &frame.to_string(), numbers, palette.text);
+    paint::line(
+        painter,
+        rest,
+        Align::Min,
+        &frame.to_string(),
+        numbers,
+        palette.text,
+    );
     paint::name_canvas(&response, || format!("{level} table {frame}"));
     if response.clicked() {
         out.push(UiCommand::Select(Selection::Table { level, frame }));

@@ -60,7 +60,14 @@ pub(super) fn show(
     if let Some(why) = why {
         let title = Rect::from_min_size(rect.min + vec2(PAD_LEFT, 0.0), vec2(rect.width(), 28.0));
         let font = theme::strong(theme::BODY);
-        paint::line(&painter, title, Align::Min, &level.to_string(), font, palette.dim);
+        paint::line(
+            &painter,
+            title,
+            Align::Min,
+            &level.to_string(),
+            font,
+            palette.dim,
+        );
         let width = rect.width() - PAD_LEFT - PAD_RIGHT;
         let galley = painter.layout(why.clone(), theme::words(theme::SMALL), palette.dim, width);
         painter.galley(rect.min + vec2(PAD_LEFT, 34.0), galley, palette.dim);
@@ -116,7 +123,14 @@ pub(super) fn show(
     let small = theme::words(theme::SMALL);
     let used = format!("{} of 512", cells.valid);
     let covers = size_text(level.table_size());
-    let taken = paint::line(&painter, foot, Align::Min, &used, small.clone(), palette.dim);
+    let taken = paint::line(
+        &painter,
+        foot,
+        Align::Min,
+        &used,
+        small.clone(),
+        palette.dim,
+    );
     if taken.width() + 10.0 + paint::width(&painter, &covers, small.clone()) <= foot.width() {
         paint::line(&painter, foot, Align::Max, &covers, small, palette.dim);
     }
@@ -161,7 +175,14 @@ fn title(
     } else {
         (place, place)
     };
-    paint::line(&painter, first, Align::Min, &name, theme::strong(theme::BODY), color);
+    paint::line(
+        &painter,
+        first,
+        Align::Min,
+        &name,
+        theme::strong(theme::BODY),
+        color,
+    );
     let align = if layout.title > 30.0 {
         Align::Min
     } else {
@@ -169,7 +190,9 @@ fn title(
     };
     let font = theme::numbers(10.5);
     paint::line(&painter, second, align, &address, font, palette.text);
-    let id = ui.scope_id().with(("card title", table.level, table.frame.number()));
+    let id = ui
+        .scope_id()
+        .with(("card title", table.level, table.frame.number()));
     let response = ui.interact(place, id, Sense::click());
     paint::name_canvas(&response, || format!("{} table {address}", table.level));
     if response.clicked() {
@@ -202,7 +225,10 @@ pub(super) fn describe_table(ui: &mut Ui, table: &Table) {
     }
     match table.entries {
         None => ui.label("Its frame could not be read."),
-        Some(_) => ui.label(format!("{} of 512 entries are valid.", table.valid_entries())),
+        Some(_) => ui.label(format!(
+            "{} of 512 entries are valid.",
+            table.valid_entries()
+        )),
     };
 }
 
@@ -293,13 +319,7 @@ fn interact(
     });
 }
 
-fn anchor(
-    card: Rect,
-    grid: &CellGrid,
-    table: &Table,
-    scene: &Scene<'_>,
-    anchors: &mut Anchors,
-) {
+fn anchor(card: Rect, grid: &CellGrid, table: &Table, scene: &Scene<'_>, anchors: &mut Anchors) {
     let Some(step) = scene.derived.focus.step_at(table.level) else {
         return;
     };

@@ -20,7 +20,13 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     let card = rect.with_max_y(rect.bottom().min(rect.top() + wanted));
     let painter = ui.painter().clone();
     let edge = Stroke::new(1.0, palette.edge);
-    painter.rect(card, CornerRadius::same(6), palette.panel, edge, StrokeKind::Inside);
+    painter.rect(
+        card,
+        CornerRadius::same(6),
+        palette.panel,
+        edge,
+        StrokeKind::Inside,
+    );
     let head = Rect::from_min_size(card.min + vec2(12.0, 6.0), vec2(card.width() - 24.0, 20.0));
     let strong = theme::strong(12.5);
     let title = paint::line(&painter, head, Align::Min, "Self-map", strong, palette.text);
@@ -35,7 +41,10 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     }
     paint::line(&painter, rest, Align::Max, &short, small, palette.dim);
 
-    let list = Rect::from_min_max(head.left_bottom() + vec2(0.0, 4.0), card.max - vec2(12.0, 6.0));
+    let list = Rect::from_min_max(
+        head.left_bottom() + vec2(0.0, 4.0),
+        card.max - vec2(12.0, 6.0),
+    );
     let mut child = ui.new_child(UiBuilder::new().max_rect(list).id_salt("self-map"));
     child.set_clip_rect(list.intersect(ui.clip_rect()));
     child.spacing_mut().item_spacing = vec2(0.0, 0.0);
@@ -50,13 +59,7 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
         });
 }
 
-fn row(
-    ui: &mut Ui,
-    width: f32,
-    table: &TableWindow,
-    scene: &Scene<'_>,
-    out: &mut Vec<UiCommand>,
-) {
+fn row(ui: &mut Ui, width: f32, table: &TableWindow, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let palette = scene.palette;
     let (rect, response) = ui.allocate_exact_size(vec2(width, ROW), Sense::click());
     let painter = ui.painter();
@@ -87,7 +90,14 @@ fn row(
         None => "← no leaf leads to it".into(),
     };
     let rest = rest.with_min_x(first.right() + 12.0);
-    let second = paint::line(painter, rest, Align::Min, &middle, numbers.clone(), palette.text);
+    let second = paint::line(
+        painter,
+        rest,
+        Align::Min,
+        &middle,
+        numbers.clone(),
+        palette.text,
+    );
     if let Some(window) = table.window {
         let address = window.virt.to_string();
         let wide = paint::width(painter, &address, numbers.clone());

@@ -74,7 +74,14 @@ impl FrameGrid {
         let Some(ram) = ram(scene, selected) else {
             let font = theme::words(theme::SMALL);
             let text = "This snapshot does not say where RAM is.";
-            paint::line(ui.painter(), head_of(rect, HEAD), Align::Min, text, font, scene.palette.dim);
+            paint::line(
+                ui.painter(),
+                head_of(rect, HEAD),
+                Align::Min,
+                text,
+                font,
+                scene.palette.dim,
+            );
             return;
         };
         let side = cell_side(rect.width(), rect.height() - HEAD);
@@ -85,11 +92,7 @@ impl FrameGrid {
             self.window(&ram, selected)
         };
         self.head(ui, head_of(rect, HEAD), &ram, &view, scene);
-        let cell = if self.shows_all {
-            SMALL_CELL
-        } else {
-            side
-        };
+        let cell = if self.shows_all { SMALL_CELL } else { side };
         let grid = CellGrid {
             origin: pos2(rect.left(), rect.top() + HEAD).round(),
             columns: view.columns,
@@ -120,7 +123,11 @@ impl FrameGrid {
             .map(PhysPage::number)
             .filter(|frame| ram.contains(frame))
             .map(|frame| ram.start + (frame - ram.start) / WINDOW_FRAMES * WINDOW_FRAMES);
-        let start = self.moved_to.or(around).unwrap_or(last).clamp(ram.start, last);
+        let start = self
+            .moved_to
+            .or(around)
+            .unwrap_or(last)
+            .clamp(ram.start, last);
         View {
             frames: start..(start + WINDOW_FRAMES).min(ram.end),
             per_cell: 1,
@@ -144,7 +151,10 @@ impl FrameGrid {
         let small = |text: &str| RichText::new(text).size(11.0);
         let all = child.add(Button::new(small("All")).selected(self.shows_all));
         all.widget_info(|| named("All RAM"));
-        if all.on_hover_text("All of RAM, several frames a cell").clicked() {
+        if all
+            .on_hover_text("All of RAM, several frames a cell")
+            .clicked()
+        {
             self.shows_all = !self.shows_all;
         }
         if !self.shows_all {
@@ -168,7 +178,14 @@ impl FrameGrid {
             format!("RAM from {:#x}", view.frames.start * PAGE_SIZE)
         };
         let strong = theme::strong(12.0);
-        let taken = paint::line(ui.painter(), words, Align::Min, &title, strong, palette.text);
+        let taken = paint::line(
+            ui.painter(),
+            words,
+            Align::Min,
+            &title,
+            strong,
+            palette.text,
+        );
         let scale = match view.per_cell {
             1 => "one cell a frame".to_owned(),
             many => format!("{many} frames a cell"),
@@ -316,7 +333,12 @@ fn ram(scene: &Scene<'_>, selected: Option<PhysPage>) -> Option<Range<u64>> {
         start..start + range.size() / PAGE_SIZE
     };
     let selected = selected.map(PhysPage::number);
-    let all = || snapshot.ram().map(whole).filter(|frames| !frames.is_empty());
+    let all = || {
+        snapshot
+            .ram()
+            .map(whole)
+            .filter(|frames| !frames.is_empty())
+    };
     all()
         .find(|frames| selected.is_some_and(|frame| frames.contains(&frame)))
         .or_else(|| all().max_by_key(|frames| frames.end - frames.start))

@@ -20,7 +20,13 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
         palette.edge
     };
     let stroke = Stroke::new(1.0, edge);
-    painter.rect(rect, CornerRadius::same(6), palette.panel, stroke, StrokeKind::Inside);
+    painter.rect(
+        rect,
+        CornerRadius::same(6),
+        palette.panel,
+        stroke,
+        StrokeKind::Inside,
+    );
     let inner = rect.shrink2(vec2(12.0, 6.0));
     let is_tall = rect.height() > 70.0;
     let head = if is_tall {
@@ -36,10 +42,24 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
         return;
     };
     let body = if is_tall {
-        paint::line(painter, head, Align::Min, "Heap counter", small.clone(), palette.dim);
+        paint::line(
+            painter,
+            head,
+            Align::Min,
+            "Heap counter",
+            small.clone(),
+            palette.dim,
+        );
         if heap.freed > 0 {
             let freed = format!("{} freed and waiting", heap.freed);
-            paint::line(painter, head, Align::Max, &freed, small.clone(), palette.dim);
+            paint::line(
+                painter,
+                head,
+                Align::Max,
+                &freed,
+                small.clone(),
+                palette.dim,
+            );
         }
         inner.with_min_y(head.bottom())
     } else {
@@ -64,7 +84,14 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
         paint::line(painter, words, Align::Min, full, small, palette.dim);
         paint::line(painter, words, Align::Max, &address, numbers, palette.dim);
     } else {
-        paint::line(painter, words, Align::Min, short, small.clone(), palette.dim);
+        paint::line(
+            painter,
+            words,
+            Align::Min,
+            short,
+            small.clone(),
+            palette.dim,
+        );
         if paint::width(painter, short, small) <= room {
             paint::line(painter, words, Align::Max, &address, numbers, palette.dim);
         }
@@ -77,7 +104,11 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     }
     response.on_hover_ui(|ui| {
         ui.label(format!("kalloc has handed out {value} pages."));
-        ui.label(format!("From {} down to {}.", heap.top, heap.next.wrapping_add(4096)));
+        ui.label(format!(
+            "From {} down to {}.",
+            heap.top,
+            heap.next.wrapping_add(4096)
+        ));
         ui.label(format!("The number itself lies at {address}."));
     });
 }
