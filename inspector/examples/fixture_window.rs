@@ -6,7 +6,6 @@
 //! ```
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use pagescope::app::{self, App, Link};
 use pagescope::model::{History, fixture};
@@ -64,7 +63,7 @@ fn live(pages: u64, steps: u64, is_lost: bool, is_silent: bool) -> App {
     let link = Link {
         commands,
         events: received,
-        cancel: Arc::new(AtomicBool::new(false)),
+        cancel: pagescope::link::Cancel::new(),
     };
     std::thread::spawn(move || {
         if is_silent {

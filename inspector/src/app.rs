@@ -9,13 +9,12 @@
 mod commands;
 mod files;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use egui::{Key, KeyboardShortcut, Modifiers, Ui};
 
+use crate::link::Cancel;
 use crate::model::selection::newest;
 use crate::model::{History, Selection};
 use crate::session::{Command, Connection, Event};
@@ -34,7 +33,7 @@ pub struct Link {
     /// Events from the session.
     pub events: Receiver<Event>,
     /// Set to end the command that the session is working on.
-    pub cancel: Arc<AtomicBool>,
+    pub cancel: Cancel,
 }
 
 /// What is done once with the window's context.
@@ -156,7 +155,8 @@ impl App {
         }
     }
 
-    fn take(&mut self, event: Event) {
+    /// Takes one thing that the session said.
+    pub fn take(&mut self, event: Event) {
         match event {
             Event::Connection(connection) => {
                 if !connection.is_stopped() {
@@ -256,7 +256,7 @@ impl App {
             return self.state.notify(NoticeKind::Problem, why);
         };
         if matches!(command, Command::Reconnect) {
-            link.cancel.store(false, Ordering::Release);
+            link.cancel.reset();
             self.state.connection = Connection::Connecting {
                 what: "reconnecting…".into(),
             };
@@ -289,7 +289,7 @@ impl eframe::App for App {
 pub fn run(app: App) -> Result<(), eframe::Error> {
     let title = match app.state.title.as_str() {
         "" => "Pagescope".to_owned(),
-        title => format!("{title} – Pagescope"),
+        title => format!("Pagescope – {title}"),
     };
     let options = eframe::NativeOptions {
         // Said explicitly: with several renderers compiled in, the default is another.

@@ -10,6 +10,11 @@
 //! the link on a thread of its own; `app` and `cli` are thin.
 
 pub mod app;
+pub mod capture;
+pub mod cli;
+pub mod export;
+pub mod guest;
+pub mod link;
 pub mod model;
 pub mod session;
 pub mod views;

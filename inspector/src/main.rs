@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The program `pagescope`. Everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    pagescope::cli::main()
+}

@@ -1,1 +1,48 @@
-//! x
+//! Pagescope's kernel: the algorithms, apart from the programs that run them.
+//!
+//! Two programs run on the machine, linked separately (folder `bin/`):
+//!
+//! ```text
+//!  0x80000000  machine   M-mode, physical addresses, stays for ever: reset, PMP, harts, SBI,
+//!                        and the boot map, built before S-mode runs its first instruction
+//!  0x80200000  pseudos   S-mode under Sv39: kalloc, map, the console, the self-test
+//! ```
+//!
+//! This library holds what both are made of. It knows no register and no assembly outside
+//! `arch`; everything else is tested on the host, against a software model of Sv39 in which the
+//! kernel reaches its tables through virtual addresses only, and through a TLB that forgets
+//! nothing unless it is fenced.
+//!
+//! ```text
+//!  board ─ handoff ─ bootargs ─ device_tree          what the machine is, what it was told
+//!  memory ─▶ mapper ─▶ boot_map                      page tables: mechanism, and the first ones
+//!              └─────▶ pool ◀─ heap                  page tables: the policy; frames
+//!  holdings ─ command ─ line ─ fault ─ sbi ─ uart    the programs' smaller parts
+//! ```
+#![no_std]
+
+#[cfg(test)]
+extern crate std;
+
+#[cfg(all(target_arch = "riscv64", target_os = "none"))]
+pub mod arch;
+pub mod board;
+pub mod boot_map;
+pub mod bootargs;
+pub mod census;
+pub mod command;
+pub mod device_tree;
+pub mod fault;
+pub mod handoff;
+pub mod heap;
+pub mod holdings;
+pub mod line;
+pub mod mapper;
+pub mod memory;
+pub mod pool;
+pub mod sbi;
+pub mod uart;
+pub mod window;
+
+#[cfg(test)]
+mod model;

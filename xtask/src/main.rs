@@ -1,2 +1,78 @@
-//! x
-fn main() {}
+//! The repository's own commands.
+//!
+//! ```text
+//!  cargo xtask demo ──▶ needs ──▶ install ──▶ cargo run … demo
+//!  cargo xtask test ──▶ needs ──▶ install ──▶ format, clippy, doc, test ──▶ window
+//! ```
+//!
+//! Uses the standard library alone, so that it builds in a moment: it is what installs the rest.
+
+mod command;
+mod demo;
+mod failure;
+mod install;
+mod needs;
+mod test;
+mod window;
+
+use std::process::ExitCode;
+
+use failure::Failure;
+
+const HELP: &str = "\
+Pagescope's own commands. Both install what is missing, build, and run.
+
+  cargo xtask demo [OPTION…]
+      Boot Pagescope's kernel in QEMU and open the window on it. The options are those of
+      `pagescope demo`:
+        --headless      no window: step kalloc, write the files, end
+        --steps N       how many kallocs to step, headless
+        --out DIR       where the files go, headless
+        --layout L      the memory layout to boot
+        --tables S      how page tables reach themselves
+      Without a display it runs headless and says so.
+
+  cargo xtask test [--quick] [STEP…]
+      Everything that CI runs, quick checks first, stopping at the first failure:
+        format          rustfmt finds nothing to change
+        clippy          no warning in the workspace, on this machine
+        clippy-kernel   no warning in the kernel, for RISC-V
+        doc             no warning in the documentation
+        test            unit, property, window-query and live QEMU tests; the kernel's self-test
+        window          the real window, on a display without a screen, on a live guest
+      STEP runs only the steps named. --quick leaves out what needs QEMU or a display.
+
+What is missing is installed through rustup, and through apt-get as root or with a sudo that asks
+for no password; otherwise the line to type is printed.
+";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let (name, rest) = match words.split_first() {
+        Some((name, rest)) => (name.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let asks_for_help = rest.iter().any(|word| word == "--help" || word == "-h");
+    let outcome = match name {
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        "demo" | "test" if asks_for_help => {
+            print!("{HELP}");
+            Ok(())
+        }
+        "demo" => demo::run(rest),
+        "test" => test::run(rest),
+        other => Err(Failure::usage(format!(
+            "there is no `cargo xtask {other}`; `cargo xtask` alone lists what there is"
+        ))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("\nxtask: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

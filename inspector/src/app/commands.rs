@@ -1,7 +1,5 @@
 //! The one place where commands of the views are applied.
 
-use std::sync::atomic::Ordering;
-
 use egui::{Theme, ThemePreference};
 
 use super::App;
@@ -125,7 +123,7 @@ impl App {
 
     fn cancel(&mut self) {
         if let Some(link) = &self.link {
-            link.cancel.store(true, Ordering::Release);
+            link.cancel.cancel();
         }
         // A session that does not even answer must not hold the window in this state.
         if matches!(self.state.connection, Connection::Connecting { .. }) {

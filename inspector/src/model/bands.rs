@@ -4,10 +4,13 @@
 //! mappings, cut where that partition says that something else begins, with the unmapped rest
 //! between. Window, text drawing and SVG all draw these bands.
 
+mod unmapped;
+
 use std::collections::BTreeSet;
 
 use pagescope_protocol::snapshot::{PhysicalKind, RegionKind, RegionSpace, Snapshot, Space};
-use pagescope_protocol::{LeafFlags, Level, PhysAddr, TranslationMode};
+use pagescope_protocol::walk::entry_address;
+use pagescope_protocol::{LeafFlags, Level, PhysAddr, Pte, PteKind, VirtAddr};
 
 use super::{Change, ChangeKind, Difference, size_text};
 
@@ -113,7 +116,8 @@ impl Band {
 /// A claim on part of the physical map; a stronger one hides a weaker one.
 struct Claim {
     start: u64,
-    end: u64,
+    /// Its last address: its end may be 2^64.
+    last: u64,
     strength: u32,
     kind: BandKind,
     name: String,
@@ -122,11 +126,10 @@ struct Claim {
 fn claims(snapshot: &Snapshot) -> Vec<Claim> {
     let mut claims = Vec::new();
     let mut claim = |start: u64, size: u64, strength, kind, name: &str| {
-        let end = start.saturating_add(size);
-        if end > start {
+        if size > 0 {
             claims.push(Claim {
                 start,
-                end,
+                last: start.saturating_add(size - 1),
                 strength,
                 kind,
                 name: name.into(),
@@ -221,46 +224,46 @@ pub fn physical_partition(snapshot: &Snapshot) -> Vec<Band> {
     claims.sort_by_key(|claim| claim.start);
     let mut cuts: Vec<u64> = claims
         .iter()
-        .flat_map(|claim| [claim.start, claim.end])
+        .flat_map(|claim| [Some(claim.start), claim.last.checked_add(1)])
+        .flatten()
         .collect();
     cuts.sort_unstable();
     cuts.dedup();
     let mut bands: Vec<Band> = Vec::new();
     // Claims that cover the current cut, strongest last.
     let mut active: BTreeSet<(u32, usize)> = BTreeSet::new();
-    let mut ends: BTreeSet<(u64, usize)> = BTreeSet::new();
+    let mut lasts: BTreeSet<(u64, usize)> = BTreeSet::new();
     let mut next = 0;
-    for pair in cuts.windows(2) {
-        let [start, end] = [pair[0], pair[1]];
-        while let Some(&(past, index)) = ends.first()
-            && past <= start
+    for (place, start) in cuts.iter().copied().enumerate() {
+        // Up to the next cut, or the last address.
+        let last = cuts.get(place + 1).map_or(u64::MAX, |next| next - 1);
+        while let Some(&(past, index)) = lasts.first()
+            && past < start
         {
-            ends.pop_first();
+            lasts.pop_first();
             active.remove(&(claims[index].strength, index));
         }
         while next < claims.len() && claims[next].start <= start {
             active.insert((claims[next].strength, next));
-            ends.insert((claims[next].end, next));
+            lasts.insert((claims[next].last, next));
             next += 1;
         }
         let Some(&(_, strongest)) = active.last() else {
             continue;
         };
         let claim = &claims[strongest];
+        // A claim has at most 2^64 − 1 bytes, so this does too.
+        let size = (last - start).saturating_add(1);
         match bands.last_mut() {
-            Some(last)
-                if last.kind == claim.kind
-                    && last.name == claim.name
-                    && last.start.checked_add(last.size) == Some(start) =>
+            Some(before)
+                if before.kind == claim.kind
+                    && before.name == claim.name
+                    && before.start.checked_add(before.size) == Some(start)
+                    && before.size.checked_add(size).is_some() =>
             {
-                last.size += end - start;
+                before.size += size;
             }
-            _ => bands.push(Band::new(
-                start,
-                end - start,
-                claim.kind,
-                claim.name.clone(),
-            )),
+            _ => bands.push(Band::new(start, size, claim.kind, claim.name.clone())),
         }
     }
     bands
@@ -284,18 +287,24 @@ fn with_gaps(bands: Vec<Band>) -> Vec<Band> {
 /// What `difference` says to be new stands in bands of its own.
 pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference) -> Vec<Band> {
     let partition = physical_partition(snapshot);
-    let fresh = FreshRanges::new(fresh_ranges(difference));
+    let fresh = fresh_ranges(space, difference);
     let mut bands: Vec<Band> = Vec::new();
+    // The first address that no mapping has had: a file may hold mappings that overlap.
+    let mut free_from = Some(0u64);
     for mapping in &space.mappings {
-        let mut offset = 0;
-        while offset < mapping.size {
+        let Some(free) = free_from else { break };
+        let virt = mapping.virt.as_u64();
+        let room = (u64::MAX - virt).saturating_add(1);
+        let size = mapping.size.min(room);
+        let mut offset = free.saturating_sub(virt);
+        free_from = virt.checked_add(size).map(|end| end.max(free));
+        while offset < size {
             let virt = mapping.virt.wrapping_add(offset);
             let phys = mapping.phys.wrapping_add(offset);
-            let left = mapping.size - offset;
-            let (size, kind, name) = part_at(&partition, phys.as_u64(), left, mapping.flags);
-            let is_fresh = fresh.contains(virt.as_u64());
-            let size = fresh.cut(virt.as_u64(), size);
-            let mut band = Band::new(virt.as_u64(), size, kind, name);
+            let left = size - offset;
+            let (part, kind, name) = part_at(&partition, phys.as_u64(), left, mapping.flags);
+            let (is_fresh, part) = cut_at_fresh(&fresh, virt.as_u64(), part);
+            let mut band = Band::new(virt.as_u64(), part, kind, name);
             band.flags = Some(mapping.flags);
             band.phys = Some(phys);
             band.fresh = is_fresh;
@@ -303,7 +312,7 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
                 Some(last) if goes_on(last, &band) => last.size += band.size,
                 _ => bands.push(band),
             }
-            offset += size;
+            offset += part;
         }
     }
     for band in &mut bands {
@@ -311,12 +320,13 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
             band.name = heap_name(snapshot, band).unwrap_or_else(|| band.name.clone());
         }
     }
-    fill_unmapped(snapshot, space.mode, bands)
+    unmapped::fill(snapshot, space.mode, bands)
 }
 
 fn goes_on(last: &Band, next: &Band) -> bool {
     let pages_on = last.phys.and_then(|phys| phys.checked_add(last.size)) == next.phys;
     last.start.checked_add(last.size) == Some(next.start)
+        && last.size.checked_add(next.size).is_some()
         && pages_on
         && (last.kind, &last.name, last.flags, last.fresh)
             == (next.kind, &next.name, next.flags, next.fresh)
@@ -324,28 +334,33 @@ fn goes_on(last: &Band, next: &Band) -> bool {
 
 /// The part of the physical partition that `phys` lies in: how far it goes on, what it is.
 fn part_at(partition: &[Band], phys: u64, left: u64, flags: LeafFlags) -> (u64, BandKind, String) {
+    let (kind, name) = leaf_kind(partition, PhysAddr::new(phys), flags);
     let after = partition.partition_point(|band| band.start <= phys);
-    let by_flags = kind_of_flags(flags);
-    match after.checked_sub(1).map(|index| &partition[index]) {
-        Some(band) if band.contains(phys) => {
-            let size = left.min(band.size - (phys - band.start));
-            match band.kind {
-                BandKind::Ram | BandKind::Free => (size, by_flags, band.name.clone()),
-                // Permissions are what a page table says; they win over a section's name.
-                BandKind::Code | BandKind::ReadOnly | BandKind::Data => {
-                    (size, by_flags, band.name.clone())
-                }
-                kind => (size, kind, band.name.clone()),
-            }
-        }
-        _ => {
-            let gap_end = partition.get(after).map_or(u64::MAX, |band| band.start);
-            (
-                left.min(gap_end.saturating_sub(phys).max(1)),
-                by_flags,
-                String::new(),
-            )
-        }
+    let size = match after.checked_sub(1).map(|index| &partition[index]) {
+        Some(band) if band.contains(phys) => left.min(band.size - (phys - band.start)),
+        _ => partition
+            .get(after)
+            .map_or(left, |band| left.min(band.start - phys)),
+    };
+    (size, kind, name.into())
+}
+
+/// What a leaf with `flags` that leads to `phys` shows, and its name, by a
+/// [`physical_partition`].
+pub fn leaf_kind(partition: &[Band], phys: PhysAddr, flags: LeafFlags) -> (BandKind, &str) {
+    let after = partition.partition_point(|band| band.start <= phys.as_u64());
+    let band = after.checked_sub(1).map(|index| &partition[index]);
+    match band.filter(|band| band.contains(phys.as_u64())) {
+        None => (kind_of_flags(flags), ""),
+        Some(band) => match band.kind {
+            // Permissions are what a page table says; they win over a section's name.
+            BandKind::Ram
+            | BandKind::Free
+            | BandKind::Code
+            | BandKind::ReadOnly
+            | BandKind::Data => (kind_of_flags(flags), &band.name),
+            kind => (kind, &band.name),
+        },
     }
 }
 
@@ -375,138 +390,60 @@ fn heap_name(snapshot: &Snapshot, band: &Band) -> Option<String> {
     })
 }
 
-/// Virtual ranges whose leaf is new or changed.
-fn fresh_ranges(difference: &Difference) -> Vec<(u64, u64)> {
-    let entries = difference.changes.iter().filter_map(|change| match change {
-        Change::Entry {
-            kind: ChangeKind::Added | ChangeKind::Changed,
-            level,
-            virt,
-            after,
-            ..
-        } => match after.classify(*level) {
-            pagescope_protocol::PteKind::Leaf(_) => Some((virt.as_u64(), level.entry_size())),
-            _ => None,
-        },
-        // All that a new table maps is new with it.
-        Change::Table {
-            kind: ChangeKind::Added,
-            level,
-            covers_from,
-            ..
-        } => Some((covers_from.as_u64(), level.table_size())),
-        _ => None,
-    });
-    entries.collect()
-}
-
-/// Ranges in address order without overlaps: questions cost the logarithm of how many there are.
-struct FreshRanges(Vec<(u64, u64)>);
-
-impl FreshRanges {
-    fn new(mut ranges: Vec<(u64, u64)>) -> Self {
-        ranges.sort_unstable();
-        let mut merged: Vec<(u64, u64)> = Vec::with_capacity(ranges.len());
-        for (start, length) in ranges {
-            let end = start.saturating_add(length);
-            match merged.last_mut() {
-                Some((_, last_end)) if start <= *last_end => *last_end = end.max(*last_end),
-                _ => merged.push((start, end)),
+/// Virtual ranges whose leaf is new or changed: start and last address, in order, without overlap.
+pub fn fresh_ranges(space: &Space, difference: &Difference) -> Vec<(u64, u64)> {
+    let mut ranges = Vec::new();
+    let mut fresh = |virt: VirtAddr, level: Level, pte: Pte| {
+        if let PteKind::Leaf(_) = pte.classify(level) {
+            let last = virt.as_u64().saturating_add(level.entry_size() - 1);
+            ranges.push((virt.as_u64(), last));
+        }
+    };
+    for change in &difference.changes {
+        match change {
+            Change::Entry {
+                kind: ChangeKind::Added | ChangeKind::Changed,
+                level,
+                virt,
+                after,
+                ..
+            } => fresh(*virt, *level, *after),
+            Change::Table {
+                kind: ChangeKind::Added,
+                level,
+                frame,
+                ..
+            } => {
+                let Some(table) = space.table_at(*frame, *level) else {
+                    continue;
+                };
+                for (index, pte) in table.iter() {
+                    let virt = entry_address(space.mode, table.covers_from, *level, index);
+                    fresh(virt, *level, pte);
+                }
             }
+            _ => {}
         }
-        Self(merged)
     }
-
-    fn contains(&self, virt: u64) -> bool {
-        let after = self.0.partition_point(|(start, _)| *start <= virt);
-        after > 0 && virt < self.0[after - 1].1
+    ranges.sort_unstable();
+    let mut merged: Vec<(u64, u64)> = Vec::with_capacity(ranges.len());
+    for (start, end) in ranges {
+        match merged.last_mut() {
+            Some((_, last)) if last.checked_add(1).is_none_or(|next| start <= next) => {
+                *last = end.max(*last);
+            }
+            _ => merged.push((start, end)),
+        }
     }
-
-    /// How far from `virt` on all is fresh, or all is not, at most `size`.
-    fn cut(&self, virt: u64, size: u64) -> u64 {
-        let after = self.0.partition_point(|(start, _)| *start <= virt);
-        let end = after.checked_sub(1).map(|place| self.0[place].1);
-        let start = self.0.get(after).map(|(start, _)| *start);
-        [end, start]
-            .into_iter()
-            .flatten()
-            .filter(|edge| *edge > virt)
-            .fold(size, |size, edge| size.min(edge - virt))
-    }
+    merged
 }
 
-/// Bands for what is not mapped: guards by name, the non-canonical hole, and the rest.
-fn fill_unmapped(snapshot: &Snapshot, mode: TranslationMode, mapped: Vec<Band>) -> Vec<Band> {
-    if mode.root_level().is_none() {
-        return mapped;
-    }
-    let half = 1u64 << (mode.address_bits() - 1);
-    let upper = half.wrapping_neg();
-    let mut whole = Vec::with_capacity(mapped.len() * 2 + 3);
-    let (low, high): (Vec<_>, Vec<_>) = mapped.into_iter().partition(|band| band.start < half);
-    fill_half(snapshot, 0, half - 1, low, &mut whole);
-    whole.push(Band::new(
-        half,
-        upper - half,
-        BandKind::NonCanonical,
-        "non-canonical",
-    ));
-    fill_half(snapshot, upper, u64::MAX, high, &mut whole);
-    whole
-}
-
-fn fill_half(snapshot: &Snapshot, first: u64, last: u64, mapped: Vec<Band>, whole: &mut Vec<Band>) {
-    let mut at = Some(first);
-    for band in mapped {
-        if let Some(at) = at
-            && band.start > at
-        {
-            unmapped(snapshot, at, band.start - at, whole);
-        }
-        at = band.last().checked_add(1);
-        whole.push(band);
-    }
-    if let Some(at) = at
-        && at <= last
-    {
-        unmapped(snapshot, at, (last - at).saturating_add(1), whole);
-    }
-}
-
-/// An unmapped stretch, with the guards in it as bands of their own.
-fn unmapped(snapshot: &Snapshot, start: u64, size: u64, whole: &mut Vec<Band>) {
-    let end = start.saturating_add(size - 1);
-    let mut guards: Vec<_> = snapshot
-        .regions
-        .iter()
-        .filter(|region| region.kind == RegionKind::Guard && region.size > 0)
-        .filter(|region| {
-            region.start >= start && region.start.saturating_add(region.size - 1) <= end
-        })
-        .collect();
-    guards.sort_by_key(|region| region.start);
-    let mut at = start;
-    for guard in guards {
-        if guard.start < at {
-            continue;
-        }
-        if guard.start > at {
-            whole.push(Band::new(at, guard.start - at, BandKind::Nothing, ""));
-        }
-        whole.push(Band::new(
-            guard.start,
-            guard.size,
-            BandKind::Guard,
-            guard.name.clone(),
-        ));
-        at = guard.start.saturating_add(guard.size);
-    }
-    if at <= end {
-        whole.push(Band::new(
-            at,
-            (end - at).saturating_add(1),
-            BandKind::Nothing,
-            "",
-        ));
+/// Whether `virt` is fresh, and how far from there on all is as it is there, at most `size`.
+fn cut_at_fresh(fresh: &[(u64, u64)], virt: u64, size: u64) -> (bool, u64) {
+    let next = fresh.partition_point(|(_, last)| *last < virt);
+    match fresh.get(next) {
+        Some((start, last)) if *start <= virt => (true, size.min((last - virt).saturating_add(1))),
+        Some((start, _)) => (false, size.min(start - virt)),
+        None => (false, size),
     }
 }

@@ -332,22 +332,29 @@ fn space_changes(before: &Space, after: &Space, changes: &mut Vec<Change>) {
         });
     }
     let key = |table: &Table| (std::cmp::Reverse(table.level), table.frame);
-    let mut old: BTreeMap<_, &Arc<Table>> = before
-        .tables
-        .iter()
-        .map(|table| (key(table), table))
-        .collect();
-    for table in &after.tables {
-        match old.remove(&key(table)) {
-            None => changes.push(came(table)),
+    // A frame is once a table at a level; a file that says it twice is taken by its first word.
+    let first = |space: &'_ Space| {
+        let mut tables: BTreeMap<_, Arc<Table>> = BTreeMap::new();
+        for table in &space.tables {
+            tables
+                .entry(key(table))
+                .or_insert_with(|| Arc::clone(table));
+        }
+        tables
+    };
+    let mut old = first(before);
+    for (key, table) in first(after) {
+        match old.remove(&key) {
+            None => changes.push(came(&table)),
             // Unchanged tables are shared between captures.
-            Some(same) if Arc::ptr_eq(same, table) => {}
-            Some(other) => entry_changes(after, other, table, changes),
+            Some(same) if Arc::ptr_eq(&same, &table) => {}
+            Some(other) => entry_changes(after, &other, &table, changes),
         }
     }
-    changes.extend(old.into_values().map(|table| went(table)));
+    changes.extend(old.into_values().map(|table| went(&table)));
 }
 
+/// A table that could not be read at one of the two moments says nothing of its entries.
 fn entry_changes(space: &Space, before: &Table, after: &Table, changes: &mut Vec<Change>) {
     for ((index, old), (_, new)) in before.iter().zip(after.iter()) {
         if old == new {

@@ -3,10 +3,16 @@
 //! One named thread owns the link. Commands and events pass through bounded channels, so nothing
 //! that a stub does can block the window; a long command ends at once when it is cancelled.
 
+pub mod opening;
+pub mod worker;
+
 use std::sync::Arc;
 
 use pagescope_protocol::PhysPage;
 use pagescope_protocol::snapshot::Snapshot;
+
+pub use opening::{Demo, OpenError, Opened, Source};
+pub use worker::{Session, Waker};
 
 /// What the window asks for.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -115,10 +115,14 @@ struct Run {
 fn parse_token(token: &str) -> Option<Run> {
     let (places, value) = token.split_once('=')?;
     let (first, last) = places.split_once('-').unwrap_or((places, places));
+    let place = |text: &str| {
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| text.parse().ok()).flatten()
+    };
     let (word, step) = value.split_once('+').unwrap_or((value, "0"));
     Some(Run {
-        first: first.parse().ok()?,
-        last: last.parse().ok()?,
+        first: place(first)?,
+        last: place(last)?,
         word: hex::parse(word)?,
         step: hex::parse(step)?,
     })

@@ -17,13 +17,15 @@ use crate::satp::Satp;
 
 /// The number that `text` says in hexadecimal after `0x`, or in decimal.
 pub(super) fn parse(text: &str) -> Option<u64> {
-    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(digits) if !digits.starts_with('+') => {
-            u64::from_str_radix(&digits.replace('_', ""), 16).ok()
-        }
-        Some(_) => None,
-        None => text.parse().ok(),
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None => (text, 10),
+    };
+    // The library takes a leading plus; no file of ours has one.
+    if digits.starts_with('+') {
+        return None;
     }
+    u64::from_str_radix(&digits.replace('_', ""), radix).ok()
 }
 
 struct Number;
@@ -111,7 +113,7 @@ macro_rules! as_number {
     };
 }
 
-as_number!(word, option_word, u64, |value| format!("{value:#x}"), Some);
+as_number!(word, option_word, u64, word_text, Some);
 as_number!(
     phys_addr,
     option_phys_addr,
@@ -140,13 +142,73 @@ as_number!(
         }
     }
 );
-as_number!(
-    satp,
-    option_satp,
-    Satp,
-    |value| format!("{:#018x}", value.bits()),
-    |bits| Some(Satp::from_bits(bits))
-);
+as_number!(satp, option_satp, Satp, satp_text, |bits| Some(
+    Satp::from_bits(bits)
+));
+
+/// A number in hexadecimal.
+pub(super) fn word_text(value: u64) -> String {
+    format!("{value:#x}")
+}
+
+/// satp with all its digits, so that its fields can be told apart.
+pub(super) fn satp_text(value: Satp) -> String {
+    format!("{:#018x}", value.bits())
+}
+
+/// Registers as a map from names to values, in their order.
+pub(super) mod registers {
+    use alloc::vec::Vec;
+
+    use serde::de::MapAccess;
+    use serde::ser::SerializeMap as _;
+
+    use super::super::Register;
+    use super::*;
+
+    struct Value(u64);
+
+    impl<'de> serde::Deserialize<'de> for Value {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            number(from).map(Self)
+        }
+    }
+
+    struct Registers;
+
+    impl<'de> Visitor<'de> for Registers {
+        type Value = Vec<Register>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("registers such as {\"sp\": \"0x80016000\"}")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut registers = Vec::new();
+            while let Some((name, Value(value))) = map.next_entry()? {
+                registers.push(Register { name, value });
+            }
+            Ok(registers)
+        }
+    }
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        value: &[Register],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(value.len()))?;
+        for register in value {
+            map.serialize_entry(&register.name, &word_text(register.value))?;
+        }
+        map.end()
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<Register>, D::Error> {
+        from.deserialize_map(Registers)
+    }
+}
 
 /// Flags as `rwxugad`.
 pub(super) mod flags {

@@ -160,17 +160,16 @@ pub struct Hart {
     #[serde(default, with = "hex::option_satp")]
     pub satp: Option<Satp>,
     /// All registers that were read, by name.
-    #[serde(default)]
+    #[serde(default, with = "hex::registers")]
     pub registers: Vec<Register>,
 }
 
 /// A register's value.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Register {
     /// Its name in the target's description.
     pub name: String,
     /// Its value.
-    #[serde(with = "hex::word")]
     pub value: u64,
 }
 

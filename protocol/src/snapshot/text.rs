@@ -5,7 +5,6 @@
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
-use alloc::vec::Vec;
 
 use ron::Options;
 use ron::extensions::Extensions;
@@ -13,13 +12,16 @@ use ron::ser::PrettyConfig;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Recording, RecordingStep, Snapshot, Space, SpaceChange, hex};
+use super::{Hart, Recording, RecordingStep, Snapshot, Space, SpaceChange, hex};
 
 const HEADER: &str = "\
 // Pagescope: the memory of a running system, for people first.
 // Addresses and sizes are hexadecimal; flags are rwxugad, '-' where off.
 // A table's entries are packed: 508-511=0x21fff0c7+0x400 is four words, each 0x400 more.
 ";
+
+/// Registers that stand on one line.
+const REGISTERS_PER_LINE: usize = 4;
 
 /// What a file holds.
 #[derive(Clone, PartialEq, Debug)]
@@ -33,6 +35,9 @@ pub enum Document {
 /// Why a text is not a snapshot or a recording.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum TextError {
+    /// There is nothing in it.
+    #[error("this is empty: a snapshot begins with Snapshot(…), a recording with Recording(…)")]
+    Empty,
     /// It is something else altogether.
     #[error("this is neither a Snapshot(…) nor a Recording(…): it begins with {0:?}")]
     Foreign(String),
@@ -107,6 +112,7 @@ pub fn from_text(text: &str) -> Result<Document, TextError> {
     let document = match first.as_str() {
         "Snapshot" => options().from_str(text).map(Document::Snapshot),
         "Recording" => options().from_str(text).map(Document::Recording),
+        "" => return Err(TextError::Empty),
         _ => return Err(TextError::Foreign(first)),
     };
     let document = document.map_err(|error| damaged(text, &error))?;
@@ -126,13 +132,21 @@ pub fn from_text(text: &str) -> Result<Document, TextError> {
     Ok(document)
 }
 
-/// The first word that is not in a comment or an attribute, or what stands there instead.
+/// The first word that is not in a comment or an attribute, or what stands there instead; empty
+/// where nothing does.
 fn first_word(text: &str) -> String {
-    let line = text
-        .lines()
-        .map(str::trim_start)
-        .find(|line| !line.is_empty() && !line.starts_with("//") && !line.starts_with("#!["))
-        .unwrap_or("");
+    let mut rest = text.trim_start();
+    loop {
+        let after = if let Some(comment) = rest.strip_prefix("/*") {
+            comment.split_once("*/")
+        } else if rest.starts_with("//") || rest.starts_with("#![") {
+            rest.split_once('\n')
+        } else {
+            break;
+        };
+        rest = after.map_or("", |(_, after)| after.trim_start());
+    }
+    let line = rest.lines().next().unwrap_or("");
     let word: String = line
         .chars()
         .take_while(char::is_ascii_alphanumeric)
@@ -150,39 +164,57 @@ fn damaged(text: &str, error: &ron::error::SpannedError) -> TextError {
         .lines()
         .nth(position.line.saturating_sub(1))
         .unwrap_or("");
-    let before: String = line_text.chars().take(position.col).collect();
-    let earlier = text
-        .lines()
-        .take(position.line.saturating_sub(1))
-        .collect::<Vec<_>>();
-    let field = last_field(&before)
-        .or_else(|| {
-            earlier
-                .iter()
-                .rev()
-                .take(2000)
-                .find_map(|line| last_field(line))
-        })
-        .unwrap_or_default();
     TextError::Damaged {
         line: position.line,
         column: position.col,
-        field,
+        field: field_at(text, position.line, position.col),
         message: error.code.to_string(),
         text: line_text.trim().chars().take(120).collect(),
     }
 }
 
-/// The last `name:` in a line.
-fn last_field(line: &str) -> Option<String> {
-    let (before, _) = line.rsplit_once(':')?;
-    let start = before
-        .char_indices()
-        .rev()
-        .take_while(|(_, c)| c.is_ascii_alphanumeric() || *c == '_')
-        .last()
-        .map(|(index, _)| index)?;
-    Some(before[start..].into())
+/// The last field named before a place: the word before the last colon that is in no string and in
+/// no comment. Empty where there is none.
+fn field_at(text: &str, line: usize, column: usize) -> String {
+    let lines = text.split_inclusive('\n').enumerate().take(line);
+    let mut before = lines.flat_map(|(number, content)| {
+        let width = if number + 1 == line {
+            column
+        } else {
+            usize::MAX
+        };
+        content.chars().take(width)
+    });
+    let mut field = String::new();
+    let mut word = String::new();
+    while let Some(c) = before.next() {
+        match c {
+            '"' => {
+                // Up to the closing quote, which a backslash hides.
+                while let Some(inside) = before.next() {
+                    match inside {
+                        '"' => break,
+                        '\\' => {
+                            before.next();
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            // Our files have line comments only.
+            '/' => {
+                before.by_ref().find(|c| *c == '\n');
+            }
+            ':' if !word.is_empty() => field = core::mem::take(&mut word),
+            _ => {}
+        }
+        if c.is_ascii_alphanumeric() || c == '_' {
+            word.push(c);
+        } else {
+            word.clear();
+        }
+    }
+    field
 }
 
 fn check_space(space: &Space) -> Result<(), TextError> {
@@ -297,7 +329,7 @@ impl Writer {
         self.field("notes", notes);
         self.field("kernel", kernel);
         self.field("heap", heap);
-        self.list("harts", harts);
+        self.harts(harts);
         self.list("physical", physical);
         self.list("regions", regions);
         self.list("watches", watches);
@@ -307,6 +339,42 @@ impl Writer {
         }
         self.close("],\n");
         self.list("frames", frames);
+    }
+
+    fn harts(&mut self, harts: &[Hart]) {
+        if harts.is_empty() {
+            return self.field("harts", &harts);
+        }
+        self.open("harts: [");
+        for hart in harts {
+            let Hart {
+                id,
+                pc,
+                privilege,
+                satp,
+                registers,
+            } = hart;
+            self.open("(");
+            self.field("id", id);
+            self.field("pc", &pc.map(|pc| pc.to_string()));
+            self.field("privilege", privilege);
+            self.field("satp", &satp.map(hex::satp_text));
+            self.open("registers: {");
+            for line in registers.chunks(REGISTERS_PER_LINE) {
+                self.indent();
+                for (place, register) in line.iter().enumerate() {
+                    self.text.push_str(if place == 0 { "" } else { " " });
+                    self.value(&register.name);
+                    self.text.push_str(": ");
+                    self.value(&hex::word_text(register.value));
+                    self.text.push(',');
+                }
+                self.text.push('\n');
+            }
+            self.close("},\n");
+            self.close("),\n");
+        }
+        self.close("],\n");
     }
 
     fn space(&mut self, space: &Space) {
@@ -349,7 +417,7 @@ impl Writer {
         self.field("captured_at", captured_at);
         self.field("heap", heap);
         self.field("kernel", kernel);
-        self.list("harts", harts);
+        self.harts(harts);
         self.list("watches", watches);
         self.open("spaces: [");
         for change in spaces {

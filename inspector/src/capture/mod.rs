@@ -1,0 +1,360 @@
+//! From a target to an immutable snapshot.
+//!
+//! Nothing is read but RAM. A walk of tables takes one round for each level, pipelined; a table
+//! whose words are the same as in the last capture is shared with it.
+
+pub mod live;
+pub mod step;
+mod tables;
+
+use std::sync::Arc;
+
+use pagescope_protocol::coalesce::{Limits as MappingLimits, coalesce};
+use pagescope_protocol::snapshot::{
+    FORMAT_VERSION, FrameContents, Hart, KernelFacts, Mapping, Provenance, Region, Register,
+    Snapshot, Space, Table, TableEntries, Watch,
+};
+use pagescope_protocol::walk::{Limits as WalkLimits, SpaceWalk, walk_space};
+use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, Satp, TranslationMode, VirtAddr};
+
+use crate::guest::info::InfoPlace;
+use crate::guest::{ElfFile, MachineMap};
+use crate::link::{HartId, LinkError, Registers, Stub, Target};
+use crate::model::{Difference, virtual_bands};
+
+use tables::RamTables;
+
+/// How many mapped frames `--full` keeps at most: 64 MiB.
+const MAX_FULL_FRAMES: usize = 1 << 14;
+
+/// Captures one guest again and again.
+#[derive(Debug)]
+pub struct Capturer {
+    elf: Option<Arc<ElfFile>>,
+    machine: MachineMap,
+    info: Option<InfoPlace>,
+    last: Option<Arc<Snapshot>>,
+}
+
+impl Capturer {
+    /// Learns what the machine is.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    pub fn new(target: &mut dyn Target, elf: Option<Arc<ElfFile>>) -> Result<Self, LinkError> {
+        let machine = MachineMap::ask(target)?;
+        Ok(Self {
+            elf,
+            machine,
+            info: None,
+            last: None,
+        })
+    }
+
+    /// What lies where.
+    pub const fn machine(&self) -> &MachineMap {
+        &self.machine
+    }
+
+    /// The guest's ELF.
+    pub fn elf(&self) -> Option<&Arc<ElfFile>> {
+        self.elf.as_ref()
+    }
+
+    /// The last capture.
+    pub const fn last(&self) -> Option<&Arc<Snapshot>> {
+        self.last.as_ref()
+    }
+
+    /// Reads everything. `stop` says why the guest stands still.
+    ///
+    /// # Errors
+    /// When the target is lost on the way: nothing half is ever returned.
+    pub fn capture(
+        &mut self,
+        target: &mut dyn Target,
+        stop: impl Into<String>,
+    ) -> Result<Arc<Snapshot>, LinkError> {
+        self.capture_named(target, |_| stop.into())
+    }
+
+    /// Reads everything; `stop` says of what was read why the guest stands still.
+    ///
+    /// # Errors
+    /// When the target is lost on the way: nothing half is ever returned.
+    pub fn capture_named(
+        &mut self,
+        target: &mut dyn Target,
+        stop: impl FnOnce(&Snapshot) -> String,
+    ) -> Result<Arc<Snapshot>, LinkError> {
+        let mut harts = Vec::new();
+        for hart in target.harts()? {
+            harts.push((hart, target.registers(hart)?));
+        }
+        let mut snapshot = Snapshot {
+            version: FORMAT_VERSION,
+            physical: self.machine.regions().to_vec(),
+            harts: harts
+                .iter()
+                .map(|(id, registers)| hart_of(*id, registers))
+                .collect(),
+            ..Snapshot::default()
+        };
+        self.kernel(target, &mut snapshot)?;
+        snapshot.provenance = self.provenance(target, snapshot.kernel.as_ref());
+        for (satp, ids) in group_by_satp(&harts) {
+            snapshot.spaces.push(self.space(target, satp, &ids)?);
+        }
+        name_mappings(&mut snapshot);
+        snapshot.stop = stop(&snapshot);
+        let snapshot = Arc::new(snapshot);
+        self.last = Some(Arc::clone(&snapshot));
+        Ok(snapshot)
+    }
+
+    /// The contents of every frame that a space of `snapshot` maps in 4 KiB leaves, and of every
+    /// page the heap counter is in; for `--full`.
+    ///
+    /// # Errors
+    /// When the target is lost.
+    pub fn contents(
+        &self,
+        target: &mut dyn Target,
+        snapshot: &Snapshot,
+    ) -> Result<Vec<FrameContents>, LinkError> {
+        let mapped = snapshot.spaces.iter().flat_map(|space| &space.mappings);
+        let mut frames: Vec<PhysPage> = mapped
+            .filter(|mapping| mapping.page_size == PAGE_SIZE)
+            .flat_map(|mapping| {
+                let first = mapping.phys.as_u64() / PAGE_SIZE;
+                (first..first + mapping.size / PAGE_SIZE)
+                    .take(MAX_FULL_FRAMES)
+                    .map(PhysPage::from_truncated)
+            })
+            .filter(|frame| self.machine.is_ram(frame.range()))
+            .collect();
+        frames.sort_unstable();
+        frames.dedup();
+        frames.truncate(MAX_FULL_FRAMES);
+        let read = tables::read_frames(target, &frames)?;
+        let words = frames.into_iter().zip(read);
+        Ok(words
+            .filter_map(|(frame, words)| {
+                Some(FrameContents {
+                    frame,
+                    words: TableEntries::new(&*words?),
+                })
+            })
+            .collect())
+    }
+
+    /// One frame's bytes; `None` where it is not RAM or cannot be read.
+    ///
+    /// # Errors
+    /// When the target is lost.
+    pub fn frame(
+        &self,
+        target: &mut dyn Target,
+        frame: PhysPage,
+    ) -> Result<Option<Arc<[u8; PAGE_SIZE as usize]>>, LinkError> {
+        if !self.machine.is_ram(frame.range()) {
+            return Ok(None);
+        }
+        let answer = target
+            .read_physical(&[frame.range()])?
+            .into_iter()
+            .next()
+            .flatten();
+        Ok(answer.and_then(|bytes| bytes.try_into().ok()).map(Arc::new))
+    }
+
+    /// What the kernel says of itself, and what its ELF says.
+    fn kernel(
+        &mut self,
+        target: &mut dyn Target,
+        snapshot: &mut Snapshot,
+    ) -> Result<(), LinkError> {
+        if let Some(elf) = &self.elf {
+            snapshot.regions = elf.sections().to_vec();
+        }
+        if self.info.is_none() {
+            self.info = InfoPlace::find(target, &self.machine, self.elf.as_deref())?;
+        }
+        let Some(place) = self.info else {
+            return Ok(());
+        };
+        let Some(info) = place.read(target, &self.machine)? else {
+            // The guest was reset: look again next time.
+            self.info = None;
+            return Ok(());
+        };
+        snapshot.kernel = Some(info.facts());
+        snapshot.heap = info.heap(target, &self.machine)?;
+        if let Some(heap) = snapshot.heap {
+            snapshot.watches.push(Watch {
+                name: "heap counter".into(),
+                address: heap.counter_address,
+                value: Some(heap.counter),
+            });
+        }
+        // The kernel's own names win over the ELF's sections of the same place.
+        let told: Vec<PhysRange> = info.regions.iter().filter_map(Region::physical).collect();
+        snapshot.regions.retain(|section| {
+            let range = section.physical();
+            !range.is_some_and(|range| told.iter().any(|told| told.overlaps(range)))
+        });
+        snapshot.regions.extend(info.regions);
+        snapshot
+            .regions
+            .sort_by_key(|region| (region.start, region.size));
+        Ok(())
+    }
+
+    fn provenance(&self, target: &mut dyn Target, kernel: Option<&KernelFacts>) -> Provenance {
+        let facts = target.facts();
+        let machine = match &facts.stub {
+            Stub::Qemu {
+                version: Some(version),
+            } => {
+                let number = version.split_whitespace().next().unwrap_or(version);
+                format!("QEMU {number}, {}", facts.architecture)
+            }
+            Stub::Qemu { version: None } => format!("QEMU, {}", facts.architecture),
+            Stub::Other => facts.architecture.clone(),
+        };
+        let guest = match (kernel, &self.elf) {
+            (Some(kernel), _) => format!("{}, {}", kernel.layout, kernel.strategy),
+            (None, Some(elf)) => elf.name(),
+            (None, None) => "unknown kernel".into(),
+        };
+        Provenance {
+            tool: concat!("pagescope ", env!("CARGO_PKG_VERSION")).into(),
+            guest,
+            machine,
+            link: facts.physical.to_string(),
+            captured_at: jiff::Timestamp::now()
+                .strftime("%Y-%m-%dT%H:%M:%SZ")
+                .to_string(),
+        }
+    }
+
+    fn space(
+        &self,
+        target: &mut dyn Target,
+        satp: Satp,
+        harts: &[HartId],
+    ) -> Result<Space, LinkError> {
+        let mut reader = RamTables {
+            target,
+            machine: &self.machine,
+        };
+        let walk = walk_space(satp.mode(), satp.root(), WalkLimits::default(), &mut reader)?;
+        let mappings = coalesce(&walk, MappingLimits::default());
+        let name = space_name(harts);
+        let before = self.last.as_deref();
+        let before = before.and_then(|last| last.spaces.iter().find(|space| space.name == name));
+        Ok(Space {
+            name,
+            mode: satp.mode(),
+            asid: satp.asid(),
+            root: satp.root(),
+            harts: harts.iter().map(|hart| hart.number()).collect(),
+            truncated: walk.truncated || mappings.truncated,
+            tables: tables_of(walk, before),
+            mappings: mappings.ranges.into_iter().map(Mapping::from).collect(),
+        })
+    }
+}
+
+/// `hart 0`, `harts 1, 2, 3`.
+fn space_name(harts: &[HartId]) -> String {
+    match harts {
+        [one] => one.to_string(),
+        several => {
+            let numbers: Vec<String> = several.iter().map(|id| id.number().to_string()).collect();
+            format!("harts {}", numbers.join(", "))
+        }
+    }
+}
+
+/// Harts that run in the same space, in the order of their first hart. A stub that does not show
+/// satp leaves nothing to walk, which is what Bare says too.
+fn group_by_satp(harts: &[(HartId, Registers)]) -> Vec<(Satp, Vec<HartId>)> {
+    let mut groups: Vec<(Satp, Vec<HartId>)> = Vec::new();
+    for (id, registers) in harts {
+        let satp = registers.satp.unwrap_or_default();
+        // In mode Bare the other fields mean nothing.
+        let satp = if satp.mode() == TranslationMode::Bare {
+            Satp::default()
+        } else {
+            satp
+        };
+        match groups.iter_mut().find(|(known, _)| *known == satp) {
+            Some((_, ids)) => ids.push(*id),
+            None => groups.push((satp, vec![*id])),
+        }
+    }
+    groups
+}
+
+fn hart_of(id: HartId, registers: &Registers) -> Hart {
+    Hart {
+        id: id.number(),
+        pc: registers.pc.map(VirtAddr::new),
+        privilege: registers.privilege.map(|privilege| privilege.to_string()),
+        satp: registers.satp,
+        registers: registers
+            .named
+            .iter()
+            .map(|(name, value)| Register {
+                name: name.clone(),
+                value: *value,
+            })
+            .collect(),
+    }
+}
+
+/// The walk's tables as a snapshot holds them; those that are as before are shared.
+fn tables_of(walk: SpaceWalk, before: Option<&Space>) -> Vec<Arc<Table>> {
+    let tables = walk.tables.into_iter().map(|walked| Table {
+        level: walked.level,
+        frame: walked.page,
+        covers_from: walked.covers_from,
+        parent: walked.parent.map(|slot| slot.table),
+        parent_index: walked.parent.map_or(0, |slot| slot.index as u16),
+        other_parents: u32::try_from(walked.other_parents).unwrap_or(u32::MAX),
+        entries: walked.words.map(|words| TableEntries::new(&words)),
+    });
+    tables
+        .map(|table| {
+            let same = before.and_then(|space| space.table_at(table.frame, table.level));
+            match same {
+                Some(same) if **same == table => Arc::clone(same),
+                _ => Arc::new(table),
+            }
+        })
+        .collect()
+}
+
+/// Gives each mapping the names of what it leads to.
+fn name_mappings(snapshot: &mut Snapshot) {
+    const MOST_NAMES: usize = 6;
+    for place in 0..snapshot.spaces.len() {
+        let bands = virtual_bands(snapshot, &snapshot.spaces[place], &Difference::default());
+        for mapping in &mut snapshot.spaces[place].mappings {
+            let first = bands.partition_point(|band| band.start < mapping.virt.as_u64());
+            let inside = bands[first..]
+                .iter()
+                .take_while(|band| mapping.translate(VirtAddr::new(band.start)).is_some());
+            let mut names: Vec<&str> = Vec::new();
+            for band in inside.filter(|band| !band.name.is_empty()) {
+                if names.last() != Some(&band.name.as_str()) {
+                    names.push(&band.name);
+                }
+            }
+            let more = names.len() > MOST_NAMES;
+            names.truncate(MOST_NAMES);
+            mapping.name = names.join(", ") + if more { ", …" } else { "" };
+        }
+    }
+}

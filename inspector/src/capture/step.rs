@@ -1,0 +1,244 @@
+//! Running a guest to the next return of a function, on whichever hart calls it.
+//!
+//! A breakpoint on the entry gives hart, return address and stack pointer; one on the return
+//! address, met by the same hart with the same stack pointer, is that call's return, however
+//! often the function was called in between. Both are taken back whatever happens.
+
+use std::time::{Duration, Instant};
+
+use pagescope_protocol::VirtAddr;
+use pagescope_protocol::snapshot::Snapshot;
+use thiserror::Error;
+
+use crate::link::{Cancel, HartId, LinkError, StopReason, Target};
+
+/// How long one wait lasts before the flag that cancels is looked at again.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// How long a guest may take to obey a request to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why a step did not come to its end.
+#[derive(Debug, Error)]
+pub enum StepError {
+    /// The link failed.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The guest powered off or ended.
+    #[error("the guest ended (exit code {code}) before {symbol} returned")]
+    GuestEnded {
+        /// Its exit code.
+        code: u8,
+        /// The function.
+        symbol: String,
+    },
+    /// Nobody called the function.
+    #[error(
+        "{symbol} did not return within {} s; the guest may be waiting for input, or never call it: \
+         make it work, or allow more time",
+        limit.as_secs()
+    )]
+    NotCalled {
+        /// The function.
+        symbol: String,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// The hart does not show its registers.
+    #[error("{hart} stopped in {symbol}, and the stub does not show its {register}")]
+    NoRegister {
+        /// The hart.
+        hart: HartId,
+        /// The function.
+        symbol: String,
+        /// The register.
+        register: &'static str,
+    },
+    /// The user ended it; the guest is stopped.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// A function whose returns are stepped to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CallStepper {
+    /// Its name.
+    pub symbol: String,
+    /// Its first instruction.
+    pub entry: VirtAddr,
+}
+
+/// A call that returned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Returned {
+    /// The hart that called.
+    pub hart: HartId,
+    /// What the function returned, in a0.
+    pub value: u64,
+    /// Where it returned to.
+    pub to: VirtAddr,
+}
+
+struct Call {
+    hart: HartId,
+    return_address: VirtAddr,
+    stack_pointer: u64,
+}
+
+impl CallStepper {
+    /// Runs the guest until a hart is about to execute the function's first instruction.
+    ///
+    /// # Errors
+    /// [`StepError`]; the guest is stopped then, if it is still there.
+    pub fn run_to_entry(
+        &self,
+        target: &mut dyn Target,
+        cancel: &Cancel,
+        limit: Duration,
+    ) -> Result<HartId, StepError> {
+        let deadline = Instant::now() + limit;
+        target.set_breakpoint(self.entry)?;
+        let arrived = self.wait_at(target, self.entry, None, cancel, (deadline, limit));
+        self.clean_up(target, self.entry, arrived)
+    }
+
+    /// Runs the guest to the next return of the function.
+    ///
+    /// # Errors
+    /// [`StepError`]; the guest is stopped then, if it is still there.
+    pub fn step(
+        &self,
+        target: &mut dyn Target,
+        cancel: &Cancel,
+        limit: Duration,
+    ) -> Result<Returned, StepError> {
+        let deadline = Instant::now() + limit;
+        let hart = match self.hart_at_entry(target)? {
+            Some(hart) => hart,
+            None => self.run_to_entry(target, cancel, limit)?,
+        };
+        let call = Call {
+            hart,
+            return_address: VirtAddr::new(self.register(target, hart, "ra")?),
+            stack_pointer: self.register(target, hart, "sp")?,
+        };
+        target.set_breakpoint(call.return_address)?;
+        let place = call.return_address;
+        let arrived = self.wait_at(target, place, Some(&call), cancel, (deadline, limit));
+        self.clean_up(target, place, arrived)?;
+        Ok(Returned {
+            hart,
+            value: self.register(target, hart, "a0")?,
+            to: place,
+        })
+    }
+
+    /// A hart that stands on the function's first instruction already.
+    fn hart_at_entry(&self, target: &mut dyn Target) -> Result<Option<HartId>, StepError> {
+        if target.is_running() {
+            return Ok(None);
+        }
+        for hart in target.harts()? {
+            if target.register(hart, "pc")? == Some(self.entry.as_u64()) {
+                return Ok(Some(hart));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Resumes until a hart stands at `place`; at a call's return, until it is that call's.
+    fn wait_at(
+        &self,
+        target: &mut dyn Target,
+        place: VirtAddr,
+        call: Option<&Call>,
+        cancel: &Cancel,
+        (deadline, limit): (Instant, Duration),
+    ) -> Result<HartId, StepError> {
+        loop {
+            target.resume()?;
+            let hart = loop {
+                match target.wait_for_stop(SLICE)? {
+                    Some(StopReason::Exited { code }) => {
+                        return Err(StepError::GuestEnded {
+                            code,
+                            symbol: self.symbol.clone(),
+                        });
+                    }
+                    Some(reason) => break reason.hart(),
+                    None if cancel.is_cancelled() => return Err(StepError::Cancelled),
+                    None if Instant::now() >= deadline => {
+                        return Err(StepError::NotCalled {
+                            symbol: self.symbol.clone(),
+                            limit,
+                        });
+                    }
+                    None => {}
+                }
+            };
+            let Some(hart) = hart else { continue };
+            if target.register(hart, "pc")? != Some(place.as_u64()) {
+                continue;
+            }
+            let is_it = match call {
+                None => true,
+                Some(call) => {
+                    hart == call.hart && self.register(target, hart, "sp")? == call.stack_pointer
+                }
+            };
+            if is_it {
+                return Ok(hart);
+            }
+        }
+    }
+
+    /// Takes the breakpoint back and leaves the guest stopped.
+    fn clean_up<T>(
+        &self,
+        target: &mut dyn Target,
+        place: VirtAddr,
+        result: Result<T, StepError>,
+    ) -> Result<T, StepError> {
+        if matches!(
+            result,
+            Err(StepError::Link(_) | StepError::GuestEnded { .. })
+        ) {
+            return result;
+        }
+        if target.is_running() {
+            target.interrupt()?;
+            target.wait_for_stop(STOP_LIMIT)?;
+        }
+        target.clear_breakpoint(place)?;
+        result
+    }
+
+    fn register(
+        &self,
+        target: &mut dyn Target,
+        hart: HartId,
+        register: &'static str,
+    ) -> Result<u64, StepError> {
+        target
+            .register(hart, register)?
+            .ok_or_else(|| StepError::NoRegister {
+                hart,
+                symbol: self.symbol.clone(),
+                register,
+            })
+    }
+}
+
+/// What a return is called: `kalloc(7) → 0x87ff7000`, counted by the heap where it has the page.
+pub fn return_text(symbol: &str, value: u64, snapshot: &Snapshot) -> String {
+    let address = VirtAddr::new(value);
+    let spaces = snapshot.spaces.iter();
+    let phys = spaces
+        .filter_map(|space| space.translate(address).mapped())
+        .next();
+    let index = phys
+        .zip(snapshot.heap)
+        .and_then(|(mapped, heap)| heap.index_of(mapped.address));
+    let index = index.map_or_else(String::new, |index| index.to_string());
+    format!("{symbol}({index}) → {address}")
+}

@@ -1,0 +1,287 @@
+//! What may be typed. The help is written for somebody who has never seen the program.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const AFTER_HELP: &str = "\
+ADDR is where a target is: HOST:PORT or unix:PATH of a gdb port (start QEMU with -s for
+127.0.0.1:1234), or serial:PATH. A snapshot file serves wherever an ADDR only needs reading.
+
+Try it:
+  pagescope demo                          a window on our kernel, in a QEMU of its own
+  pagescope attach :1234 --elf kernel.elf a window on a guest that runs already
+  pagescope walk :1234 0x80200000         one translation, every step
+  pagescope map lecture.ron               the mappings in a snapshot
+
+Exit codes: 0 success, 1 the answer is no (not mapped), 2 usage, 3 target not reached or read.";
+
+/// Shows the memory of a running RISC-V system: every page table, every mapping, every frame.
+#[derive(Debug, Parser)]
+#[command(name = "pagescope", version, about, after_help = AFTER_HELP, max_term_width = 100)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start QEMU with our kernel and open the window on it
+    Demo(Demo),
+    /// Open the window on a guest that runs already
+    ///
+    /// The guest is stopped while it is looked at, and left as it was found: running if it ran.
+    Attach(Attach),
+    /// Open the window on a snapshot or a recording, without QEMU
+    Open(Open),
+    /// Translate one virtual address, showing every step
+    ///
+    /// Exit code 1 says that the address is not mapped.
+    Walk(Walk),
+    /// List a space's mappings, or with --phys what lies in physical memory and who maps it
+    Map(Map),
+    /// Save everything that is known about a guest's memory as RON
+    Snapshot(Snapshot),
+    /// Run to the next returns of a function and report what each changed
+    Step(Step),
+    /// Say what changed between two snapshots
+    Diff(Diff),
+    /// Draw a snapshot: SVG, PNG or text
+    Export(Export),
+    /// Write our kernel's ELF, to boot it yourself
+    Kernel(Kernel),
+}
+
+/// How a command prints its answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// RON.
+    Ron,
+    /// JSON: addresses are strings of hexadecimal, sizes are numbers of bytes.
+    Json,
+}
+
+/// A layout of our kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum Layout {
+    /// PseudOS: Sv39, self-mapped tables, kalloc growing down, heap counter.
+    #[default]
+    Pseudos,
+}
+
+impl Layout {
+    /// Its name, as `layout=` takes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pseudos => "pseudos",
+        }
+    }
+}
+
+/// A way for the kernel to reach its own page tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum Tables {
+    /// Every page that kalloc returns is already mapped; a reserve page becomes the next table.
+    #[default]
+    Pool,
+}
+
+impl Tables {
+    /// Its name, as `tables=` takes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pool => "pool",
+        }
+    }
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// The memory layout to boot
+    #[arg(long, value_enum, default_value_t)]
+    pub layout: Layout,
+    /// How the kernel reaches its own page tables
+    #[arg(long, value_enum, default_value_t)]
+    pub tables: Tables,
+    /// No window: step, write the files, print the drawing, end. The default without a display
+    #[arg(long)]
+    pub headless: bool,
+    /// With --headless: how many calls of kalloc to step
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    pub steps: u32,
+    /// With --headless: the folder for snapshot.ron, recording.ron and layout.svg
+    #[arg(long, default_value = "pagescope-demo", value_name = "DIR")]
+    pub out: PathBuf,
+    /// Milliseconds between two calls of kalloc in the guest; 0: only on command
+    #[arg(long, default_value_t = 20, value_name = "MS")]
+    pub pace: u32,
+}
+
+/// Which hart's space is meant.
+#[derive(Debug, Args)]
+pub struct HartChoice {
+    /// The hart whose address space is meant
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub hart: u32,
+}
+
+/// `attach`
+#[derive(Debug, Args)]
+pub struct Attach {
+    /// The guest's gdb port: HOST:PORT, unix:PATH or serial:PATH
+    pub addr: String,
+    /// The guest kernel's ELF: names, and where kalloc is
+    #[arg(long, value_name = "FILE")]
+    pub elf: Option<PathBuf>,
+}
+
+/// `open`
+#[derive(Debug, Args)]
+pub struct Open {
+    /// A snapshot or a recording
+    pub file: PathBuf,
+}
+
+/// `walk`
+#[derive(Debug, Args)]
+pub struct Walk {
+    /// The guest's gdb port, or a snapshot file
+    pub addr: String,
+    /// The virtual address: 0x80200000, or a symbol of the ELF, or symbol+0x10
+    pub va: String,
+    /// The guest kernel's ELF, for symbols
+    #[arg(long, value_name = "FILE")]
+    pub elf: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub hart: HartChoice,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `map`
+#[derive(Debug, Args)]
+pub struct Map {
+    /// The guest's gdb port, or a snapshot file
+    pub addr: String,
+    /// Physical memory: what lies where, and which addresses lead there
+    #[arg(long)]
+    pub phys: bool,
+    /// The guest kernel's ELF, for names
+    #[arg(long, value_name = "FILE")]
+    pub elf: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub hart: HartChoice,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `snapshot`
+#[derive(Debug, Args)]
+pub struct Snapshot {
+    /// The guest's gdb port, or a snapshot or recording file
+    pub addr: String,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE.ron")]
+    pub out: PathBuf,
+    /// The guest kernel's ELF, for names
+    #[arg(long, value_name = "FILE")]
+    pub elf: Option<PathBuf>,
+    /// Keep the contents of every page mapped in 4 KiB leaves too
+    #[arg(long)]
+    pub full: bool,
+}
+
+/// `step`
+#[derive(Debug, Args)]
+pub struct Step {
+    /// The guest's gdb port
+    pub addr: String,
+    /// The guest kernel's ELF, which says where the function is
+    #[arg(long, value_name = "FILE")]
+    pub elf: PathBuf,
+    /// The function whose returns are stepped to
+    #[arg(long, default_value = crate::session::opening::ALLOCATION_SYMBOL)]
+    pub symbol: String,
+    /// How many returns
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub count: u32,
+    /// Save all moments as a recording
+    #[arg(short, long, value_name = "RECORDING.ron")]
+    pub out: Option<PathBuf>,
+    /// Seconds to wait for each return
+    #[arg(long, default_value_t = 60, value_name = "S")]
+    pub timeout: u64,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `diff`
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// The earlier snapshot; of a recording, its first moment
+    pub before: PathBuf,
+    /// The later snapshot; of a recording, its last moment
+    pub after: PathBuf,
+    /// End with exit code 1 where the two differ
+    #[arg(long)]
+    pub exit_code: bool,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `export`
+#[derive(Debug, Args)]
+pub struct Export {
+    /// A snapshot or a recording; of a recording, its last moment
+    pub file: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub kind: ExportKind,
+    /// The file to write; text goes to the terminal without it
+    #[arg(short, long, value_name = "OUT")]
+    pub out: Option<PathBuf>,
+    /// Of a recording, the moment to draw, from 0
+    #[arg(long, value_name = "N")]
+    pub moment: Option<usize>,
+    /// Dark colours instead of light ones
+    #[arg(long)]
+    pub dark: bool,
+}
+
+/// What to draw as.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct ExportKind {
+    /// A picture that scales
+    #[arg(long)]
+    pub svg: bool,
+    /// A picture
+    #[arg(long)]
+    pub png: bool,
+    /// A drawing in characters
+    #[arg(long)]
+    pub text: bool,
+}
+
+/// `kernel`
+#[derive(Debug, Args)]
+pub struct Kernel {
+    /// The file to write
+    #[arg(short, long, value_name = "FILE.elf")]
+    pub out: PathBuf,
+    /// The memory layout
+    #[arg(long, value_enum, default_value_t)]
+    pub layout: Layout,
+}

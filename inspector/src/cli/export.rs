@@ -1,0 +1,51 @@
+//! `pagescope export`: drawings of a snapshot.
+
+use super::arguments::Export;
+use super::{Answer, Failure, format, source};
+use crate::export::file::write_atomically;
+use crate::export::png::png_from_svg;
+use crate::export::svg::{Theme, layout_svg};
+use crate::export::text::layout_text;
+
+/// Pixels for each unit of the drawing: sharp on a projector.
+const PNG_SCALE: f32 = 2.0;
+
+pub(super) fn run(options: &Export) -> Result<Answer, Failure> {
+    let history = source::history(&options.file)?;
+    let moments = history.moments();
+    let last = moments.len().saturating_sub(1);
+    let chosen = options.moment.unwrap_or(last);
+    let moment = moments.get(chosen).ok_or_else(|| {
+        Failure::Usage(format!(
+            "there is no moment {chosen}; the moments are 0 to {last}"
+        ))
+    })?;
+    let snapshot = &moment.snapshot;
+    let space = snapshot.spaces.first();
+    let theme = if options.dark {
+        Theme::Dark
+    } else {
+        Theme::Light
+    };
+    let svg = || layout_svg(snapshot, space, &moment.difference, theme);
+    let bytes = if options.kind.text {
+        layout_text(snapshot, space).into_bytes()
+    } else if options.kind.svg {
+        svg().into_bytes()
+    } else {
+        png_from_svg(&svg(), PNG_SCALE).map_err(Failure::usage)?
+    };
+    match &options.out {
+        Some(out) => {
+            write_atomically(out, &bytes).map_err(Failure::usage)?;
+            format::write(&format!("wrote {}", out.display()));
+        }
+        None if options.kind.png => {
+            return Err(Failure::Usage(
+                "name the file for the picture: -o picture.png".into(),
+            ));
+        }
+        None => format::write(String::from_utf8_lossy(&bytes).trim_end()),
+    }
+    Ok(Answer::Yes)
+}

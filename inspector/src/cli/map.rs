@@ -1,0 +1,156 @@
+//! `pagescope map`: a space's mappings, or what lies in physical memory and who maps it.
+
+use pagescope_protocol::snapshot::{Mapping, Snapshot, Space};
+use pagescope_protocol::{PhysAddr, PhysRange, TranslationMode};
+use serde::Serialize;
+
+use super::arguments::Map;
+use super::source::{self, Place};
+use super::{Answer, Failure, format};
+use crate::export::text::map_text;
+use crate::model::{Band, BandKind, physical_bands, size_text};
+
+/// How many addresses are listed for one stretch of physical memory.
+const MOST_ALIASES: usize = 64;
+
+#[derive(Debug, Serialize)]
+struct MappingAnswer {
+    va: String,
+    pa: String,
+    size: u64,
+    page_size: u64,
+    flags: String,
+    name: String,
+}
+
+#[derive(Debug, Serialize)]
+struct PhysicalAnswer {
+    pa: String,
+    size: u64,
+    name: String,
+    kind: String,
+    mapped_at: Vec<AliasAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+struct AliasAnswer {
+    space: String,
+    va: String,
+    size: u64,
+    flags: String,
+}
+
+pub(super) fn run(options: &Map) -> Result<Answer, Failure> {
+    let elf = source::elf(options.elf.as_deref())?;
+    let snapshot = source::one_moment(Place::parse(&options.addr)?, elf)?;
+    if options.phys {
+        let answer = physical(&snapshot);
+        format::print(options.format, &answer, || physical_text(&answer))?;
+        return Ok(Answer::Yes);
+    }
+    let space = source::space_of(&snapshot, options.hart.hart)?;
+    if space.truncated {
+        eprintln!("pagescope: these tables are larger than the limits; the list is cut short");
+    }
+    let answer: Vec<MappingAnswer> = space.mappings.iter().map(mapping).collect();
+    format::print(options.format, &answer, || space_text(space))?;
+    Ok(Answer::Yes)
+}
+
+fn space_text(space: &Space) -> String {
+    match space.mode {
+        TranslationMode::Bare => {
+            "translation is off (satp mode Bare): virtual addresses are physical; see --phys".into()
+        }
+        TranslationMode::Reserved(mode) => format!("satp has the reserved mode {mode}"),
+        _ if space.mappings.is_empty() => {
+            format!("nothing is mapped: root {} has no leaf", space.root)
+        }
+        _ => map_text(&space.mappings),
+    }
+}
+
+fn mapping(mapping: &Mapping) -> MappingAnswer {
+    MappingAnswer {
+        va: format::hex(mapping.virt.as_u64()),
+        pa: format::hex(mapping.phys.as_u64()),
+        size: mapping.size,
+        page_size: mapping.page_size,
+        flags: mapping.flags.to_string(),
+        name: mapping.name.clone(),
+    }
+}
+
+fn physical(snapshot: &Snapshot) -> Vec<PhysicalAnswer> {
+    let bands = physical_bands(snapshot);
+    let bands = bands.iter().filter(|band| band.kind != BandKind::Nothing);
+    bands
+        .map(|band| PhysicalAnswer {
+            pa: format::hex(band.start),
+            size: band.size,
+            name: band.name.clone(),
+            kind: kind_name(band.kind),
+            mapped_at: aliases(snapshot, band),
+        })
+        .collect()
+}
+
+fn kind_name(kind: BandKind) -> String {
+    match kind {
+        BandKind::Table(level) => format!("{level} table"),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+/// The parts of mappings that lead into a band.
+fn aliases(snapshot: &Snapshot, band: &Band) -> Vec<AliasAnswer> {
+    let Some(range) = PhysRange::new(PhysAddr::new(band.start), band.size) else {
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for space in &snapshot.spaces {
+        for mapping in &space.mappings {
+            let first = mapping.phys.max(range.start());
+            let past = mapping.phys.as_u64().saturating_add(mapping.size);
+            let past = past.min(range.start().as_u64().saturating_add(range.size()));
+            let Some(size) = past.checked_sub(first.as_u64()).filter(|size| *size > 0) else {
+                continue;
+            };
+            let offset = first.as_u64() - mapping.phys.as_u64();
+            found.push(AliasAnswer {
+                space: space.name.clone(),
+                va: format::hex(mapping.virt.wrapping_add(offset).as_u64()),
+                size,
+                flags: mapping.flags.to_string(),
+            });
+            if found.len() == MOST_ALIASES {
+                return found;
+            }
+        }
+    }
+    found
+}
+
+fn physical_text(answer: &[PhysicalAnswer]) -> String {
+    let mut lines = Vec::new();
+    for part in answer {
+        let label = if part.name.is_empty() {
+            &part.kind
+        } else {
+            &part.name
+        };
+        lines.push(format!(
+            "{:>18}  {:>9}  {label}",
+            part.pa,
+            size_text(part.size)
+        ));
+        for alias in &part.mapped_at {
+            let size = size_text(alias.size);
+            lines.push(format!(
+                "{:18}  {:9}    ← {} {} {size} ({})",
+                "", "", alias.va, alias.flags, alias.space
+            ));
+        }
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,88 @@
+//! The command line: everything the window can do to data, for scripts, tests and terminals.
+//!
+//! Exit codes: 0 success; 1 the question's answer is no; 2 the call cannot be understood, or a
+//! file cannot be used; 3 the target could not be reached or read.
+
+mod arguments;
+mod demo;
+mod diff;
+mod export;
+mod format;
+mod kernel;
+mod map;
+mod open;
+mod snapshot;
+mod source;
+mod step;
+mod walk;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+pub use arguments::Arguments;
+use arguments::Command;
+
+/// What became of a command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// Done, or yes.
+    Yes,
+    /// The question's answer is no.
+    No,
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The call, or a file that it names, is of no use. Exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// The target could not be reached or read. Exit code 3.
+    #[error("{0}")]
+    Target(String),
+}
+
+impl Failure {
+    fn usage(error: impl std::fmt::Display) -> Self {
+        Self::Usage(error.to_string())
+    }
+
+    fn target(error: impl std::fmt::Display) -> Self {
+        Self::Target(error.to_string())
+    }
+}
+
+/// Does what the program's arguments say.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PAGESCOPE_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    let result = match arguments.command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Attach(options) => open::attach(&options),
+        Command::Open(options) => open::open(&options),
+        Command::Walk(options) => walk::run(&options),
+        Command::Map(options) => map::run(&options),
+        Command::Snapshot(options) => snapshot::run(&options),
+        Command::Step(options) => step::run(&options),
+        Command::Diff(options) => diff::run(&options),
+        Command::Export(options) => export::run(&options),
+        Command::Kernel(options) => kernel::run(&options),
+    };
+    match result {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::from(1),
+        Err(failure) => {
+            eprintln!("pagescope: {failure}");
+            ExitCode::from(match failure {
+                Failure::Usage(_) => 2,
+                Failure::Target(_) => 3,
+            })
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `pagescope attach` and `pagescope open`: the window.
+
+use std::str::FromStr as _;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::arguments::{Attach, Open};
+use super::{Answer, Failure, source};
+use crate::app::{self, App, Link};
+use crate::link::Address;
+use crate::session::{Connection, Event, Session, Source, Waker};
+
+/// How long the window waits for the link to fail at once, so that a wrong address is an answer in
+/// the terminal and not an empty window. A link that takes longer goes on behind the window.
+const FIRST_ANSWER: Duration = Duration::from_millis(400);
+
+pub(super) fn attach(options: &Attach) -> Result<Answer, Failure> {
+    let address = Address::from_str(&options.addr).map_err(Failure::usage)?;
+    let elf = source::elf(options.elf.as_deref())?;
+    let title = address.to_string();
+    window(Source::Attach { address, elf }, &title)
+}
+
+pub(super) fn open(options: &Open) -> Result<Answer, Failure> {
+    let history = source::history(&options.file)?;
+    let name = options.file.file_name().unwrap_or(options.file.as_os_str());
+    show(App::offline(history, name.to_string_lossy()))
+}
+
+/// A window on a guest; the guest is left as it was found when the window closes.
+pub(super) fn window(source: Source, title: &str) -> Result<Answer, Failure> {
+    let context: Arc<OnceLock<egui::Context>> = Arc::default();
+    let waker: Waker = {
+        let context = Arc::clone(&context);
+        Arc::new(move || {
+            if let Some(context) = context.get() {
+                context.request_repaint();
+            }
+        })
+    };
+    let session = Session::start(source, waker)
+        .map_err(|error| Failure::Target(format!("no thread for the link: {error}")))?;
+    let early = first_events(&session)?;
+    let link = Link {
+        commands: session.commands.clone(),
+        events: session.events.clone(),
+        cancel: session.cancel.clone(),
+    };
+    let mut app = App::live(link, title);
+    for event in early {
+        app.take(event);
+    }
+    app.on_create(move |created| {
+        // The window is created once.
+        let _ = context.set(created.clone());
+        created.request_repaint();
+    });
+    let shown = show(app);
+    // Waits until the guest is left as it was found.
+    drop(session);
+    shown
+}
+
+/// What the session says before the window is there; an error where the link failed at once.
+fn first_events(session: &Session) -> Result<Vec<Event>, Failure> {
+    let deadline = Instant::now() + FIRST_ANSWER;
+    let mut events = Vec::new();
+    while let Ok(event) = session.events.recv_deadline(deadline) {
+        match event {
+            Event::Connection(Connection::Lost { why }) => return Err(Failure::Target(why)),
+            event => {
+                let is_there = matches!(event, Event::Moment(_));
+                events.push(event);
+                if is_there {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(events)
+}
+
+fn show(app: App) -> Result<Answer, Failure> {
+    app::run(app).map(|()| Answer::Yes).map_err(|error| {
+        Failure::Usage(format!(
+            "no window could be opened ({error}); `pagescope map` and `pagescope snapshot` work \
+             without one"
+        ))
+    })
+}

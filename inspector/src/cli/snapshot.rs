@@ -1,0 +1,46 @@
+//! `pagescope snapshot`: everything that is known, as RON.
+
+use std::sync::Arc;
+
+use pagescope_protocol::snapshot::text::snapshot_to_text;
+
+use super::arguments::Snapshot;
+use super::source::{self, Place};
+use super::{Answer, Failure, format};
+use crate::export::file::write_atomically;
+
+pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
+    let elf = source::elf(options.elf.as_deref())?;
+    let snapshot = match Place::parse(&options.addr)? {
+        Place::Live(address) if options.full => {
+            let mut opened = source::open(address, elf)?;
+            let result = full(&mut opened);
+            source::leave(opened);
+            Arc::new(result.map_err(Failure::target)?)
+        }
+        Place::File(_) if options.full => {
+            return Err(Failure::Usage(
+                "--full needs a live guest: a file has no more".into(),
+            ));
+        }
+        place => source::one_moment(place, elf)?,
+    };
+    write_atomically(&options.out, snapshot_to_text(&snapshot).as_bytes())
+        .map_err(Failure::usage)?;
+    format::write(&format!("wrote {}", options.out.display()));
+    Ok(Answer::Yes)
+}
+
+/// A capture with the contents of the mapped frames, read before the guest may go on.
+fn full(
+    opened: &mut crate::session::Opened,
+) -> Result<pagescope_protocol::snapshot::Snapshot, crate::link::LinkError> {
+    let stop = opened.stop.clone();
+    let target = opened.target.as_mut();
+    let captured = opened.capturer.capture(target, stop)?;
+    let frames = opened.capturer.contents(target, &captured)?;
+    Ok(pagescope_protocol::snapshot::Snapshot {
+        frames,
+        ..(*captured).clone()
+    })
+}

@@ -1,0 +1,132 @@
+//! Where a command reads from: a live guest, or a file of one.
+
+use std::path::Path;
+use std::str::FromStr as _;
+use std::sync::Arc;
+
+use pagescope_protocol::snapshot::text::Document;
+use pagescope_protocol::snapshot::{Snapshot, Space};
+
+use super::Failure;
+use crate::export::file::read_document;
+use crate::guest::{ElfError, ElfFile};
+use crate::link::{Address, Cancel};
+use crate::model::History;
+use crate::session::{OpenError, Opened, Source};
+
+/// What an ADDR turned out to be.
+pub(super) enum Place {
+    /// A guest.
+    Live(Address),
+    /// A file.
+    File(History),
+}
+
+impl Place {
+    /// A file where there is one of that name or it is called `….ron`, else an address.
+    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+        let path = Path::new(text);
+        let looks_like_file = path.extension().is_some_and(|extension| extension == "ron");
+        if looks_like_file || path.is_file() {
+            return Ok(Self::File(history(path)?));
+        }
+        Address::from_str(text).map(Self::Live).map_err(|error| {
+            Failure::Usage(format!("{error}; and there is no snapshot file {text:?}"))
+        })
+    }
+}
+
+/// The moments in a file.
+pub(super) fn history(path: &Path) -> Result<History, Failure> {
+    let file =
+        |error: &dyn std::fmt::Display| Failure::Usage(format!("{}: {error}", path.display()));
+    match read_document(path).map_err(Failure::usage)? {
+        Document::Snapshot(snapshot) => {
+            let mut history = History::new();
+            history.push(Arc::new(snapshot));
+            Ok(history)
+        }
+        Document::Recording(recording) => {
+            History::from_recording(&recording).map_err(|error| file(&error))
+        }
+    }
+}
+
+/// The last moment in a file.
+pub(super) fn last_moment(path: &Path) -> Result<Arc<Snapshot>, Failure> {
+    let history = history(path)?;
+    let last = history
+        .moments()
+        .last()
+        .map(|moment| Arc::clone(&moment.snapshot));
+    last.ok_or_else(|| Failure::Usage(format!("{} holds no moment", path.display())))
+}
+
+/// The ELF, where one is named.
+pub(super) fn elf(path: Option<&Path>) -> Result<Option<Arc<ElfFile>>, Failure> {
+    path.map(ElfFile::open)
+        .transpose()
+        .map(|elf| elf.map(Arc::new))
+        .map_err(Failure::usage)
+}
+
+/// Attaches, for one command.
+pub(super) fn open(address: Address, elf: Option<Arc<ElfFile>>) -> Result<Opened, Failure> {
+    open_source(&Source::Attach { address, elf })
+}
+
+/// Opens any source, for one command.
+pub(super) fn open_source(source: &Source) -> Result<Opened, Failure> {
+    source.open(&Cancel::new()).map_err(|error| match error {
+        OpenError::Elf(error @ ElfError::NotElf { .. }) => Failure::usage(error),
+        other => Failure::target(other),
+    })
+}
+
+/// Leaves the guest as it was found. A command's answer does not depend on how that went, but the
+/// user must know.
+pub(super) fn leave(opened: Opened) {
+    let Opened { target, guest, .. } = opened;
+    if let Err(error) = target.detach() {
+        eprintln!("pagescope: the guest may not be as it was found: {error}");
+    }
+    drop(guest);
+}
+
+/// One moment of a guest or a file.
+pub(super) fn one_moment(
+    place: Place,
+    elf: Option<Arc<ElfFile>>,
+) -> Result<Arc<Snapshot>, Failure> {
+    match place {
+        Place::File(history) => {
+            let last = history
+                .moments()
+                .last()
+                .map(|moment| Arc::clone(&moment.snapshot));
+            last.ok_or_else(|| Failure::Usage("the file holds no moment".into()))
+        }
+        Place::Live(address) => {
+            let mut opened = open(address, elf)?;
+            let stop = opened.stop.clone();
+            let snapshot = opened.capturer.capture(opened.target.as_mut(), stop);
+            leave(opened);
+            snapshot.map_err(Failure::target)
+        }
+    }
+}
+
+/// The space of a hart, or an error that says which harts there are.
+pub(super) fn space_of(snapshot: &Snapshot, hart: u32) -> Result<&Space, Failure> {
+    snapshot.space_of_hart(hart).ok_or_else(|| {
+        let known: Vec<String> = snapshot
+            .harts
+            .iter()
+            .map(|hart| hart.id.to_string())
+            .collect();
+        Failure::Usage(format!(
+            "there is no hart {hart}; there are: {}",
+            known.join(", ")
+        ))
+    })
+}

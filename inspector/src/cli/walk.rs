@@ -1,0 +1,182 @@
+//! `pagescope walk`: one translation, every step.
+
+use pagescope_protocol::translate::{Outcome, Step, Translation};
+use pagescope_protocol::{PteKind, Satp, TranslationMode, VirtAddr};
+use serde::Serialize;
+
+use super::arguments::Walk;
+use super::source::{self, Place};
+use super::{Answer, Failure, format};
+use crate::capture::live::translate_live;
+use crate::export::text::walk_text;
+use crate::guest::ElfFile;
+use crate::link::HartId;
+
+/// A translation as scripts get it.
+#[derive(Debug, Serialize)]
+struct WalkAnswer {
+    va: String,
+    mapped: bool,
+    pa: Option<String>,
+    reason: Option<String>,
+    mode: String,
+    page_size: Option<u64>,
+    flags: Option<String>,
+    steps: Vec<StepAnswer>,
+}
+
+#[derive(Debug, Serialize)]
+struct StepAnswer {
+    level: u8,
+    table: String,
+    index: usize,
+    pte: String,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
+    let elf = source::elf(options.elf.as_deref())?;
+    let address = parse_address(&options.va, elf.as_deref())?;
+    let (mode, translation) = match Place::parse(&options.addr)? {
+        place @ Place::File(_) => {
+            let snapshot = source::one_moment(place, None)?;
+            let space = source::space_of(&snapshot, options.hart.hart)?;
+            (space.mode, space.translate(address))
+        }
+        Place::Live(at) => {
+            let mut opened = source::open(at, elf)?;
+            let result = walk_live(&mut opened, options.hart.hart, address);
+            source::leave(opened);
+            result?
+        }
+    };
+    format::print(options.format, &answer(mode, &translation), || {
+        walk_text(mode, &translation)
+    })?;
+    match translation.outcome {
+        Outcome::Mapped(_) => Ok(Answer::Yes),
+        Outcome::Fault(_) => Ok(Answer::No),
+        Outcome::Unreadable(at) => Err(Failure::Target(unreadable(at))),
+    }
+}
+
+fn unreadable(at: pagescope_protocol::PhysAddr) -> String {
+    format!("the entry at {at} could not be read: it is not RAM, or not in this file")
+}
+
+fn walk_live(
+    opened: &mut crate::session::Opened,
+    hart: u32,
+    address: VirtAddr,
+) -> Result<(TranslationMode, Translation), Failure> {
+    let target = opened.target.as_mut();
+    let harts = target.harts().map_err(Failure::target)?;
+    let hart = HartId::new(hart);
+    if !harts.contains(&hart) {
+        let known: Vec<String> = harts.iter().map(|id| id.number().to_string()).collect();
+        return Err(Failure::Usage(format!(
+            "there is no {hart}; there are: {}",
+            known.join(", ")
+        )));
+    }
+    let satp = target
+        .register(hart, "satp")
+        .map_err(Failure::target)?
+        .ok_or_else(|| {
+            Failure::Target(format!(
+                "the stub does not show satp of {hart}, so its tables are unknown"
+            ))
+        })?;
+    let satp = Satp::from_bits(satp);
+    let machine = opened.capturer.machine().clone();
+    let translation = translate_live(target, &machine, satp, address).map_err(Failure::target)?;
+    Ok((satp.mode(), translation))
+}
+
+/// `0x80200000`, `kalloc`, `kalloc+0x10`.
+fn parse_address(text: &str, elf: Option<&ElfFile>) -> Result<VirtAddr, Failure> {
+    let (base, offset) = text.split_once('+').unwrap_or((text, "0"));
+    let bad = |part: &str| {
+        Failure::Usage(format!(
+            "{part:?} is no address: write hexadecimal such as 0x80200000, or a symbol with --elf"
+        ))
+    };
+    let offset = parse_number(offset).ok_or_else(|| bad(offset))?;
+    let base_address = match (parse_number(base), elf) {
+        (Some(number), _) => VirtAddr::new(number),
+        (None, Some(elf)) => elf.require(base).map_err(Failure::usage)?,
+        (None, None) => return Err(bad(base)),
+    };
+    Ok(base_address.wrapping_add(offset))
+}
+
+/// A number in hexadecimal, with or without `0x`, as addresses are always written.
+fn parse_number(text: &str) -> Option<u64> {
+    let lower = text.trim().replace('_', "").to_lowercase();
+    let digits = lower.strip_prefix("0x").unwrap_or(&lower);
+    let is_hex = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // A bare word such as `face` is a symbol, not a number.
+    let is_number =
+        is_hex && (lower.starts_with("0x") || digits.starts_with(|c: char| c.is_ascii_digit()));
+    is_number
+        .then(|| u64::from_str_radix(digits, 16).ok())
+        .flatten()
+}
+
+fn answer(mode: TranslationMode, translation: &Translation) -> WalkAnswer {
+    let mapped = translation.mapped();
+    let reason = match translation.outcome {
+        Outcome::Mapped(_) => None,
+        Outcome::Fault(fault) => Some(fault.to_string()),
+        Outcome::Unreadable(at) => Some(unreadable(at)),
+    };
+    WalkAnswer {
+        va: format::hex(translation.address.as_u64()),
+        mapped: mapped.is_some(),
+        pa: mapped.map(|mapped| format::hex(mapped.address.as_u64())),
+        reason,
+        mode: mode.to_string(),
+        page_size: mapped
+            .map(|mapped| mapped.page_size)
+            .filter(|size| *size > 0),
+        flags: mapped
+            .filter(|mapped| mapped.page_size > 0)
+            .map(|mapped| mapped.flags.to_string()),
+        steps: translation.trail.iter().map(step_answer).collect(),
+    }
+}
+
+fn step_answer(step: &Step) -> StepAnswer {
+    StepAnswer {
+        level: step.level.number(),
+        table: format::hex(step.table.start().as_u64()),
+        index: step.index,
+        pte: format::hex(step.pte.bits()),
+        kind: step.kind.name(),
+        reason: match step.kind {
+            PteKind::Reserved(why) => Some(why.to_string()),
+            _ => None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_hexadecimal() {
+        assert_eq!(
+            parse_address("80200000", None).unwrap(),
+            VirtAddr::new(0x8020_0000)
+        );
+        assert_eq!(
+            parse_address("0x8020_0000+0x10", None).unwrap(),
+            VirtAddr::new(0x8020_0010)
+        );
+        assert!(parse_address("face", None).is_err());
+        assert!(parse_address("0x1_0000_0000_0000_0000", None).is_err());
+    }
+}

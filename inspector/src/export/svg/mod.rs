@@ -1,0 +1,496 @@
+//! The layout as a slide: virtual addresses, page tables, physical memory, and one unbroken line
+//! through all three.
+//!
+//! ```text
+//!  ┌ guest, layout, stop ───────────────────────────────────────┐
+//!  │ VIRTUAL        L2 ▦ ──▶ L1 ▦ ──▶ L0 ▦       PHYSICAL       │
+//!  │ bands          all tables                   bands          │
+//!  │                the walk · what changed      frames, legend │
+//!  └────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! The picture has a fixed size, and at most a few hundred elements whatever the guest holds: runs
+//! of cells are one rectangle, bands that do not fit are folded, names are cut where they end.
+
+mod cards;
+mod chain;
+mod column;
+mod frames;
+mod palette;
+mod paper;
+
+use pagescope_protocol::PteKind;
+use pagescope_protocol::snapshot::{Snapshot, Space};
+use pagescope_protocol::translate::{Outcome, Translation};
+
+use crate::model::bands::physical_partition;
+use crate::model::{Change, ChangeKind, Difference, physical_bands, size_text, virtual_bands};
+use palette::Palette;
+use paper::{Anchor, Ink, Paper, escaped};
+
+/// Width and height of the drawing.
+const SIZE: [f64; 2] = [1600.0, 900.0];
+
+/// The tables' part.
+const TABLES: [f64; 2] = [440.0, 690.0];
+/// Where physical memory begins, and how wide its part is.
+const PHYSICAL: [f64; 2] = [1194.0, 368.0];
+/// Under the columns' titles.
+const TOP: f64 = 116.0;
+/// Where everything but the last line ends.
+const BOTTOM: f64 = 866.0;
+
+/// The colours to draw in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Theme {
+    /// For projectors and paper.
+    #[default]
+    Light,
+    /// For dark rooms.
+    Dark,
+}
+
+/// The drawing of `snapshot`, with the tables and the map of `space`; what `difference` says to be
+/// new stands out.
+pub fn layout_svg(
+    snapshot: &Snapshot,
+    space: Option<&Space>,
+    difference: &Difference,
+    theme: Theme,
+) -> String {
+    let colours = Palette::of(theme);
+    let mut paper = Paper::new();
+    open(&mut paper, colours, snapshot);
+    title(&mut paper, colours, snapshot, space);
+    heads(&mut paper, colours);
+    let partition = physical_partition(snapshot);
+    let chain =
+        space.and_then(|space| Some((space, chain::selected(snapshot, space, difference)?)));
+    let ends_in = physical(
+        &mut paper,
+        colours,
+        snapshot,
+        difference,
+        chain.as_ref(),
+        &partition,
+    );
+    match (&chain, space) {
+        (Some((space, chain)), _) => {
+            let tables = cards::Tables {
+                space,
+                difference,
+                partition: &partition,
+                chain,
+            };
+            translated(&mut paper, colours, snapshot, &tables, ends_in);
+        }
+        (None, Some(space)) => {
+            let mode = format!("{} does not translate: mode {}.", space.name, space.mode);
+            untranslated(
+                &mut paper,
+                colours,
+                &mode,
+                "Virtual addresses are physical ones.",
+            );
+        }
+        (None, None) => {
+            let why = "No hart's satp could be read.";
+            untranslated(&mut paper, colours, "No address space is known.", why);
+        }
+    }
+    foot(&mut paper, colours, snapshot, space);
+    paper.raw(format_args!("</svg>"));
+    paper.finish()
+}
+
+fn open(paper: &mut Paper, colours: &'static Palette, snapshot: &Snapshot) {
+    let [width, height] = SIZE;
+    paper.raw(format_args!(
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" font-family="Inter,'Helvetica Neue',Arial,sans-serif">"#
+    ));
+    let name = format!("Memory layout of {}: {}", guest(snapshot), snapshot.stop);
+    paper.raw(format_args!("<title>{}</title>", escaped(&name)));
+    paper.raw(format_args!(
+        r#"<defs><pattern id="nothing" width="6" height="6" patternUnits="userSpaceOnUse"><rect width="6" height="6" fill="{}"/><circle cx="2" cy="2" r="0.8" fill="{}"/></pattern><pattern id="guard" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="7" height="7" fill="{}"/><rect width="2.4" height="7" fill="{}"/></pattern></defs>"#,
+        colours.background, colours.edge, colours.background, colours.alarm,
+    ));
+    paper.rect([0.0, 0.0, width, height], colours.background);
+}
+
+fn guest(snapshot: &Snapshot) -> &str {
+    match snapshot.provenance.guest.as_str() {
+        "" => "an unnamed guest",
+        name => name,
+    }
+}
+
+fn title(paper: &mut Paper, colours: &'static Palette, snapshot: &Snapshot, space: Option<&Space>) {
+    paper.rect([0.0, 0.0, SIZE[0], 58.0], colours.panel);
+    paper.rect([0.0, 58.0, SIZE[0], 1.0], colours.edge);
+    let strong = Ink::words(22.0, colours.text).bold();
+    let layout = snapshot
+        .kernel
+        .as_ref()
+        .map(|kernel| match kernel.strategy.as_str() {
+            "" => kernel.layout.clone(),
+            strategy => format!("{}, {strategy}", kernel.layout),
+        });
+    let name = strong.fit(layout.as_deref().unwrap_or(guest(snapshot)), 380.0);
+    paper.text(36.0, 37.0, strong, &name);
+    let dim = Ink::words(15.0, colours.dim);
+    let mut at = 36.0 + strong.width(&name) + 18.0;
+    if layout.is_some() {
+        let name = dim.fit(guest(snapshot), 240.0);
+        paper.text(at, 37.0, dim, &name);
+        at += dim.width(&name) + 24.0;
+    }
+    let right = PHYSICAL[0] + PHYSICAL[1];
+    let counter = Ink::words(20.0, colours.counter).bold().at(Anchor::End);
+    let mut room = right;
+    if let Some(heap) = snapshot.heap {
+        let count = counter.fit(&format!("heap counter {}", heap.counter), 420.0);
+        paper.text(right, 37.0, counter, &count);
+        room -= counter.width(&count) + 24.0;
+    }
+    if let Some(space) = space {
+        let ink = Ink::words(15.0, colours.dim).at(Anchor::End);
+        let root = match space.mode.root_level() {
+            Some(_) => format!("{} {}", space.mode, space.root),
+            None => space.mode.to_string(),
+        };
+        let text = ink.fit(&format!("{}: {root}", space.name), 300.0);
+        paper.text(room, 37.0, ink, &text);
+        room -= ink.width(&text) + 24.0;
+    }
+    if !snapshot.stop.is_empty() {
+        paper.raw(format_args!(
+            r#"<circle cx="{:.1}" cy="31.5" r="5.5" fill="{}"/>"#,
+            at + 5.0,
+            colours.counter,
+        ));
+        let ink = Ink::words(17.0, colours.text);
+        paper.text(
+            at + 18.0,
+            37.0,
+            ink,
+            &ink.fit(&snapshot.stop, (room - at - 18.0).max(0.0)),
+        );
+    }
+}
+
+fn heads(paper: &mut Paper, colours: &'static Palette) {
+    for (left, name, after, says) in [
+        (36.0, "Virtual", 76.0, "what addresses mean"),
+        (TABLES[0], "Page tables", 116.0, "how they are translated"),
+        (PHYSICAL[0], "Physical", 88.0, "where bytes live"),
+    ] {
+        paper.text(left, 92.0, Ink::words(17.0, colours.text).bold(), name);
+        paper.text(left + after, 92.0, Ink::words(14.0, colours.dim), says);
+    }
+}
+
+/// The column of physical memory. Returns the frame that the chain ends in, and the point where a
+/// line can end that leads elsewhere.
+fn physical(
+    paper: &mut Paper,
+    colours: &'static Palette,
+    snapshot: &Snapshot,
+    difference: &Difference,
+    chain: Option<&(&Space, Translation)>,
+    partition: &[crate::model::Band],
+) -> Option<[f64; 4]> {
+    let [left, width] = PHYSICAL;
+    let target = chain
+        .and_then(|(_, chain)| chain.mapped())
+        .map(|mapped| mapped.address.as_u64());
+    let place = column::Place {
+        top: TOP,
+        bottom: 520.0,
+        left,
+        width: 92.0,
+        names: left + 106.0,
+        addresses: left + width,
+        nothing: "nothing",
+    };
+    let bands = physical_bands(snapshot);
+    let band = column::draw(paper, colours, &place, &bands, target);
+    let space = chain.map(|(space, chain)| (*space, difference, chain));
+    let (frame, end) = frames::grid(
+        paper,
+        colours,
+        [left, 546.0, width],
+        snapshot,
+        space,
+        partition,
+    );
+    let root = chain.and_then(|(space, _)| space.mode.root_level());
+    frames::legend(paper, colours, [left, (end + 10.0).max(744.0), width], root);
+    frames::counter(
+        paper,
+        colours,
+        [left, BOTTOM - 54.0, width, 54.0],
+        snapshot.heap,
+    );
+    frame.or(band)
+}
+
+fn translated(
+    paper: &mut Paper,
+    colours: &'static Palette,
+    snapshot: &Snapshot,
+    tables: &cards::Tables<'_>,
+    ends_in: Option<[f64; 4]>,
+) {
+    let bands = virtual_bands(snapshot, tables.space, tables.difference);
+    let place = column::Place {
+        top: TOP,
+        bottom: BOTTOM,
+        left: 292.0,
+        width: 92.0,
+        names: 36.0,
+        addresses: 280.0,
+        nothing: "unmapped",
+    };
+    let from = column::draw(
+        paper,
+        colours,
+        &place,
+        &bands,
+        Some(tables.chain.address.as_u64()),
+    );
+    let [left, width] = TABLES;
+    let place = cards::Place {
+        left,
+        top: 146.0,
+        width,
+    };
+    let (passed, end) = tables.cards(paper, colours, &place);
+    let list = cards::Place {
+        left,
+        top: end + 28.0,
+        width,
+    };
+    tables.list(paper, colours, &list);
+    walk(
+        paper,
+        colours,
+        [left, BOTTOM - 142.0, 408.0, 142.0],
+        tables.chain,
+    );
+    changes(
+        paper,
+        colours,
+        [left + 422.0, BOTTOM - 142.0, width - 422.0, 142.0],
+        tables.difference,
+    );
+    line(paper, colours, tables.chain, from, &passed, ends_in);
+}
+
+/// The unbroken line, each of its stops ringed.
+fn line(
+    paper: &mut Paper,
+    colours: &'static Palette,
+    chain: &Translation,
+    from: Option<[f64; 4]>,
+    passed: &[[f64; 4]],
+    ends_in: Option<[f64; 4]>,
+) {
+    let stops: Vec<[f64; 4]> = from.into_iter().chain(passed.iter().copied()).collect();
+    let arrives = chain.mapped().and(ends_in);
+    let stops: Vec<[f64; 4]> = stops.into_iter().chain(arrives).collect();
+    let levels: Vec<_> = chain
+        .trail
+        .iter()
+        .map(|step| colours.level(step.level))
+        .collect();
+    for (number, pair) in stops.windows(2).enumerate() {
+        let [x, y, width, height] = pair[0];
+        let [to_x, to_y, _, to_height] = pair[1];
+        // Between two tables the line has the colour of the one that it leads to.
+        let between = number
+            .checked_sub(usize::from(from.is_some()))
+            .map(|step| step + 1);
+        let colour = between
+            .and_then(|step| levels.get(step))
+            .copied()
+            .unwrap_or(colours.line);
+        // Names and numbers stand above the frames: the line comes in from the side.
+        let straight_from = if number + 2 == stops.len() && arrives.is_some() {
+            PHYSICAL[0] - 8.0
+        } else {
+            to_x
+        };
+        let [start, end] = [
+            [x + width, y + height / 2.0],
+            [to_x, to_y + to_height / 2.0],
+        ];
+        paper.curve(start, end, straight_from, colour);
+    }
+    for stop in stops {
+        paper.ring(stop, colours.background, colours.text);
+    }
+}
+
+fn walk(paper: &mut Paper, colours: &'static Palette, area: [f64; 4], chain: &Translation) {
+    let [left, top, width, _] = area;
+    paper.card(area, colours.panel, colours.edge);
+    paper.text(
+        left + 14.0,
+        top + 24.0,
+        Ink::words(14.0, colours.text).bold(),
+        "The walk",
+    );
+    let numbers = Ink::numbers(12.5, colours.text);
+    let address = chain.address.to_string();
+    paper.text(
+        left + 90.0,
+        top + 24.0,
+        Ink::numbers(12.5, colours.dim),
+        &format!("of {address}"),
+    );
+    let steps = chain.trail.len();
+    let height = if steps > 3 { 17.0 } else { 23.0 };
+    let mut at = top + 24.0 + height;
+    for step in chain.trail.iter() {
+        let colour = colours.level(step.level);
+        paper.text(
+            left + 14.0,
+            at,
+            Ink::numbers(12.5, colour).bold(),
+            &step.level.to_string(),
+        );
+        let sum = format!("{} + {:>3}·8", step.table, step.index);
+        paper.text(left + 46.0, at, numbers, &sum);
+        let entry = format!("→ {:#x}", step.pte.bits());
+        paper.text(left + 204.0, at, numbers, &entry);
+        let kind = match step.kind {
+            PteKind::Leaf(leaf) => leaf.flags.to_string(),
+            other => other.name().to_owned(),
+        };
+        let ink = Ink::numbers(12.5, colours.dim).at(Anchor::End);
+        // An entry with high bits set leaves no room for words.
+        if numbers.width(&entry) + ink.width(&kind) + 230.0 < width {
+            paper.text(left + width - 14.0, at, ink, &kind);
+        }
+        at += height;
+    }
+    let (sign, colour, says) = match chain.outcome {
+        Outcome::Mapped(mapped) => {
+            let offset = chain.address.as_u64() & mapped.page_size.saturating_sub(1);
+            let page = mapped.address.align_down(mapped.page_size.max(1));
+            let size = size_text(mapped.page_size);
+            (
+                "=",
+                colours.counter,
+                format!("{page} + {offset:#05x}, a page of {size}"),
+            )
+        }
+        Outcome::Fault(fault) => ("×", colours.alarm, fault.to_string()),
+        Outcome::Unreadable(at) => ("?", colours.alarm, format!("{at} could not be read")),
+    };
+    paper.text(left + 14.0, at, Ink::numbers(12.5, colour).bold(), sign);
+    paper.text(left + 46.0, at, numbers, &numbers.fit(&says, width - 60.0));
+}
+
+/// What changed, at most five lines.
+fn changes(paper: &mut Paper, colours: &'static Palette, area: [f64; 4], difference: &Difference) {
+    const LINES: usize = 5;
+    let [left, top, width, _] = area;
+    paper.card(area, colours.panel, colours.edge);
+    paper.text(
+        left + 14.0,
+        top + 24.0,
+        Ink::words(14.0, colours.text).bold(),
+        "What changed",
+    );
+    let ink = Ink::numbers(11.5, colours.text);
+    let dim = Ink::words(13.0, colours.dim);
+    if difference.is_empty() {
+        paper.text(
+            left + 14.0,
+            top + 48.0,
+            dim,
+            "nothing, or no earlier moment",
+        );
+        return;
+    }
+    let all = difference.changes.len();
+    let shown = if all > LINES { LINES - 1 } else { all };
+    for (number, change) in difference.changes.iter().take(shown).enumerate() {
+        let text = ink.fit(&short(change), width - 26.0);
+        paper.text(left + 14.0, top + 47.0 + number as f64 * 20.0, ink, &text);
+    }
+    if all > shown {
+        let at = top + 47.0 + shown as f64 * 20.0;
+        paper.text(left + 14.0, at, dim, &format!("… and {} more", all - shown));
+    }
+}
+
+/// A change in as few words as there is room for: the picture shows the rest.
+fn short(change: &Change) -> String {
+    let sign = change.kind().sign();
+    match change {
+        Change::Table { level, frame, .. } => format!("{sign} {level} table {frame}"),
+        Change::Entry {
+            kind,
+            level,
+            index,
+            before,
+            after,
+            ..
+        } => {
+            let entry = if *kind == ChangeKind::Removed {
+                before
+            } else {
+                after
+            };
+            let leads = match entry.classify(*level) {
+                PteKind::Leaf(leaf) => format!("→ {} {}", leaf.page, leaf.flags),
+                PteKind::Pointer(to) => format!("→ table {to}"),
+                other => format!("{}: {entry}", other.name()),
+            };
+            format!("{sign} {level}[{index}] {leads}")
+        }
+        Change::HeapCounter { .. } | Change::Root { .. } => change.to_string(),
+    }
+}
+
+fn untranslated(paper: &mut Paper, colours: &'static Palette, first: &str, second: &str) {
+    let [left, width] = TABLES;
+    let area = [left, 146.0, width, 200.0];
+    paper.card(area, "url(#nothing)", colours.edge);
+    let strong = Ink::words(17.0, colours.text).bold().at(Anchor::Middle);
+    let dim = Ink::words(15.0, colours.dim).at(Anchor::Middle);
+    let middle = left + width / 2.0;
+    paper.text(middle, 240.0, strong, &strong.fit(first, width - 40.0));
+    paper.text(middle, 266.0, dim, second);
+}
+
+fn foot(paper: &mut Paper, colours: &'static Palette, snapshot: &Snapshot, space: Option<&Space>) {
+    let provenance = &snapshot.provenance;
+    let parts = [
+        &provenance.machine,
+        &provenance.link,
+        &provenance.tool,
+        &provenance.captured_at,
+    ];
+    let parts: Vec<&str> = parts
+        .into_iter()
+        .map(String::as_str)
+        .filter(|part| !part.is_empty())
+        .collect();
+    let dim = Ink::words(11.5, colours.dim);
+    paper.text(36.0, 888.0, dim, &dim.fit(&parts.join(" · "), 1000.0));
+    let right = PHYSICAL[0] + PHYSICAL[1];
+    if space.is_some_and(|space| space.truncated) {
+        let cut = "A limit cut the tables or the mappings short: this is not all.";
+        paper.text(
+            right,
+            888.0,
+            Ink::words(11.5, colours.alarm).at(Anchor::End),
+            cut,
+        );
+    } else if let Some(note) = snapshot.notes.lines().next() {
+        paper.text(right, 888.0, dim.at(Anchor::End), &dim.fit(note, 500.0));
+    }
+}

@@ -1,0 +1,288 @@
+//! A guest's ELF: its symbols and sections. The file is hostile until it has been read.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use object::elf::{EM_RISCV, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, SymbolKind};
+use pagescope_protocol::VirtAddr;
+use pagescope_protocol::snapshot::{Region, RegionKind, RegionSpace};
+use thiserror::Error;
+
+/// The largest file that is read: kernels with all their debug information are smaller.
+const MAX_BYTES: u64 = 4 << 30;
+
+/// Why an ELF is of no use.
+#[derive(Debug, Error)]
+pub enum ElfError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The file is larger than any kernel.
+    #[error("{path} has {bytes} bytes; that is no kernel's ELF")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+    },
+    /// Not an ELF, or a damaged one.
+    #[error("{path} is not an ELF that can be read ({what}); name the kernel's ELF, with symbols")]
+    NotElf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// For another machine.
+    #[error("{path} is for {found}, not for 64-bit RISC-V; name the guest kernel's own ELF")]
+    OtherMachine {
+        /// The file.
+        path: PathBuf,
+        /// The machine.
+        found: String,
+    },
+    /// A symbol that is not there.
+    #[error("{path} has no symbol {symbol:?}{hint}")]
+    NoSymbol {
+        /// The file.
+        path: PathBuf,
+        /// The symbol.
+        symbol: String,
+        /// Names that look like it.
+        hint: String,
+    },
+}
+
+/// A symbol with an address.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Symbol {
+    /// Its address, as linked.
+    pub address: u64,
+    /// Its size in bytes; 0 where the file does not say.
+    pub size: u64,
+    /// Its name.
+    pub name: String,
+}
+
+/// What is kept of an ELF.
+#[derive(Clone, Debug)]
+pub struct ElfFile {
+    path: PathBuf,
+    entry: u64,
+    /// Sorted by address.
+    symbols: Vec<Symbol>,
+    sections: Vec<Region>,
+}
+
+impl ElfFile {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// [`ElfError`] where it cannot be read or is not a 64-bit RISC-V ELF.
+    pub fn open(path: &Path) -> Result<Self, ElfError> {
+        let unreadable = |source| ElfError::Unreadable {
+            path: path.into(),
+            source,
+        };
+        let bytes = fs::metadata(path).map_err(unreadable)?.len();
+        if bytes > MAX_BYTES {
+            return Err(ElfError::TooLarge {
+                path: path.into(),
+                bytes,
+            });
+        }
+        Self::parse(path, &fs::read(path).map_err(unreadable)?)
+    }
+
+    /// Reads `bytes`, which are said to come from `path`.
+    ///
+    /// # Errors
+    /// [`ElfError`] where they are not a 64-bit RISC-V ELF.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ElfError> {
+        let not_elf = |what: String| ElfError::NotElf {
+            path: path.into(),
+            what,
+        };
+        let file = object::File::parse(bytes).map_err(|error| not_elf(error.to_string()))?;
+        if file.format() != object::BinaryFormat::Elf {
+            return Err(not_elf(format!("it is {:?}", file.format())));
+        }
+        if file.architecture() != object::Architecture::Riscv64 {
+            let found = format!("{:?}", file.architecture());
+            return Err(ElfError::OtherMachine {
+                path: path.into(),
+                found,
+            });
+        }
+        let mut symbols: Vec<Symbol> = file
+            .symbols()
+            .filter(|symbol| symbol.is_definition())
+            .filter(|symbol| {
+                matches!(
+                    symbol.kind(),
+                    SymbolKind::Text | SymbolKind::Data | SymbolKind::Unknown | SymbolKind::Label
+                )
+            })
+            .filter_map(|symbol| {
+                let name = symbol.name().ok().filter(|name| !name.is_empty())?;
+                // Mapping symbols ($x, $d) mark what bytes are, and name nothing.
+                (!name.starts_with('$') && !name.starts_with(".L")).then(|| Symbol {
+                    address: symbol.address(),
+                    size: symbol.size(),
+                    name: name.into(),
+                })
+            })
+            .collect();
+        symbols.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
+        Ok(Self {
+            path: path.into(),
+            entry: file.entry(),
+            symbols,
+            sections: sections(&file, bytes),
+        })
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's name without folders.
+    pub fn name(&self) -> String {
+        self.path
+            .file_name()
+            .unwrap_or(self.path.as_os_str())
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// Where the machine begins to execute it.
+    pub const fn entry(&self) -> u64 {
+        self.entry
+    }
+
+    /// Its sections that take up memory, by physical address.
+    pub fn sections(&self) -> &[Region] {
+        &self.sections
+    }
+
+    /// Every symbol, by address.
+    pub fn symbols(&self) -> &[Symbol] {
+        &self.symbols
+    }
+
+    /// The address of `symbol`.
+    pub fn address_of(&self, symbol: &str) -> Option<VirtAddr> {
+        let found = self.symbols.iter().find(|known| known.name == symbol)?;
+        Some(VirtAddr::new(found.address))
+    }
+
+    /// The address of `symbol`, or an error that names symbols like it.
+    ///
+    /// # Errors
+    /// [`ElfError::NoSymbol`].
+    pub fn require(&self, symbol: &str) -> Result<VirtAddr, ElfError> {
+        self.address_of(symbol).ok_or_else(|| {
+            let lower = symbol.to_lowercase();
+            let alike = self
+                .symbols
+                .iter()
+                .filter(|known| known.name.to_lowercase().contains(&lower));
+            let mut alike: Vec<&str> = alike.map(|known| known.name.as_str()).collect();
+            alike.sort_by_key(|name| (name.len(), *name));
+            alike.dedup();
+            alike.truncate(5);
+            let hint = match alike.as_slice() {
+                [] if self.symbols.is_empty() => "; it is stripped: build it with symbols".into(),
+                [] => "; see its names with `nm`".into(),
+                names => format!("; like it: {}", names.join(", ")),
+            };
+            ElfError::NoSymbol {
+                path: self.path.clone(),
+                symbol: symbol.into(),
+                hint,
+            }
+        })
+    }
+
+    /// The symbol that `address` lies in, and how far into it.
+    pub fn symbol_at(&self, address: u64) -> Option<(&Symbol, u64)> {
+        let after = self
+            .symbols
+            .partition_point(|symbol| symbol.address <= address);
+        let before = self.symbols[..after].iter().rev();
+        // A symbol without a size reaches to the next one.
+        before
+            .take(64)
+            .map(|symbol| (symbol, address - symbol.address))
+            .find(|(symbol, offset)| {
+                symbol.size > *offset || (symbol.size == 0 && *offset < (1 << 20))
+            })
+    }
+}
+
+/// Sections that take up memory, at the physical addresses that their segments are loaded to.
+fn sections(file: &object::File<'_>, bytes: &[u8]) -> Vec<Region> {
+    let loads = load_addresses(bytes);
+    let mut regions: Vec<Region> = file
+        .sections()
+        .filter_map(|section| {
+            let SectionFlags::Elf { sh_flags, .. } = section.flags() else {
+                return None;
+            };
+            let name = section.name().ok()?;
+            let is_memory = has(sh_flags, SHF_ALLOC) && section.size() > 0;
+            // The machine program stands as one region: it is not what is being looked at.
+            if !is_memory || name.starts_with(".machine") {
+                return None;
+            }
+            let kind = match (has(sh_flags, SHF_EXECINSTR), has(sh_flags, SHF_WRITE)) {
+                (false, false) => RegionKind::Rodata,
+                (false, _) if name.contains("stack") => RegionKind::Stack,
+                (false, _) => RegionKind::Data,
+                (true, _) => RegionKind::Text,
+            };
+            let address = section.address();
+            let load = loads.iter().find_map(|(virt, phys, size)| {
+                let offset = address.checked_sub(*virt)?;
+                (offset < *size).then(|| phys.wrapping_add(offset))
+            });
+            Some(Region {
+                start: load.unwrap_or(address),
+                size: section.size(),
+                space: RegionSpace::Physical,
+                kind,
+                name: name.into(),
+            })
+        })
+        .collect();
+    regions.sort_by_key(|region| region.start);
+    regions
+}
+
+fn has(flags: object::elf::SectionFlags, flag: object::elf::SectionFlags) -> bool {
+    flags.0 & flag.0 != 0
+}
+
+/// (virtual address, physical address, bytes in memory) of each loaded segment.
+fn load_addresses(bytes: &[u8]) -> Vec<(u64, u64, u64)> {
+    let read = || -> object::Result<Vec<(u64, u64, u64)>> {
+        let header = object::elf::FileHeader64::<object::Endianness>::parse(bytes)?;
+        let endian = header.endian()?;
+        debug_assert_eq!(header.e_machine(endian), EM_RISCV);
+        let segments = header.program_headers(endian, bytes)?.iter();
+        let loads = segments.filter(|segment| segment.p_type(endian) == object::elf::PT_LOAD);
+        Ok(loads
+            .map(|s| (s.p_vaddr(endian), s.p_paddr(endian), s.p_memsz(endian)))
+            .collect())
+    };
+    // A file without segments has no other addresses than its sections'.
+    read().unwrap_or_default()
+}

@@ -1,0 +1,145 @@
+//! The machine's physical address space: what is RAM, and may be read, and what is a device.
+//!
+//! Asked of QEMU (`info mtree -f`); QEMU's `virt` as built in where the target cannot say. Names
+//! follow QEMU's hw/riscv/virt.c.
+
+use pagescope_protocol::snapshot::{PhysicalKind, PhysicalRegion};
+use pagescope_protocol::{PhysAddr, PhysRange};
+
+use crate::link::qemu::MemoryMap;
+use crate::link::{LinkError, Target};
+
+/// The devices of QEMU's `virt`, and what QEMU's own names for them mean.
+const VIRT_DEVICES: &str = include_str!("../../../assets/machines/qemu-virt.ron");
+
+/// What lies where.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct MachineMap {
+    regions: Vec<PhysicalRegion>,
+}
+
+/// A device in `assets/machines`.
+#[derive(serde::Deserialize)]
+struct KnownDevice {
+    name: String,
+    start: u64,
+    size: u64,
+}
+
+impl MachineMap {
+    /// Asks the target; the built-in map of `virt` with `ram` where it cannot say.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    pub fn ask(target: &mut dyn Target) -> Result<Self, LinkError> {
+        let answer = target.monitor("info mtree -f")?;
+        let map = answer.as_deref().and_then(MemoryMap::from_mtree);
+        Ok(map.map_or_else(Self::virt_128_mib, |map| Self::from_qemu(&map)))
+    }
+
+    /// QEMU's `virt` with 128 MiB, for a target that cannot say what it has.
+    pub fn virt_128_mib() -> Self {
+        let ram = PhysicalRegion {
+            start: PhysAddr::new(0x8000_0000),
+            size: 128 << 20,
+            kind: PhysicalKind::Ram,
+            name: "RAM".into(),
+        };
+        let devices = known_devices().into_iter().map(|known| PhysicalRegion {
+            start: PhysAddr::new(known.start),
+            size: known.size,
+            kind: PhysicalKind::Device,
+            name: known.name,
+        });
+        Self::sorted(devices.chain([ram]).collect())
+    }
+
+    fn from_qemu(map: &MemoryMap) -> Self {
+        let known = known_devices();
+        let ram = map.ram.iter().map(|region| PhysicalRegion {
+            start: region.range.start(),
+            size: region.range.size(),
+            kind: if region.name.contains("rom") || region.name.contains("flash") {
+                PhysicalKind::Rom
+            } else {
+                PhysicalKind::Ram
+            },
+            name: region.name.clone(),
+        });
+        // QEMU cuts devices into pieces and numbers them; the known names are what people say.
+        let mut devices: Vec<PhysicalRegion> = Vec::new();
+        for device in &map.devices {
+            let start = device.range.start().as_u64();
+            let around = known
+                .iter()
+                .find(|k| start >= k.start && start - k.start < k.size);
+            let region = PhysicalRegion {
+                start: around.map_or(device.range.start(), |k| PhysAddr::new(k.start)),
+                size: around.map_or(device.range.size(), |k| k.size),
+                kind: PhysicalKind::Device,
+                name: around.map_or_else(|| device.name.clone(), |k| k.name.clone()),
+            };
+            if !devices
+                .iter()
+                .any(|other| other.name == region.name && other.start == region.start)
+            {
+                devices.push(region);
+            }
+        }
+        Self::sorted(ram.chain(devices).collect())
+    }
+
+    fn sorted(mut regions: Vec<PhysicalRegion>) -> Self {
+        regions.sort_by_key(|region| region.start);
+        Self { regions }
+    }
+
+    /// The regions in address order.
+    pub fn regions(&self) -> &[PhysicalRegion] {
+        &self.regions
+    }
+
+    /// Whether all of `range` is RAM, so that reading it changes nothing.
+    pub fn is_ram(&self, range: PhysRange) -> bool {
+        self.ram().any(|ram| ram.contains_range(range))
+    }
+
+    /// The RAM's ranges.
+    pub fn ram(&self) -> impl Iterator<Item = PhysRange> + '_ {
+        let ram = self
+            .regions
+            .iter()
+            .filter(|region| region.kind == PhysicalKind::Ram);
+        ram.filter_map(PhysicalRegion::range)
+    }
+
+    /// The first byte of the largest RAM.
+    pub fn ram_start(&self) -> Option<PhysAddr> {
+        self.ram()
+            .max_by_key(|range| range.size())
+            .map(PhysRange::start)
+    }
+}
+
+fn known_devices() -> Vec<KnownDevice> {
+    // The file is part of the program; a test reads it.
+    ron::from_str(VIRT_DEVICES).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_machine_reads() {
+        assert!(
+            known_devices()
+                .iter()
+                .any(|device| device.start == 0x1000_0000)
+        );
+        let map = MachineMap::virt_128_mib();
+        assert_eq!(map.ram_start(), Some(PhysAddr::new(0x8000_0000)));
+        let past = PhysRange::new(PhysAddr::new(0x87ff_f000), 0x2000).unwrap();
+        assert!(!map.is_ram(past));
+    }
+}

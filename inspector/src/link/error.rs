@@ -1,0 +1,114 @@
+//! What can go wrong with a link, each with its remedy.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::address::Address;
+
+/// What can go wrong with a link.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum LinkError {
+    /// Nothing is there.
+    #[error("nobody listens on {address}; start QEMU with {}", option_for(address))]
+    ConnectionRefused {
+        /// Where.
+        address: Address,
+    },
+    /// The way there is not open: no such host, path or permission.
+    #[error("cannot connect to {address}: {why}; check the name, and that you may open it")]
+    CannotConnect {
+        /// Where.
+        address: Address,
+        /// What the operating system says.
+        why: String,
+    },
+    /// Somebody is there who speaks something else.
+    #[error(
+        "{address} is no gdb stub: it says \"{what}\"; name the port that QEMU was given with -s or -gdb"
+    )]
+    NotAStub {
+        /// Where.
+        address: Address,
+        /// How its answer begins, escaped.
+        what: String,
+    },
+    /// Somebody is there who says nothing.
+    #[error(
+        "{address} gave no answer for {waited:?}; check that it is a gdb port and that no other debugger is attached (QEMU serves one at a time)"
+    )]
+    NoAnswer {
+        /// Where.
+        address: Address,
+        /// For how long.
+        waited: Duration,
+    },
+    /// The connection ended.
+    #[error("the connection to {address} is lost: {why}; start the guest again and reconnect")]
+    Lost {
+        /// Where.
+        address: Address,
+        /// What ended it.
+        why: String,
+    },
+    /// The machine is of a kind that we do not show.
+    #[error(
+        "the target is of architecture {found}; Pagescope shows 64-bit RISC-V (riscv:rv64), so start qemu-system-riscv64"
+    )]
+    OtherArchitecture {
+        /// The architecture that its description names.
+        found: String,
+    },
+    /// The stub refused a request that it has to grant.
+    #[error("the stub refused {packet} with {code}; if it is not QEMU, it may lack this feature")]
+    Refused {
+        /// The request.
+        packet: String,
+        /// The stub's answer.
+        code: String,
+    },
+    /// The stub's answers make no sense.
+    #[error(
+        "the stub at {address} does not keep to gdb's protocol: {what}; reconnect, and if it happens again, report it"
+    )]
+    Protocol {
+        /// Where.
+        address: Address,
+        /// What it did.
+        what: String,
+    },
+    /// The target cannot be asked this while it runs.
+    #[error("the guest runs; pause it before asking for its {what}")]
+    Running {
+        /// What was asked for.
+        what: &'static str,
+    },
+    /// The stub has no way to physical memory.
+    #[error(
+        "the stub at {address} cannot read physical memory (it has no Qqemu.PhyMemMode); use QEMU's gdb port"
+    )]
+    NoPhysicalMemory {
+        /// Where.
+        address: Address,
+    },
+    /// The file that should hold the guest's RAM does not.
+    #[error("{path} does not serve as the guest's RAM: {why}; connect without it")]
+    RamFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The user, or the application's end, ended the wait.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// The option that makes QEMU listen on `address`.
+fn option_for(address: &Address) -> String {
+    match address {
+        Address::Tcp { port: 1234, .. } => "-s (or -gdb tcp::1234)".to_owned(),
+        Address::Tcp { port, .. } => format!("-gdb tcp::{port}"),
+        Address::Unix(path) => format!("-gdb unix:{},server=on,wait=off", path.display()),
+        Address::Serial(path) => format!("a gdb stub on {}", path.display()),
+    }
+}

@@ -1,0 +1,432 @@
+//! A target behind a gdb port.
+//!
+//! # Leaving a guest as it was found
+//! Connecting stops QEMU's machine (`gdb_chr_event`); closing the connection leaves it so, and `D`
+//! lets it run. The port has no request that says whether it ran before. What does say so, measured
+//! on QEMU 7.2.22 and read in 10.0's `gdbstub/system.c`:
+//!
+//! ```text
+//!  before we connected                            7.2 sends      `info status` then says
+//!  running                                        T02thread:01;  VM status: paused
+//!  stopped at reset by -S                         nothing        VM status: paused (prelaunch)
+//!  stopped at a debugger's breakpoint             nothing        VM status: paused (debug)
+//!  stopped by `stop`, or by a debugger that       nothing        VM status: paused
+//!    connected and closed without `D`
+//! ```
+//!
+//! From 8.1 on a stop reply is only sent when one is due (`allow_stop_reply`), so that nobody can
+//! tell the first case from the last. There a plain "paused" is [`FoundState::Unknown`] and is left
+//! running, as most guests that somebody attaches to were; [`ConnectOptions::found`] overrules it.
+//!
+//! # Stepping off a breakpoint
+//! QEMU's breakpoints stop a hart *before* the instruction, again and again when it is resumed
+//! there; a single step ignores them (`accel/tcg/cpu-exec.c`, `check_for_breakpoints`). So a hart
+//! that has reported a breakpoint is stepped once before all are resumed. Only that hart: another
+//! one that stands at a breakpoint has not reported it yet, and would be missed.
+
+mod leave;
+mod open;
+mod registers;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pagescope_protocol::{PhysRange, VirtAddr};
+
+use super::memory::{self, RamFile};
+use super::rsp::client::Client;
+use super::rsp::description::Description;
+use super::rsp::stop::{SIGNAL_INTERRUPT, SIGNAL_TRAP, StopPacket, thread_id};
+use super::rsp::{escaped, hex};
+use super::{
+    Address, Cancel, FoundState, HartId, LinkError, Registers, StopReason, Stub, Target,
+    TargetFacts,
+};
+
+/// How long one instruction may take when a hart is stepped off a breakpoint. One that waits for an
+/// interrupt does not end by itself.
+const STEP_OFF_LIMIT: Duration = Duration::from_secs(1);
+
+/// Most harts that a target is believed to have; RISC-V's `virt` has 512.
+const MAX_HARTS: usize = 4096;
+
+/// How to connect.
+#[derive(Clone, Debug)]
+pub struct ConnectOptions {
+    /// How long a reply may take.
+    pub timeout: Duration,
+    /// Ends every wait of the link.
+    pub cancel: Cancel,
+    /// The file that holds the guest's RAM, mapped at 0x80000000, if there is one.
+    pub ram_file: Option<PathBuf>,
+    /// Whether the machine ran, where the caller knows better than the port can.
+    pub found: Option<FoundState>,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(5),
+            cancel: Cancel::new(),
+            ram_file: None,
+            found: None,
+        }
+    }
+}
+
+/// A target behind a gdb port.
+#[derive(Debug)]
+pub struct GdbTarget {
+    client: Client,
+    facts: TargetFacts,
+    description: Description,
+    ram: Option<RamFile>,
+    /// The thread that `g` and `p` are about, if nothing has moved it since.
+    selected: Option<HartId>,
+    physical: PhysicalSwitch,
+    breakpoints: BTreeSet<VirtAddr>,
+    /// The hart that has reported a breakpoint and has not moved since.
+    reported: Option<HartId>,
+    motion: Motion,
+    has_vcont: bool,
+    /// Whether [`TargetFacts::found`] has been found out.
+    found_is_known: bool,
+    left: bool,
+}
+
+/// Whether the machine moves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Motion {
+    Stopped(StopReason),
+    Running,
+    Stepping(HartId),
+}
+
+/// QEMU's switch that makes `m` physical. One for all clients, and it survives them.
+#[derive(Clone, Copy, Debug)]
+struct PhysicalSwitch {
+    /// `None`: the stub has no such switch.
+    found: Option<bool>,
+    is_on: bool,
+}
+
+impl PhysicalSwitch {
+    fn request(on: bool) -> &'static [u8] {
+        if on {
+            b"Qqemu.PhyMemMode:1"
+        } else {
+            b"Qqemu.PhyMemMode:0"
+        }
+    }
+}
+
+impl GdbTarget {
+    /// Connects, which stops the machine. Whatever fails after that, the machine is left as found.
+    ///
+    /// # Errors
+    /// When nobody is there, or somebody who is no gdb stub of a 64-bit RISC-V machine.
+    pub fn connect(address: &Address, options: ConnectOptions) -> Result<Self, LinkError> {
+        open::connect(address, options)
+    }
+
+    /// The description of the target's registers.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn need_stopped(&self, what: &'static str) -> Result<(), LinkError> {
+        match self.motion {
+            Motion::Stopped(_) => Ok(()),
+            Motion::Running | Motion::Stepping(_) => Err(LinkError::Running { what }),
+        }
+    }
+
+    /// A request that must be granted.
+    fn command(&mut self, request: &[u8]) -> Result<(), LinkError> {
+        let reply = self.client.request(request)?;
+        if reply == b"OK" {
+            return Ok(());
+        }
+        Err(LinkError::Refused {
+            packet: escaped(request),
+            code: if reply.is_empty() {
+                "no such request".to_owned()
+            } else {
+                escaped(&reply)
+            },
+        })
+    }
+
+    fn breakpoint(&mut self, letter: char, address: VirtAddr) -> Result<(), LinkError> {
+        self.need_stopped("breakpoints")?;
+        // The kind is the instruction's length, which QEMU does not look at. A stub that patches
+        // memory needs it; two bytes fit every instruction (c.ebreak).
+        self.command(format!("{letter}0,{address:x},2").as_bytes())
+    }
+
+    /// Puts QEMU's switch for physical memory back to how it was found.
+    fn restore_physical(&mut self) -> Result<(), LinkError> {
+        if let Some(found) = self.physical.found
+            && found != self.physical.is_on
+        {
+            self.command(PhysicalSwitch::request(found))?;
+            self.physical.is_on = found;
+        }
+        Ok(())
+    }
+
+    /// Sends what lets `hart`, or all, move.
+    fn go(&mut self, hart: Option<HartId>) -> Result<(), LinkError> {
+        self.restore_physical()?;
+        let request = match (hart, self.has_vcont) {
+            (None, true) => "vCont;c".to_owned(),
+            (None, false) => "c".to_owned(),
+            (Some(hart), true) => format!("vCont;s:{:x}", thread_of(hart)),
+            (Some(hart), false) => {
+                self.command(format!("Hc{:x}", thread_of(hart)).as_bytes())?;
+                "s".to_owned()
+            }
+        };
+        // A stop reply selects the hart it is about (`gdb_set_stop_cpu`).
+        self.selected = None;
+        self.client.start(request.as_bytes())?;
+        self.motion = match hart {
+            Some(hart) => Motion::Stepping(hart),
+            None => Motion::Running,
+        };
+        Ok(())
+    }
+
+    /// Moves the hart that has reported a breakpoint past it. `false`: something else stopped the
+    /// machine on the way.
+    fn step_off(&mut self, hart: HartId) -> Result<bool, LinkError> {
+        let pc = self.register(hart, "pc")?.map(VirtAddr::new);
+        let Some(pc) = pc.filter(|pc| self.breakpoints.contains(pc)) else {
+            return Ok(true);
+        };
+        // Other stubs patch memory, and would stop at the patch.
+        let patched = !matches!(self.facts.stub, Stub::Qemu { .. });
+        if patched {
+            self.breakpoint('z', pc)?;
+        }
+        self.go(Some(hart))?;
+        let mut stopped = self.wait_for_stop(STEP_OFF_LIMIT)?;
+        if stopped.is_none() {
+            self.interrupt()?;
+            stopped = self.wait_for_stop(STEP_OFF_LIMIT)?;
+        }
+        if patched && stopped.is_some() {
+            self.breakpoint('Z', pc)?;
+        }
+        Ok(match stopped {
+            Some(StopReason::Step { .. } | StopReason::Interrupted { .. }) => true,
+            Some(_) => false,
+            None => return Err(self.client.protocol("a hart does not end its step")),
+        })
+    }
+
+    fn reason(&mut self, packet: StopPacket) -> Result<StopReason, LinkError> {
+        let (signal, thread) = match packet {
+            StopPacket::Exited { code } => return Ok(StopReason::Exited { code }),
+            StopPacket::Signal { signal, thread } => (signal, thread.and_then(hart_of)),
+        };
+        Ok(match (signal, self.motion) {
+            (SIGNAL_INTERRUPT, _) => StopReason::Interrupted { hart: thread },
+            (SIGNAL_TRAP, Motion::Stepping(hart)) => StopReason::Step { hart },
+            (SIGNAL_TRAP, _) => {
+                let hart = match thread {
+                    Some(hart) => hart,
+                    None => self.current_hart()?,
+                };
+                StopReason::Breakpoint { hart }
+            }
+            _ => StopReason::Signal {
+                hart: thread,
+                signal,
+            },
+        })
+    }
+
+    /// The hart that the last stop was about, for stubs whose stop replies do not say.
+    fn current_hart(&mut self) -> Result<HartId, LinkError> {
+        let reply = self.client.request(b"qC")?;
+        let thread = reply.strip_prefix(b"QC").and_then(thread_id);
+        Ok(thread.and_then(hart_of).unwrap_or_default())
+    }
+}
+
+impl Target for GdbTarget {
+    fn harts(&mut self) -> Result<Vec<HartId>, LinkError> {
+        self.need_stopped("harts")?;
+        let mut harts = Vec::new();
+        let mut reply = self.client.request(b"qfThreadInfo")?;
+        while let Some(threads) = reply.strip_prefix(b"m") {
+            let threads = threads.split(|byte| *byte == b',').filter_map(thread_id);
+            let before = harts.len();
+            harts.extend(threads.filter_map(hart_of));
+            if harts.len() == before || harts.len() > MAX_HARTS {
+                return Err(self.client.protocol("its list of harts makes no sense"));
+            }
+            reply = self.client.request(b"qsThreadInfo")?;
+        }
+        harts.sort_unstable();
+        harts.dedup();
+        if harts.is_empty() {
+            // A stub without threads has one hart.
+            harts.push(HartId::new(0));
+        }
+        Ok(harts)
+    }
+
+    fn registers(&mut self, hart: HartId) -> Result<Registers, LinkError> {
+        self.need_stopped("registers")?;
+        self.read_registers(hart)
+    }
+
+    fn register(&mut self, hart: HartId, name: &str) -> Result<Option<u64>, LinkError> {
+        self.need_stopped("registers")?;
+        self.read_register(hart, name)
+    }
+
+    fn read_physical(&mut self, ranges: &[PhysRange]) -> Result<Vec<Option<Vec<u8>>>, LinkError> {
+        if let Some(ram) = &self.ram {
+            return Ok(ranges.iter().map(|range| ram.read(*range)).collect());
+        }
+        self.read_over_port(ranges)
+    }
+
+    fn set_breakpoint(&mut self, address: VirtAddr) -> Result<(), LinkError> {
+        if !self.breakpoints.contains(&address) {
+            self.breakpoint('Z', address)?;
+            self.breakpoints.insert(address);
+        }
+        Ok(())
+    }
+
+    fn clear_breakpoint(&mut self, address: VirtAddr) -> Result<(), LinkError> {
+        if self.breakpoints.contains(&address) {
+            self.breakpoint('z', address)?;
+            self.breakpoints.remove(&address);
+        }
+        Ok(())
+    }
+
+    fn resume(&mut self) -> Result<(), LinkError> {
+        if self.is_running() {
+            return Ok(());
+        }
+        if let Some(hart) = self.reported.take()
+            && !self.step_off(hart)?
+        {
+            return Ok(());
+        }
+        self.go(None)
+    }
+
+    fn step(&mut self, hart: HartId) -> Result<(), LinkError> {
+        self.need_stopped("next instruction")?;
+        if self.reported == Some(hart) {
+            self.reported = None;
+        }
+        self.go(Some(hart))
+    }
+
+    fn interrupt(&mut self) -> Result<(), LinkError> {
+        if self.is_running() {
+            self.client.interrupt()?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_stop(&mut self, limit: Duration) -> Result<Option<StopReason>, LinkError> {
+        if let Motion::Stopped(reason) = self.motion {
+            return Ok(Some(reason));
+        }
+        let packet = match self.client.wait_for_stop(limit) {
+            Ok(Some(packet)) => packet,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                if matches!(error, LinkError::Refused { .. }) {
+                    self.motion = Motion::Stopped(StopReason::Interrupted { hart: None });
+                }
+                return Err(error);
+            }
+        };
+        let reason = self.reason(packet)?;
+        self.motion = Motion::Stopped(reason);
+        if let StopReason::Breakpoint { hart } = reason {
+            self.reported = Some(hart);
+        }
+        Ok(Some(reason))
+    }
+
+    fn is_running(&self) -> bool {
+        !matches!(self.motion, Motion::Stopped(_))
+    }
+
+    fn monitor(&mut self, command: &str) -> Result<Option<String>, LinkError> {
+        self.need_stopped("monitor")?;
+        let (mut printed, reply) = self.client.monitor(command)?;
+        match reply.as_slice() {
+            b"" => return Ok(None),
+            b"OK" => {}
+            // Some stubs answer with the text itself.
+            text => match hex::decode(text) {
+                Some(text) => printed.extend(text),
+                None => {
+                    return Err(LinkError::Refused {
+                        packet: format!("monitor {command}"),
+                        code: escaped(text),
+                    });
+                }
+            },
+        }
+        let text = String::from_utf8_lossy(&printed);
+        Ok(Some(text.replace("\r\n", "\n")))
+    }
+
+    fn facts(&self) -> &TargetFacts {
+        &self.facts
+    }
+
+    fn take_console(&mut self) -> Vec<u8> {
+        self.client.take_console()
+    }
+
+    fn detach(mut self: Box<Self>) -> Result<(), LinkError> {
+        self.leave()
+    }
+}
+
+impl GdbTarget {
+    /// Reads physical memory over the gdb port, also where there is a faster way.
+    ///
+    /// # Errors
+    /// When the target as a whole cannot be read.
+    pub fn read_over_port(
+        &mut self,
+        ranges: &[PhysRange],
+    ) -> Result<Vec<Option<Vec<u8>>>, LinkError> {
+        self.need_stopped("memory")?;
+        if self.physical.found.is_none() {
+            return Err(LinkError::NoPhysicalMemory {
+                address: self.facts.address.clone(),
+            });
+        }
+        let switch = (!self.physical.is_on).then(|| PhysicalSwitch::request(true));
+        // On from here on, whatever becomes of the batch: then it is put back.
+        self.physical.is_on = true;
+        let size = self.facts.packet_size_bytes;
+        memory::read_over_port(&mut self.client, size, switch, ranges)
+    }
+}
+
+/// QEMU numbers threads from 1 (`gdb_get_cpu_index`).
+fn thread_of(hart: HartId) -> u64 {
+    u64::from(hart.number()) + 1
+}
+
+fn hart_of(thread: u32) -> Option<HartId> {
+    thread.checked_sub(1).map(HartId::new)
+}

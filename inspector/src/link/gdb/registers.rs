@@ -1,0 +1,149 @@
+//! Reading a hart's registers.
+
+use pagescope_protocol::Satp;
+
+use super::{GdbTarget, thread_of};
+use crate::link::rsp::hex;
+use crate::link::{HartId, LinkError, Privilege, Registers};
+
+/// The registers beyond `g`'s that say something about memory and traps. A target that has no such
+/// register, or refuses it with E14 because the hart lacks its extension, leaves it out.
+const OF_INTEREST: [&str; 26] = [
+    "priv", "satp", "sstatus", "stvec", "sepc", "scause", "stval", "sscratch", "sie", "sip",
+    "mstatus", "mtvec", "mepc", "mcause", "mtval", "mscratch", "mie", "mip", "medeleg", "mideleg",
+    "mhartid", "vsatp", "hgatp", "hstatus", "menvcfg", "pmpcfg0",
+];
+
+impl GdbTarget {
+    /// `g` and a `p` for each register of interest that `g` does not cover, in one batch.
+    pub(super) fn read_registers(&mut self, hart: HartId) -> Result<Registers, LinkError> {
+        let select = self.selection(hart);
+        let first = usize::from(select.is_some());
+        let singly: Vec<(usize, u32)> = OF_INTEREST
+            .iter()
+            .filter_map(|name| {
+                let known = self.description.registers.iter();
+                let (place, info) = known.enumerate().find(|(_, r)| r.name == *name)?;
+                Some((place, info.number))
+            })
+            .collect();
+        let mut selected = true;
+        let mut values: Vec<Option<u64>> = vec![None; self.description.registers.len()];
+        let description = &self.description;
+        self.client.pipeline(
+            first + 1 + singly.len(),
+            |number, out| match (number.checked_sub(first), &select) {
+                (Some(0), _) => out.push(b'g'),
+                (Some(number), _) => {
+                    out.extend_from_slice(format!("p{:x}", singly[number - 1].1).as_bytes());
+                }
+                (None, request) => {
+                    out.extend_from_slice(request.as_deref().unwrap_or_default().as_bytes());
+                }
+            },
+            |number, payload| {
+                match number.checked_sub(first) {
+                    None => selected = payload == b"OK",
+                    Some(0) => spread(payload, description, &mut values),
+                    Some(number) => {
+                        let place = singly[number - 1].0;
+                        values[place] = values[place].or(hex::register(payload));
+                    }
+                }
+                Ok(())
+            },
+        )?;
+        if !selected {
+            return Err(no_such_hart(hart));
+        }
+        self.selected = Some(hart);
+        Ok(self.gather(&values))
+    }
+
+    pub(super) fn read_register(
+        &mut self,
+        hart: HartId,
+        name: &str,
+    ) -> Result<Option<u64>, LinkError> {
+        let Some(info) = self.description.register(name) else {
+            return Ok(None);
+        };
+        let request = format!("p{:x}", info.number);
+        let select = self.selection(hart);
+        let first = usize::from(select.is_some());
+        let (mut selected, mut value) = (true, None);
+        self.client.pipeline(
+            first + 1,
+            |number, out| {
+                let request = match &select {
+                    Some(select) if number == 0 => select,
+                    _ => &request,
+                };
+                out.extend_from_slice(request.as_bytes());
+            },
+            |number, payload| {
+                if number < first {
+                    selected = payload == b"OK";
+                } else {
+                    value = hex::register(payload);
+                }
+                Ok(())
+            },
+        )?;
+        if !selected {
+            return Err(no_such_hart(hart));
+        }
+        self.selected = Some(hart);
+        Ok(value)
+    }
+
+    /// The request that selects `hart`, unless it is selected.
+    fn selection(&self, hart: HartId) -> Option<String> {
+        (self.selected != Some(hart)).then(|| format!("Hg{:x}", thread_of(hart)))
+    }
+
+    fn gather(&self, values: &[Option<u64>]) -> Registers {
+        let mut registers = Registers::default();
+        for (info, value) in self.description.registers.iter().zip(values) {
+            let Some(value) = *value else { continue };
+            // The integer registers come first, in order (gdb's feature org.gnu.gdb.riscv.cpu).
+            if let Some(slot) = registers.x.get_mut(info.number as usize) {
+                *slot = Some(value);
+            }
+            match info.name.as_str() {
+                "pc" => registers.pc = Some(value),
+                "satp" => registers.satp = Some(Satp::from_bits(value)),
+                "priv" => registers.privilege = Some(Privilege::from_bits(value)),
+                _ => {}
+            }
+            registers.named.push((info.name.clone(), value));
+        }
+        registers
+    }
+}
+
+/// Spreads `g`'s reply over the registers: one after the other by number, as many as it has.
+fn spread(
+    payload: &[u8],
+    description: &crate::link::rsp::description::Description,
+    values: &mut [Option<u64>],
+) {
+    let mut order: Vec<usize> = (0..description.registers.len()).collect();
+    order.sort_by_key(|place| description.registers[*place].number);
+    let mut rest = payload;
+    for place in order {
+        let digits = description.registers[place].bits as usize / 4;
+        let Some((value, after)) = rest.split_at_checked(digits).filter(|_| digits > 0) else {
+            return;
+        };
+        values[place] = hex::register(value);
+        rest = after;
+    }
+}
+
+fn no_such_hart(hart: HartId) -> LinkError {
+    LinkError::Refused {
+        packet: format!("selecting {hart}"),
+        code: "no such hart".to_owned(),
+    }
+}

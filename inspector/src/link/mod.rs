@@ -1,0 +1,358 @@
+//! Bytes from a target: a machine that can be read, stopped, stepped and resumed.
+//!
+//! ```text
+//!  Address ──▶ transport ──▶ rsp::packet ──▶ rsp::client ──▶ gdb::GdbTarget ──▶ dyn Target
+//!  tcp unix    non-blocking  framing, no    requests and     harts, registers,
+//!  serial      byte stream   I/O            their replies    memory, breakpoints
+//!                                               ▲
+//!  launch::Launch ──▶ Guest (QEMU of our own)   rsp::description (target.xml), qemu (monitor texts)
+//! ```
+//!
+//! Invariants
+//! - Nothing that a peer sends can panic, block for ever or grow memory without bound.
+//! - Every wait ends within 50 ms of a [`Cancel`], and by itself after the reply timeout.
+//! - Memory is only asked for where the caller says; a caller asks for nothing but RAM, because
+//!   reading a device can change it. See [`qemu::MemoryMap`].
+//! - A target is left as it was found: running or stopped, [`FoundState`] says how that is known;
+//!   its breakpoints of ours gone; its physical-memory switch as it was.
+
+pub mod address;
+pub mod error;
+pub mod gdb;
+pub mod launch;
+pub mod memory;
+pub mod qemu;
+pub mod rsp;
+pub mod transport;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use pagescope_protocol::{PhysRange, Satp, VirtAddr};
+
+pub use address::{Address, AddressError};
+pub use error::LinkError;
+pub use gdb::{ConnectOptions, GdbTarget};
+pub use launch::{Guest, Launch, LaunchError};
+
+/// A machine that can be read, stopped, stepped and resumed.
+///
+/// Registers and the gdb port's memory can be read only while the machine is stopped; asking while
+/// it runs gives [`LinkError::Running`] and does not disturb it.
+pub trait Target: Send {
+    /// The machine's harts, in order.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    fn harts(&mut self) -> Result<Vec<HartId>, LinkError>;
+
+    /// Everything of interest about a hart: the integer registers, pc, the CSRs that decide about
+    /// memory and traps, and the privilege mode. A register that cannot be read is left out.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    fn registers(&mut self, hart: HartId) -> Result<Registers, LinkError>;
+
+    /// One register by the name that the target's description gives it (`a0`, `pc`, `satp`,
+    /// `priv`). `None`: no such register, or it could not be read.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    fn register(&mut self, hart: HartId, name: &str) -> Result<Option<u64>, LinkError>;
+
+    /// Reads physical memory, all ranges in one pipelined batch. The answers stand in the order of
+    /// `ranges`; `None` says that a range could not be read. Ask for nothing but RAM.
+    ///
+    /// # Errors
+    /// When the target as a whole cannot be read.
+    fn read_physical(&mut self, ranges: &[PhysRange]) -> Result<Vec<Option<Vec<u8>>>, LinkError>;
+
+    /// Stops every hart that is about to execute the instruction at `address`. Setting it twice is
+    /// the same as once.
+    ///
+    /// # Errors
+    /// When the target cannot be asked or refuses.
+    fn set_breakpoint(&mut self, address: VirtAddr) -> Result<(), LinkError>;
+
+    /// Takes back [`set_breakpoint`](Self::set_breakpoint).
+    ///
+    /// # Errors
+    /// When the target cannot be asked or refuses.
+    fn clear_breakpoint(&mut self, address: VirtAddr) -> Result<(), LinkError>;
+
+    /// Lets all harts run, and returns at once. A hart that stopped at a breakpoint goes on from
+    /// there. Nothing happens if the machine already runs.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    fn resume(&mut self) -> Result<(), LinkError>;
+
+    /// Lets `hart` execute one instruction while the others stand still, and returns at once; the
+    /// end is reported by [`wait_for_stop`](Self::wait_for_stop).
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    fn step(&mut self, hart: HartId) -> Result<(), LinkError>;
+
+    /// Asks a running machine to stop, and returns at once; the end is reported by
+    /// [`wait_for_stop`](Self::wait_for_stop). Nothing happens if it is stopped.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    fn interrupt(&mut self) -> Result<(), LinkError>;
+
+    /// Waits until the machine stops, at most `limit`. `None`: it still runs, or the wait was
+    /// cancelled. A machine that is already stopped gives its last reason again, at once.
+    ///
+    /// # Errors
+    /// When the target is lost.
+    fn wait_for_stop(&mut self, limit: Duration) -> Result<Option<StopReason>, LinkError>;
+
+    /// Whether the machine runs, as far as the target has said.
+    fn is_running(&self) -> bool;
+
+    /// Gives a command to the target's monitor and returns what it prints. `None`: it has none.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    fn monitor(&mut self, command: &str) -> Result<Option<String>, LinkError>;
+
+    /// What is known about the target itself.
+    fn facts(&self) -> &TargetFacts;
+
+    /// Console output that came over the link (`O` packets) since the last call.
+    fn take_console(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Leaves the target as it was found. Dropping it does the same without saying how it went.
+    ///
+    /// # Errors
+    /// When the target could not be asked to put something back.
+    fn detach(self: Box<Self>) -> Result<(), LinkError>;
+}
+
+/// A hart by its number, from 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct HartId(u32);
+
+impl HartId {
+    /// The hart with this number.
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for HartId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "hart {}", self.0)
+    }
+}
+
+/// The privilege mode a hart executes in (privileged specification, section 1.2).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Privilege {
+    /// U, or VU where the hart runs virtualized.
+    User,
+    /// S or HS, or VS where the hart runs virtualized.
+    Supervisor,
+    /// M.
+    Machine,
+    /// An encoding that the specification reserves; kept to be shown.
+    Reserved(u64),
+}
+
+impl Privilege {
+    /// The mode with this encoding, as in mstatus.MPP.
+    pub const fn from_bits(bits: u64) -> Self {
+        match bits {
+            0 => Self::User,
+            1 => Self::Supervisor,
+            3 => Self::Machine,
+            other => Self::Reserved(other),
+        }
+    }
+}
+
+impl fmt::Display for Privilege {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User => f.write_str("U"),
+            Self::Supervisor => f.write_str("S"),
+            Self::Machine => f.write_str("M"),
+            Self::Reserved(bits) => write!(f, "reserved privilege {bits}"),
+        }
+    }
+}
+
+/// A hart's registers, as far as they could be read.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Registers {
+    /// The program counter.
+    pub pc: Option<u64>,
+    /// x0 to x31.
+    pub x: [Option<u64>; 32],
+    /// satp.
+    pub satp: Option<Satp>,
+    /// The privilege mode.
+    pub privilege: Option<Privilege>,
+    /// All that could be read, by the names and in the order of the target's description.
+    pub named: Vec<(String, u64)>,
+}
+
+impl Registers {
+    /// A register by its name: `a0`, `pc`, `scause`.
+    pub fn get(&self, name: &str) -> Option<u64> {
+        let found = self.named.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| *value)
+    }
+}
+
+/// Why a machine stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum StopReason {
+    /// A hart came to a breakpoint.
+    Breakpoint {
+        /// Which.
+        hart: HartId,
+    },
+    /// A hart executed the one instruction it was allowed.
+    Step {
+        /// Which.
+        hart: HartId,
+    },
+    /// We, or somebody else, asked the machine to stop.
+    Interrupted {
+        /// The hart that the target names, if it names one.
+        hart: Option<HartId>,
+    },
+    /// Any other signal, in gdb's numbering.
+    Signal {
+        /// The hart that the target names, if it names one.
+        hart: Option<HartId>,
+        /// gdb's number of the signal.
+        signal: u8,
+    },
+    /// The machine is gone: powered off, or its emulator ended.
+    Exited {
+        /// The exit code that the target gives.
+        code: u8,
+    },
+}
+
+impl StopReason {
+    /// The hart that the stop is about, if one is named.
+    pub fn hart(self) -> Option<HartId> {
+        match self {
+            Self::Breakpoint { hart } | Self::Step { hart } => Some(hart),
+            Self::Interrupted { hart } | Self::Signal { hart, .. } => hart,
+            Self::Exited { .. } => None,
+        }
+    }
+}
+
+/// What is known about a target itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TargetFacts {
+    /// Where it is.
+    pub address: Address,
+    /// Who answers there.
+    pub stub: Stub,
+    /// The largest packet that it takes, in bytes.
+    pub packet_size_bytes: usize,
+    /// The architecture that its description names, such as `riscv:rv64`.
+    pub architecture: String,
+    /// Bits of an integer register.
+    pub xlen_bits: u32,
+    /// How physical memory is read.
+    pub physical: PhysicalAccess,
+    /// Whether the machine ran before we came.
+    pub found: FoundState,
+}
+
+/// Who answers at a gdb port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Stub {
+    /// QEMU, with the version that its monitor gives.
+    Qemu {
+        /// Such as `7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)`, if it could be asked.
+        version: Option<String>,
+    },
+    /// Some other stub.
+    Other,
+}
+
+/// How physical memory is read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PhysicalAccess {
+    /// From the file that holds the guest's RAM. Works while the guest runs.
+    MappedRam {
+        /// The RAM that the file holds; everything else is refused.
+        range: PhysRange,
+    },
+    /// Over the gdb port, while the guest is stopped.
+    GdbPort,
+    /// Not at all: the stub has no switch for it.
+    Unavailable,
+}
+
+impl PhysicalAccess {
+    /// Whether it also works while the guest runs.
+    pub fn works_while_running(self) -> bool {
+        matches!(self, Self::MappedRam { .. })
+    }
+}
+
+impl fmt::Display for PhysicalAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MappedRam { .. } => f.write_str("mapped RAM"),
+            Self::GdbPort => f.write_str("gdb port"),
+            Self::Unavailable => f.write_str("unavailable"),
+        }
+    }
+}
+
+/// Whether a machine ran before we connected, and so how it is left. [`gdb`] says how it is known.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum FoundState {
+    /// It ran; it is left running.
+    Running,
+    /// It stood still; it is left so.
+    Stopped,
+    /// The target cannot tell the two apart; it is left running.
+    Unknown,
+}
+
+/// A flag that ends waits; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// A flag that is not set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ends what waits now and what would wait later, until [`reset`](Self::reset).
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Allows waiting again.
+    pub fn reset(&self) {
+        self.0.store(false, Ordering::Release);
+    }
+
+    /// Whether it is set.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}

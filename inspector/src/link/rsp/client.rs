@@ -1,0 +1,393 @@
+//! Requests and the replies that belong to them.
+//!
+//! ```text
+//!  pipeline ──▶ $m80000000,800#xx $m80000800,800#xx …  ──▶ stub      at most `window` outstanding
+//!           ◀── + $…#xx + $…#xx …                      ◀──           in the order of the requests
+//! ```
+//!
+//! A stub answers in order, so the n-th reply is the n-th request's. What would break this:
+//! - Stop replies that nobody waits for. QEMU before 8.1 sends one when connecting stops the
+//!   machine (`gdb_vm_state_change`). They are told from replies by their first letter and kept.
+//! - A batch that is given up, by [`Cancel`] or timeout, leaves replies on their way: they are
+//!   counted as owed, and thrown away when they come.
+//! - A damaged reply still takes its place; its request is sent again later, alone. (Asking for it
+//!   with `-` would give the stub's newest packet, which may be another.)
+//!
+//! QEMU's thread blocks while it sends, so this side reads while it writes. Acknowledgements go out
+//! with the next requests; QEMU takes a `$` for one (`gdb_read_byte`).
+
+use std::time::{Duration, Instant};
+
+use super::hex;
+use super::packet::Incoming;
+use super::stop::StopPacket;
+use super::wire::{Wire, escaped};
+use crate::link::{Address, Cancel, LinkError};
+
+/// Most requests outstanding. Measured on QEMU 7.2: no faster beyond it.
+const WINDOW: usize = 16;
+
+/// Most damaged packets in a row until the link is given up.
+const MAX_DAMAGED: u32 = 8;
+
+/// Most console output that is kept until somebody takes it, in bytes.
+const MAX_CONSOLE_BYTES: usize = 1 << 16;
+
+/// Most text that a monitor command may print, in bytes.
+const MAX_MONITOR_BYTES: usize = 4 << 20;
+
+/// The client's side of one connection.
+#[derive(Debug)]
+pub struct Client {
+    wire: Wire,
+    window: usize,
+    /// Replies on their way that nobody waits for any more.
+    owed: usize,
+    /// Damaged packets in a row.
+    damaged: u32,
+    console: Vec<u8>,
+    stopped: Option<StopPacket>,
+}
+
+/// Writes the request with a number.
+type Encode<'a> = dyn FnMut(usize, &mut Vec<u8>) + 'a;
+
+/// Takes the reply to the request with a number, and says what is wrong with it.
+type Take<'a> = dyn FnMut(usize, &[u8]) -> Result<(), String> + 'a;
+
+impl Client {
+    /// Connects. Says nothing yet.
+    ///
+    /// # Errors
+    /// When nobody is there.
+    pub fn connect(
+        address: &Address,
+        timeout: Duration,
+        cancel: Cancel,
+    ) -> Result<Self, LinkError> {
+        let wire = Wire::connect(address, timeout, cancel)?;
+        Ok(Self {
+            window: if wire.is_lossy() { 1 } else { WINDOW },
+            wire,
+            owed: 0,
+            damaged: 0,
+            console: Vec::new(),
+            stopped: None,
+        })
+    }
+
+    /// Whether the connection can still be used.
+    pub fn is_alive(&self) -> bool {
+        self.wire.is_alive()
+    }
+
+    /// From here on waits at most `timeout` for a reply, whatever the [`Cancel`] says: for leaving.
+    pub fn hurry(&mut self, timeout: Duration) {
+        self.wire.hurry(timeout);
+    }
+
+    /// The stop reply that came without being waited for, if one did.
+    pub fn take_unsolicited_stop(&mut self) -> Option<StopPacket> {
+        self.stopped.take()
+    }
+
+    /// Console output since the last call.
+    pub fn take_console(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.console)
+    }
+
+    /// Sends one request and returns its reply.
+    ///
+    /// # Errors
+    /// When no reply comes.
+    pub fn request(&mut self, request: &[u8]) -> Result<Vec<u8>, LinkError> {
+        let mut reply = Vec::new();
+        self.pipeline(
+            1,
+            |_, out| out.extend_from_slice(request),
+            |_, payload| {
+                reply = payload.to_vec();
+                Ok(())
+            },
+        )?;
+        Ok(reply)
+    }
+
+    /// Sends `count` requests, a window of them at a time. `encode` writes the request with the
+    /// given number; `take` gets its reply, and says what is wrong with it. Replies come in order,
+    /// except that a request whose reply was damaged is asked again at the end.
+    ///
+    /// # Errors
+    /// When not all replies come, or one makes no sense.
+    pub fn pipeline(
+        &mut self,
+        count: usize,
+        mut encode: impl FnMut(usize, &mut Vec<u8>),
+        mut take: impl FnMut(usize, &[u8]) -> Result<(), String>,
+    ) -> Result<(), LinkError> {
+        let mut numbers: Vec<usize> = (0..count).collect();
+        let mut again = Vec::new();
+        self.batch(&numbers, &mut encode, &mut take, &mut again, None)?;
+        while !again.is_empty() {
+            numbers = std::mem::take(&mut again);
+            for number in &numbers {
+                let number = std::slice::from_ref(number);
+                self.batch(number, &mut encode, &mut take, &mut again, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a command to the stub's monitor: what it prints, and its reply.
+    ///
+    /// # Errors
+    /// When no reply comes.
+    pub fn monitor(&mut self, command: &str) -> Result<(Vec<u8>, Vec<u8>), LinkError> {
+        let mut printed = Vec::new();
+        let mut reply = Vec::new();
+        let request = format!("qRcmd,{}", hex::encode(command.as_bytes()));
+        // Not asked again when damaged: a command can have effects.
+        let mut again = Vec::new();
+        self.batch(
+            &[0],
+            &mut |_, out: &mut Vec<u8>| out.extend_from_slice(request.as_bytes()),
+            &mut |_, payload: &[u8]| {
+                reply = payload.to_vec();
+                Ok(())
+            },
+            &mut again,
+            Some(&mut printed),
+        )?;
+        if !again.is_empty() {
+            return Err(self
+                .wire
+                .protocol("what its monitor prints arrives damaged"));
+        }
+        Ok((printed, reply))
+    }
+
+    /// One batch of [`pipeline`](Self::pipeline). Numbers whose reply was damaged go to `again`.
+    fn batch(
+        &mut self,
+        numbers: &[usize],
+        encode: &mut Encode<'_>,
+        take: &mut Take<'_>,
+        again: &mut Vec<usize>,
+        mut printed: Option<&mut Vec<u8>>,
+    ) -> Result<(), LinkError> {
+        let mut request = Vec::new();
+        let mut unsent = numbers.iter();
+        let mut outstanding = 0;
+        for &number in numbers {
+            while outstanding < self.window
+                && let Some(&next) = unsent.next()
+            {
+                request.clear();
+                encode(next, &mut request);
+                self.wire.queue(&request);
+                outstanding += 1;
+            }
+            let reply = self.reply(&request, outstanding, printed.as_deref_mut());
+            match reply {
+                Ok(true) => {
+                    outstanding -= 1;
+                    if let Err(what) = take(number, self.wire.payload()) {
+                        self.owed += outstanding;
+                        return Err(self.wire.protocol(&what));
+                    }
+                }
+                Ok(false) => {
+                    outstanding -= 1;
+                    again.push(number);
+                }
+                Err(error) => {
+                    self.owed += outstanding;
+                    return Err(error);
+                }
+            }
+        }
+        // The last acknowledgement has no request to go out with.
+        self.wire.write_some().map(drop)
+    }
+
+    /// Waits for the reply to the oldest of `outstanding` requests, the newest of which is
+    /// `request`. `false`: it came damaged.
+    fn reply(
+        &mut self,
+        request: &[u8],
+        outstanding: usize,
+        mut printed: Option<&mut Vec<u8>>,
+    ) -> Result<bool, LinkError> {
+        let mut deadline = self.wire.deadline();
+        loop {
+            match self.wire.next_incoming(deadline)? {
+                Incoming::Ack | Incoming::Notification => {}
+                Incoming::Nak => {
+                    self.count_damage("our packets arrive damaged")?;
+                    if outstanding != 1 {
+                        return Err(self
+                            .wire
+                            .protocol("it refuses a packet, without saying which"));
+                    }
+                    self.wire.queue(request);
+                }
+                Incoming::TooLong => return Err(self.wire.protocol("a packet does not end")),
+                Incoming::Damaged => {
+                    self.count_damage("its packets arrive damaged")?;
+                    // Before the first packet it is more likely something else altogether, such as
+                    // a console's output.
+                    if self.wire.spoke() {
+                        self.wire.queue_byte(b'+');
+                        if self.owed == 0 {
+                            return Ok(false);
+                        }
+                        self.owed -= 1;
+                    }
+                }
+                Incoming::Packet => {
+                    self.wire.queue_byte(b'+');
+                    self.damaged = 0;
+                    let payload = self.wire.payload();
+                    if StopPacket::is_one(payload) {
+                        self.stopped = StopPacket::parse(payload).or(self.stopped);
+                    } else if is_console(payload) {
+                        let text = hex::decode(&payload[1..]).unwrap_or_default();
+                        match printed.as_deref_mut().filter(|_| self.owed == 0) {
+                            None => self.note_console(&text),
+                            Some(printed) if printed.len() > MAX_MONITOR_BYTES => {
+                                return Err(self
+                                    .wire
+                                    .protocol("its monitor does not stop printing"));
+                            }
+                            Some(printed) => {
+                                printed.extend(text);
+                                deadline = self.wire.deadline();
+                            }
+                        }
+                    } else if self.owed > 0 {
+                        self.owed -= 1;
+                    } else {
+                        return Ok(true);
+                    }
+                }
+            }
+            // A peer that talks without answering is as good as silent.
+            if Instant::now() > deadline {
+                return Err(self.wire.silence());
+            }
+        }
+    }
+
+    /// Sends a request that lets the machine run; it is answered when the machine stops.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub fn start(&mut self, request: &[u8]) -> Result<(), LinkError> {
+        if self.owed > 0 {
+            // Acknowledging them while the machine runs would stop it: any byte does.
+            self.request(b"qC")?;
+        }
+        self.stopped = None;
+        self.wire.queue(request);
+        self.wire.send_all()
+    }
+
+    /// Sends the byte that stops a running machine.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub fn interrupt(&mut self) -> Result<(), LinkError> {
+        self.wire.queue_byte(INTERRUPT);
+        self.wire.send_all()
+    }
+
+    /// Sends the last request of a connection. Its reply is not acknowledged: the machine may run
+    /// by then, and any byte would stop it.
+    ///
+    /// # Errors
+    /// When no reply comes.
+    pub fn farewell(&mut self, request: &[u8]) -> Result<(), LinkError> {
+        self.wire.queue(request);
+        self.reply(request, 1, None)?;
+        self.wire.close();
+        Ok(())
+    }
+
+    /// Waits for the machine to stop, at most `limit`. `None`: it runs, or the wait was cancelled.
+    ///
+    /// # Errors
+    /// When the connection is lost, or the stub refuses what [`start`](Self::start) sent.
+    pub fn wait_for_stop(&mut self, limit: Duration) -> Result<Option<StopPacket>, LinkError> {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(stop) = self.stopped.take() {
+                self.wire.write_some()?;
+                return Ok(Some(stop));
+            }
+            let Some(incoming) = self.wire.ready() else {
+                match self.wire.pump(deadline) {
+                    Ok(true) => continue,
+                    Ok(false) | Err(LinkError::Cancelled) => return Ok(None),
+                    Err(error) => return Err(error),
+                }
+            };
+            match incoming {
+                Incoming::Ack | Incoming::Notification => {}
+                Incoming::Nak => return Err(self.wire.protocol("it refuses to resume")),
+                Incoming::TooLong => return Err(self.wire.protocol("a packet does not end")),
+                Incoming::Damaged => {
+                    self.count_damage("its packets arrive damaged")?;
+                    self.wire.queue_byte(b'-');
+                }
+                Incoming::Packet => {
+                    self.wire.queue_byte(b'+');
+                    self.damaged = 0;
+                    let payload = self.wire.payload();
+                    if StopPacket::is_one(payload) {
+                        self.stopped = StopPacket::parse(payload);
+                    } else if is_console(payload) {
+                        let text = hex::decode(&payload[1..]).unwrap_or_default();
+                        self.note_console(&text);
+                    } else if self.owed > 0 {
+                        self.owed -= 1;
+                    } else if payload.first().is_none_or(|first| *first == b'E') {
+                        return Err(LinkError::Refused {
+                            packet: "resuming".to_owned(),
+                            code: escaped(payload),
+                        });
+                    }
+                }
+            }
+            if self.stopped.is_none() && Instant::now() > deadline {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn note_console(&mut self, text: &[u8]) {
+        self.console.extend_from_slice(text);
+        let excess = self.console.len().saturating_sub(MAX_CONSOLE_BYTES);
+        self.console.drain(..excess);
+    }
+
+    fn count_damage(&mut self, what: &str) -> Result<(), LinkError> {
+        self.damaged += 1;
+        if self.damaged > MAX_DAMAGED {
+            return Err(self.wire.protocol(what));
+        }
+        Ok(())
+    }
+
+    /// The error for a stub that does `what`.
+    pub fn protocol(&self, what: &str) -> LinkError {
+        self.wire.protocol(what)
+    }
+}
+
+/// The byte that stops a running machine.
+const INTERRUPT: u8 = 0x03;
+
+/// Whether `payload` is console output: `O` and hexadecimal, so never `OK`.
+fn is_console(payload: &[u8]) -> bool {
+    payload.first() == Some(&b'O') && payload != b"OK"
+}

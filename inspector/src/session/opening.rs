@@ -1,0 +1,164 @@
+//! From "where" to a target that can be captured: attaching to a guest, or starting our own.
+
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::capture::Capturer;
+use crate::capture::step::{CallStepper, StepError};
+use crate::guest::{ElfError, ElfFile};
+use crate::link::{
+    Address, Cancel, ConnectOptions, GdbTarget, Guest, Launch, LaunchError, LinkError, Target,
+};
+
+/// The function that allocates a page, in our kernel and in most that are taught.
+pub const ALLOCATION_SYMBOL: &str = "kalloc";
+
+/// How long our kernel may take from reset to its first allocation. It takes 0.1 s; the limit is a
+/// guard against a machine under heavy load.
+const BOOT_LIMIT: Duration = Duration::from_secs(60);
+
+/// What to open.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A guest that runs already.
+    Attach {
+        /// Its gdb port.
+        address: Address,
+        /// Its ELF.
+        elf: Option<Arc<ElfFile>>,
+    },
+    /// Our own kernel in a QEMU of our own, which ends with the session.
+    Demo(Demo),
+}
+
+/// Our own kernel in a QEMU of our own.
+#[derive(Clone, Debug)]
+pub struct Demo {
+    /// The kernel's ELF.
+    pub kernel: Arc<[u8]>,
+    /// Its command line: `layout=pseudos tables=pool pace=20`.
+    pub append: String,
+    /// Harts.
+    pub harts: u32,
+}
+
+/// A target that can be captured.
+pub struct Opened {
+    /// The target.
+    pub target: Box<dyn Target>,
+    /// What captures it.
+    pub capturer: Capturer,
+    /// Steps the allocation function, where the ELF has one.
+    pub stepper: Option<CallStepper>,
+    /// Our own QEMU; dropped after the target.
+    pub guest: Option<Guest>,
+    /// Our own guest's console.
+    pub console: Option<UnixStream>,
+    /// What the guest was doing when it was opened, in words.
+    pub stop: String,
+}
+
+/// Why a target could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The link.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// QEMU.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    /// The ELF.
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+    /// Our kernel did not boot.
+    #[error("our kernel did not come to its first allocation: {0}")]
+    Boot(#[from] StepError),
+}
+
+impl Source {
+    /// What is being opened, in words.
+    pub fn what(&self) -> String {
+        match self {
+            Self::Attach { address, .. } => format!("connecting to {address}"),
+            Self::Demo(_) => "starting QEMU with our kernel".into(),
+        }
+    }
+
+    /// Connects, and learns what the machine is.
+    ///
+    /// # Errors
+    /// [`OpenError`], which names the thing and the remedy.
+    pub fn open(&self, cancel: &Cancel) -> Result<Opened, OpenError> {
+        match self {
+            Self::Attach { address, elf } => attach(address, elf.clone(), cancel),
+            Self::Demo(demo) => demo.open(cancel),
+        }
+    }
+}
+
+fn attach(
+    address: &Address,
+    elf: Option<Arc<ElfFile>>,
+    cancel: &Cancel,
+) -> Result<Opened, OpenError> {
+    let options = ConnectOptions {
+        cancel: cancel.clone(),
+        ..ConnectOptions::default()
+    };
+    let mut target = GdbTarget::connect(address, options)?;
+    let capturer = Capturer::new(&mut target, elf)?;
+    Ok(Opened {
+        target: Box::new(target),
+        stepper: stepper(&capturer),
+        capturer,
+        guest: None,
+        console: None,
+        stop: "attached".into(),
+    })
+}
+
+impl Demo {
+    fn open(&self, cancel: &Cancel) -> Result<Opened, OpenError> {
+        let elf = Arc::new(ElfFile::parse(
+            Path::new("pagescope-kernel.elf"),
+            &self.kernel,
+        )?);
+        let mut launch = Launch::new(&self.kernel);
+        launch.append = self.append.clone();
+        launch.harts = self.harts;
+        launch.cancel = cancel.clone();
+        let guest = launch.start()?;
+        // Before the guest runs for the first time: what it wrote earlier would be lost.
+        let console = guest.connect_console().ok();
+        let options = ConnectOptions {
+            cancel: cancel.clone(),
+            ..guest.connect_options()
+        };
+        let mut target = GdbTarget::connect(guest.address(), options)?;
+        let capturer = Capturer::new(&mut target, Some(elf))?;
+        let stepper = stepper(&capturer);
+        if let Some(stepper) = &stepper {
+            stepper.run_to_entry(&mut target, cancel, BOOT_LIMIT)?;
+        }
+        Ok(Opened {
+            target: Box::new(target),
+            capturer,
+            stepper,
+            guest: Some(guest),
+            console,
+            stop: format!("booted, about to call {ALLOCATION_SYMBOL} for the first time"),
+        })
+    }
+}
+
+fn stepper(capturer: &Capturer) -> Option<CallStepper> {
+    let entry = capturer.elf()?.address_of(ALLOCATION_SYMBOL)?;
+    Some(CallStepper {
+        symbol: ALLOCATION_SYMBOL.into(),
+        entry,
+    })
+}

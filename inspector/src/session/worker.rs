@@ -1,0 +1,459 @@
+//! The thread that owns the link.
+
+use std::io::{self, Read as _};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::opening::{Opened, Source};
+use super::{Command, Connection, Event};
+use crate::capture::step::{CallStepper, StepError, return_text};
+use crate::link::{Cancel, HartId, LinkError, StopReason, TargetFacts};
+
+/// Commands and events that may wait; enough for the busiest second, and bounded.
+const CHANNEL_CAPACITY: usize = 256;
+
+/// How often a running guest is asked whether it stopped.
+const RUNNING_TICK: Duration = Duration::from_millis(50);
+
+/// How often a stopped guest is asked whether it is still there.
+const STOPPED_TICK: Duration = Duration::from_secs(1);
+
+/// How long a guest may take to obey a request to stop, or to end one instruction.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a stepped function may take to be called.
+const STEP_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long leaving a guest may take before the program ends all the same.
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
+
+/// The window's end of a session.
+#[derive(Debug)]
+pub struct Session {
+    /// Commands go in here; a full channel means that the link is busy.
+    pub commands: Sender<Command>,
+    /// Events come out here.
+    pub events: Receiver<Event>,
+    /// Ends the command that is being worked on.
+    pub cancel: Cancel,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Called after each event, so that a sleeping window wakes.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
+impl Session {
+    /// Starts the thread, which opens `source` at once.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(source: Source, waker: Waker) -> io::Result<Self> {
+        let (commands, inbox) = bounded(CHANNEL_CAPACITY);
+        let (outbox, events) = bounded(CHANNEL_CAPACITY);
+        let cancel = Cancel::new();
+        let out = Outbox {
+            events: outbox,
+            waker,
+        };
+        let worker = Worker {
+            source,
+            cancel: cancel.clone(),
+            out,
+            opened: None,
+        };
+        let thread = thread::Builder::new()
+            .name("link".into())
+            .spawn(move || worker.run(&inbox))?;
+        Ok(Self {
+            commands,
+            events,
+            cancel,
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Session {
+    /// Lets the thread leave the guest as it was found, and waits for that.
+    fn drop(&mut self) {
+        self.cancel.cancel();
+        // Both ends gone is how the thread learns that the window is.
+        self.commands = bounded(0).0;
+        self.events = bounded(0).1;
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        let deadline = Instant::now() + CLOSE_LIMIT;
+        while !thread.is_finished() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// The window is gone: there is nobody to work for.
+struct WindowGone;
+
+#[derive(Clone)]
+struct Outbox {
+    events: Sender<Event>,
+    waker: Waker,
+}
+
+impl Outbox {
+    fn send(&self, event: Event) -> Result<(), WindowGone> {
+        let sent = self.events.send(event).map_err(|_| WindowGone);
+        (self.waker)();
+        sent
+    }
+
+    fn connection(&self, connection: Connection) -> Result<(), WindowGone> {
+        self.send(Event::Connection(connection))
+    }
+}
+
+struct Worker {
+    source: Source,
+    cancel: Cancel,
+    out: Outbox,
+    opened: Option<Opened>,
+}
+
+/// What ended a command early.
+enum Trouble {
+    WindowGone,
+    /// The link is of no use any more.
+    Lost(LinkError),
+    /// The link stands; the command failed.
+    Failed(String),
+    /// The guest powered off.
+    Ended(String),
+}
+
+impl From<WindowGone> for Trouble {
+    fn from(_: WindowGone) -> Self {
+        Self::WindowGone
+    }
+}
+
+impl From<LinkError> for Trouble {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Refused { .. } | LinkError::Running { .. } | LinkError::Cancelled => {
+                Self::Failed(error.to_string())
+            }
+            lost => Self::Lost(lost),
+        }
+    }
+}
+
+impl From<StepError> for Trouble {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::Link(error) => error.into(),
+            StepError::GuestEnded { .. } => Self::Ended(error.to_string()),
+            failed => Self::Failed(failed.to_string()),
+        }
+    }
+}
+
+impl Worker {
+    fn run(mut self, inbox: &Receiver<Command>) {
+        if self.open().is_err() {
+            return;
+        }
+        loop {
+            let running = self
+                .opened
+                .as_ref()
+                .is_some_and(|opened| opened.target.is_running());
+            let tick = if running { RUNNING_TICK } else { STOPPED_TICK };
+            let result = match inbox.recv_timeout(tick) {
+                Ok(command) => {
+                    self.cancel.reset();
+                    self.obey(command)
+                }
+                Err(RecvTimeoutError::Timeout) => self.look(),
+                Err(RecvTimeoutError::Disconnected) => Err(Trouble::WindowGone),
+            };
+            if self.settle(result).is_err() {
+                break;
+            }
+        }
+        self.cancel.reset();
+        self.close();
+    }
+
+    /// Tells the window how a command ended.
+    fn settle(&mut self, result: Result<(), Trouble>) -> Result<(), WindowGone> {
+        let (why, failed) = match result {
+            Ok(()) => return Ok(()),
+            Err(Trouble::WindowGone) => return Err(WindowGone),
+            Err(Trouble::Failed(why)) => {
+                self.out.send(Event::Log(why.clone()))?;
+                if why != LinkError::Cancelled.to_string() {
+                    self.out.send(Event::Failed(why))?;
+                }
+                return self.report_state();
+            }
+            Err(Trouble::Lost(error)) => (error.to_string(), true),
+            Err(Trouble::Ended(why)) => (why, false),
+        };
+        self.opened = None;
+        self.out.send(Event::Log(why.clone()))?;
+        let why = if failed {
+            why
+        } else {
+            format!("{why}; reconnect to start again")
+        };
+        self.out.connection(Connection::Lost { why })
+    }
+
+    fn report_state(&self) -> Result<(), WindowGone> {
+        let state = match &self.opened {
+            None => return Ok(()),
+            Some(opened) if opened.target.is_running() => Connection::Running,
+            Some(_) => Connection::Stopped,
+        };
+        self.out.connection(state)
+    }
+
+    fn open(&mut self) -> Result<(), WindowGone> {
+        self.opened = None;
+        let what = self.source.what();
+        self.out.send(Event::Log(what.clone()))?;
+        self.out.connection(Connection::Connecting { what })?;
+        match self.source.open(&self.cancel) {
+            Ok(mut opened) => {
+                let symbol = opened
+                    .stepper
+                    .as_ref()
+                    .map(|stepper| stepper.symbol.clone());
+                self.out.send(Event::StepSymbol(symbol))?;
+                self.out
+                    .send(Event::Target(target_text(opened.target.facts())))?;
+                if let Some(guest) = &opened.guest {
+                    self.out.send(Event::Log(guest.command_line().into()))?;
+                }
+                if let Some(console) = opened.console.take() {
+                    follow_console(console, self.out.clone());
+                }
+                let stop = opened.stop.clone();
+                self.opened = Some(opened);
+                let result = self.capture(stop);
+                self.settle(result)
+            }
+            Err(error) => {
+                let why = error.to_string();
+                self.out.send(Event::Log(why.clone()))?;
+                self.out.connection(Connection::Lost { why })
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) -> Result<(), Trouble> {
+        match command {
+            Command::Reconnect => return Ok(self.open()?),
+            Command::Detach => {
+                self.close();
+                return Ok(self.out.connection(Connection::Detached)?);
+            }
+            _ if self.opened.is_none() => {
+                return Err(Trouble::Failed(
+                    "no guest is attached; reconnect first".into(),
+                ));
+            }
+            Command::Resume => {
+                self.opened()?.target.resume()?;
+                self.out.connection(Connection::Running)?;
+            }
+            Command::Pause => self.pause()?,
+            Command::StepInstruction { hart } => {
+                self.opened()?.target.step(HartId::new(hart))?;
+                self.wait_and_capture(STOP_LIMIT)?;
+            }
+            Command::StepCall { symbol, count } => self.step_calls(&symbol, count)?,
+            Command::Capture => self.capture("captured again".into())?,
+            Command::ReadFrame(frame) => {
+                let opened = self.opened()?;
+                let bytes = opened.capturer.frame(opened.target.as_mut(), frame)?;
+                self.out.send(Event::Frame(frame, bytes))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn opened(&mut self) -> Result<&mut Opened, Trouble> {
+        self.opened
+            .as_mut()
+            .ok_or_else(|| Trouble::Failed("no guest is attached".into()))
+    }
+
+    /// Nothing was asked for: has the guest stopped, written something, or gone?
+    fn look(&mut self) -> Result<(), Trouble> {
+        let Some(opened) = &mut self.opened else {
+            return Ok(());
+        };
+        if opened.target.is_running() {
+            let console = opened.target.take_console();
+            if !console.is_empty() {
+                let text = String::from_utf8_lossy(&console).into_owned();
+                self.out.send(Event::Console(text))?;
+            }
+            return self.wait_and_capture(Duration::ZERO);
+        }
+        // A stub that answers is still there; pc is the cheapest thing to ask for.
+        opened.target.register(HartId::new(0), "pc")?;
+        Ok(())
+    }
+
+    fn pause(&mut self) -> Result<(), Trouble> {
+        self.opened()?.target.interrupt()?;
+        self.wait_and_capture(STOP_LIMIT)
+    }
+
+    /// Captures if the guest stops within `limit`.
+    fn wait_and_capture(&mut self, limit: Duration) -> Result<(), Trouble> {
+        match self.opened()?.target.wait_for_stop(limit)? {
+            None => Ok(self.report_running()?),
+            Some(StopReason::Exited { code }) => Err(Trouble::Ended(format!(
+                "the guest ended with exit code {code}"
+            ))),
+            Some(reason) => self.capture(stop_text(reason)),
+        }
+    }
+
+    fn report_running(&self) -> Result<(), WindowGone> {
+        self.out.connection(Connection::Running)
+    }
+
+    fn step_calls(&mut self, symbol: &str, count: u32) -> Result<(), Trouble> {
+        let stepper = self.stepper_for(symbol)?;
+        let cancel = self.cancel.clone();
+        for number in 1..=count {
+            if cancel.is_cancelled() {
+                break;
+            }
+            let what = if count == 1 {
+                format!("waiting for {symbol} to return")
+            } else {
+                format!("{symbol} {number} of {count}")
+            };
+            self.out.connection(Connection::Busy { what })?;
+            let opened = self.opened()?;
+            let target = opened.target.as_mut();
+            let returned = stepper.step(target, &cancel, STEP_LIMIT)?;
+            let snapshot = capture_return(opened, &stepper, returned.value)?;
+            self.out.send(Event::Moment(snapshot))?;
+        }
+        Ok(self.report_state()?)
+    }
+
+    fn stepper_for(&mut self, symbol: &str) -> Result<CallStepper, Trouble> {
+        let opened = self.opened()?;
+        if let Some(stepper) = opened
+            .stepper
+            .clone()
+            .filter(|stepper| stepper.symbol == symbol)
+        {
+            return Ok(stepper);
+        }
+        let elf = opened.capturer.elf().ok_or_else(|| {
+            Trouble::Failed(format!(
+                "where {symbol} is, only the guest's ELF knows; attach again with --elf FILE"
+            ))
+        })?;
+        let entry = elf
+            .require(symbol)
+            .map_err(|error| Trouble::Failed(error.to_string()))?;
+        Ok(CallStepper {
+            symbol: symbol.into(),
+            entry,
+        })
+    }
+
+    fn capture(&mut self, stop: String) -> Result<(), Trouble> {
+        let opened = self.opened()?;
+        let snapshot = opened.capturer.capture(opened.target.as_mut(), stop)?;
+        self.out.send(Event::Moment(snapshot))?;
+        Ok(self.report_state()?)
+    }
+
+    /// Leaves the guest as it was found; our own QEMU ends.
+    fn close(&mut self) {
+        if let Some(Opened { target, guest, .. }) = self.opened.take() {
+            if let Err(error) = target.detach() {
+                tracing::warn!(%error, "while detaching");
+            }
+            drop(guest);
+        }
+    }
+}
+
+/// Captures the moment after a call returned, named after it.
+///
+/// # Errors
+/// When the target is lost.
+pub fn capture_return(
+    opened: &mut Opened,
+    stepper: &CallStepper,
+    value: u64,
+) -> Result<Arc<pagescope_protocol::snapshot::Snapshot>, LinkError> {
+    let Opened {
+        target, capturer, ..
+    } = opened;
+    capturer.capture_named(target.as_mut(), |snapshot| {
+        return_text(&stepper.symbol, value, snapshot)
+    })
+}
+
+fn stop_text(reason: StopReason) -> String {
+    match reason {
+        StopReason::Breakpoint { hart } => format!("breakpoint on {hart}"),
+        StopReason::Step { hart } => format!("one instruction on {hart}"),
+        StopReason::Interrupted { .. } => "paused".into(),
+        StopReason::Signal {
+            hart: Some(hart),
+            signal,
+        } => format!("signal {signal} on {hart}"),
+        StopReason::Signal { hart: None, signal } => format!("signal {signal}"),
+        StopReason::Exited { code } => format!("ended with exit code {code}"),
+    }
+}
+
+/// `127.0.0.1:1234 · QEMU 7.2.22 · mapped RAM`.
+fn target_text(facts: &TargetFacts) -> String {
+    use crate::link::Stub;
+    let stub = match &facts.stub {
+        Stub::Qemu {
+            version: Some(version),
+        } => {
+            format!(
+                "QEMU {}",
+                version.split_whitespace().next().unwrap_or(version)
+            )
+        }
+        Stub::Qemu { version: None } => "QEMU".into(),
+        Stub::Other => "gdb stub".into(),
+    };
+    format!("{} · {stub} · {}", facts.address, facts.physical)
+}
+
+/// Passes on what our own guest writes on its console, on a thread that ends with the guest.
+fn follow_console(mut stream: UnixStream, out: Outbox) {
+    let read = move || {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = stream.read(&mut buffer) {
+            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+            if out.send(Event::Console(text)).is_err() {
+                break;
+            }
+        }
+    };
+    if let Err(error) = thread::Builder::new().name("console".into()).spawn(read) {
+        tracing::warn!(%error, "the console is not followed");
+    }
+}

@@ -1,0 +1,149 @@
+//! From reset to the first instruction of S-mode, on hart 0.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use pagescope_kernel::arch::live::LiveMemory;
+use pagescope_kernel::board;
+use pagescope_kernel::boot_map::{self, BootMap, PSEUDOS_DEVICES};
+use pagescope_kernel::bootargs::BootArgs;
+use pagescope_kernel::device_tree::{self, Facts};
+use pagescope_kernel::handoff::{BOOT_VERSION, BootHeader, HandOff};
+use pagescope_kernel::heap::{Heap, HeapLayout};
+use pagescope_kernel::mapper::MODE;
+use pagescope_kernel::window::Window;
+use pagescope_protocol::info::{name, name_text};
+use pagescope_protocol::{PhysAddr, PhysRange, Satp};
+
+use crate::entry::{self, INFO_POINTER, MAX_HARTS};
+use crate::out::{self, refuse, say};
+use crate::{hart, trap};
+
+/// Harts that there are and that can be started.
+static HARTS: AtomicU64 = AtomicU64::new(1);
+
+/// Harts that there are and that can be started.
+pub(crate) fn harts() -> u64 {
+    HARTS.load(Ordering::Relaxed)
+}
+
+/// What S-mode may use of RAM.
+pub(crate) fn supervisor_ram() -> PhysRange {
+    let range = PhysRange::from_bounds(board::MACHINE_RAM.end(), board::RAM.end());
+    range.unwrap_or(board::RAM)
+}
+
+/// Boots: called from reset, once, on hart 0, with the address of the device tree.
+pub(crate) extern "C" fn boot(hart: u64, device_tree: u64) -> ! {
+    out::uart().enable_fifos();
+    // The device tree lies where the heap will be: what is needed of it is copied first.
+    let mut hand_off = hand_off(&device_tree_facts(device_tree));
+    let words = hand_off;
+    let args = match BootArgs::parse(words.bootargs()) {
+        Ok(args) => args,
+        Err(error) => refuse(format_args!("{error}")),
+    };
+    let header = supervisor_header();
+    if let Some(layout) = args.layout.filter(|layout| *layout != header.layout()) {
+        let carried = header.layout();
+        refuse(format_args!(
+            "layout={layout} is not in this image, which carries {carried}"
+        ));
+    }
+    let heap = boot_map::physical_heap(header.image_end().unwrap_or(board::RAM.end()));
+    let map = build_tables(&header, heap);
+    hand_off.strategy = name(args.strategy);
+    hand_off.root = map.root.start().as_u64();
+    hand_off.handed_out = map.handed_out;
+    hand_off.reserve = map.reserve.map(|page| page.start().as_u64());
+    hand_off.heap_bottom = heap.bottom.start().as_u64();
+
+    let place = core::ptr::with_exposed_provenance_mut::<HandOff>(header.hand_off as usize);
+    // SAFETY: `BootHeader::check` found it aligned and in the program's writable memory, and the
+    // program does not run yet.
+    unsafe { place.write_volatile(hand_off) };
+    // SAFETY: the pointer at the entry is M-mode's to write, and nobody reads it here.
+    unsafe { (&raw mut INFO_POINTER.block).write_volatile(header.info) };
+    trap::count_in(PhysAddr::new(header.info));
+
+    say(format_args!(
+        "layout {}, tables {}: root table {}, {} pages handed out; starting S-mode at {:#x}",
+        header.layout(),
+        name_text(&hand_off.strategy),
+        map.root,
+        map.handed_out,
+        header.entry,
+    ));
+    hart::enter_supervisor(header.entry, Satp::new(MODE, 0, map.root), hart, 0)
+}
+
+fn device_tree_facts(address: u64) -> Facts<'static> {
+    if address < board::MACHINE_RAM.end().as_u64() || !address.is_multiple_of(8) {
+        refuse(format_args!("no device tree: a1 was {address:#x} at reset"));
+    }
+    let pointer = core::ptr::with_exposed_provenance::<u8>(address as usize);
+    // SAFETY: the boot protocol has a1 point to the device tree, which has a header; nothing
+    // writes there before S-mode runs.
+    let header = unsafe { pointer.cast::<[u8; 8]>().read_volatile() };
+    let facts = device_tree::size_of_tree(header).and_then(|size| {
+        // SAFETY: the header has the magic, so the tree is as long as it says.
+        device_tree::read(unsafe { core::slice::from_raw_parts(pointer, size) })
+    });
+    match facts {
+        Ok(facts) => facts,
+        Err(error) => refuse(format_args!("{error}")),
+    }
+}
+
+fn supervisor_header() -> BootHeader {
+    let address = board::SUPERVISOR_START.as_u64() as usize;
+    let place = core::ptr::with_exposed_provenance::<BootHeader>(address);
+    // SAFETY: this is RAM, aligned, and every bit pattern is a header; `check` judges it.
+    let header = unsafe { place.read_volatile() };
+    match header.check(supervisor_ram()) {
+        Ok(()) => header,
+        Err(error) => refuse(format_args!("{error}")),
+    }
+}
+
+fn build_tables(header: &BootHeader, layout: HeapLayout) -> BootMap {
+    // SAFETY: the heap is free memory: above the image, whose sections were checked, and nothing
+    // of the device tree in it is needed any more.
+    let mut memory = unsafe { LiveMemory::new() };
+    let mut heap = Heap::new(layout);
+    let sections = header.sections();
+    match boot_map::build(
+        &mut memory,
+        &mut heap,
+        Window::IDENTITY,
+        sections,
+        &PSEUDOS_DEVICES,
+    ) {
+        Ok(map) => map,
+        Err(error) => refuse(format_args!("the boot map cannot be built: {error}")),
+    }
+}
+
+/// What the device tree says, to be handed on.
+fn hand_off(facts: &Facts<'_>) -> HandOff {
+    if !facts.ram.contains_range(board::RAM) {
+        let (given, needed) = (facts.ram, board::RAM);
+        refuse(format_args!(
+            "RAM is {given}; this kernel needs {needed}: give QEMU -m 128M"
+        ));
+    }
+    HARTS.store(facts.harts.clamp(1, MAX_HARTS) as u64, Ordering::Relaxed);
+    let mut hand_off = HandOff {
+        version: BOOT_VERSION,
+        ram_start: facts.ram.start().as_u64(),
+        ram_size: facts.ram.size(),
+        machine_entry: entry::_start as *const () as u64,
+        timebase_hz: facts.timebase_hz,
+        harts: harts(),
+        ..HandOff::EMPTY
+    };
+    if !hand_off.set_bootargs(facts.bootargs) {
+        let most = hand_off.bootargs.len();
+        refuse(format_args!("the command line has more than {most} bytes"));
+    }
+    hand_off
+}

@@ -1,0 +1,75 @@
+//! Traps into M-mode: S-mode's calls, the timer, other harts. Any other is a defect, and reported.
+
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use pagescope_kernel::arch::csr::{MTI, SSI, STI};
+use pagescope_kernel::fault::Cause;
+use pagescope_kernel::{csr_clear, csr_read, csr_set, csr_write};
+use pagescope_protocol::PhysAddr;
+use pagescope_protocol::info::InfoBlock;
+
+use crate::entry::TrapFrame;
+use crate::out::{EXIT_BROKEN, say};
+use crate::{clint, finisher, hart, sbi};
+
+/// The physical address of the information block; 0 before there is one.
+static INFO: AtomicU64 = AtomicU64::new(0);
+
+/// Counts traps in the information block at `block` from now on.
+pub(crate) fn count_in(block: PhysAddr) {
+    INFO.store(block.as_u64(), Ordering::Relaxed);
+}
+
+fn count_trap() {
+    let block = INFO.load(Ordering::Relaxed) as usize;
+    if block != 0 {
+        let place = block + offset_of!(InfoBlock, machine_other_traps);
+        let counter = core::ptr::with_exposed_provenance_mut::<u64>(place);
+        // SAFETY: the boot header's check found the block aligned and in S-mode's writable
+        // memory; S-mode leaves this field alone, and every access of ours is atomic.
+        unsafe { AtomicU64::from_ptr(counter) }.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Handles a trap of S-mode. `frame` is what it resumes with.
+pub(crate) extern "C" fn handle(frame: &mut TrapFrame) {
+    count_trap();
+    match Cause::from_bits(csr_read!("mcause")) {
+        Cause::ECALL_FROM_S => {
+            sbi::handle(frame);
+            let after = csr_read!("mepc") + 4;
+            // SAFETY: ecall has four bytes; S-mode goes on behind it.
+            unsafe { csr_write!("mepc", after) };
+        }
+        Cause::MACHINE_TIMER_INTERRUPT => {
+            // SAFETY: hands the interrupt on to S-mode; it stays off here until set_timer.
+            unsafe {
+                csr_clear!("mie", MTI);
+                csr_set!("mip", STI);
+            }
+        }
+        Cause::MACHINE_SOFTWARE_INTERRUPT => {
+            clint::set_software_interrupt(hart::current(), false);
+            // SAFETY: hands the interrupt on to S-mode.
+            unsafe { csr_set!("mip", SSI) };
+        }
+        cause => report(cause, "S-mode"),
+    }
+}
+
+/// Reports a trap that the machine program took in its own code.
+pub(crate) extern "C" fn machine_has_trapped() -> ! {
+    report(Cause::from_bits(csr_read!("mcause")), "M-mode")
+}
+
+fn report(cause: Cause, whose: &str) -> ! {
+    let (mepc, mtval) = (csr_read!("mepc"), csr_read!("mtval"));
+    say(format_args!(
+        "unexpected trap from {whose} on hart {}: {cause} (mcause {:#x}), mepc {mepc:#018x}, \
+         mtval {mtval:#018x}",
+        hart::current(),
+        cause.bits(),
+    ));
+    finisher::fail(EXIT_BROKEN)
+}

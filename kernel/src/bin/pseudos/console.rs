@@ -1,0 +1,256 @@
+//! The console: a lecturer's way to drive the kernel.
+
+use pagescope_kernel::arch::sbi_call;
+use pagescope_kernel::board;
+use pagescope_kernel::census::Census;
+use pagescope_kernel::command::{Command, FaultKind, HELP};
+use pagescope_kernel::line::{Line, Typed};
+use pagescope_kernel::pool::HEAP_FLAGS;
+use pagescope_protocol::info::{name_text, region_kind};
+use pagescope_protocol::translate::Outcome;
+use pagescope_protocol::{PhysAddr, VirtAddr};
+
+use crate::idle::Idle;
+use crate::kernel::{self, alloc_page, map_page};
+use crate::trap::{self, Fault};
+use crate::{entry, info, out, print, println, selftest};
+
+/// The line being typed.
+pub(crate) struct Console {
+    line: Line,
+}
+
+impl Console {
+    /// Nothing typed yet.
+    pub(crate) const fn new() -> Self {
+        Self { line: Line::new() }
+    }
+
+    /// Shows that a line can be typed.
+    pub(crate) fn prompt(&self) {
+        print!("> ");
+    }
+
+    /// Takes what has been typed since the last time.
+    pub(crate) fn poll(&mut self, idle: &mut Idle) {
+        while let Some(byte) = out::uart().receive() {
+            match self.line.push(byte) {
+                Typed::Echo(byte) => print!("{}", char::from(byte)),
+                Typed::Rub => print!("\x08 \x08"),
+                Typed::Nothing => {}
+                Typed::Complete => {
+                    println!();
+                    match Command::parse(self.line.text()) {
+                        Ok(command) => run(command, idle),
+                        Err(error) => println!("{error}"),
+                    }
+                    self.line.clear();
+                    self.prompt();
+                }
+            }
+        }
+    }
+}
+
+fn run(command: Command, idle: &mut Idle) {
+    match command {
+        Command::Nothing => {}
+        Command::Help => print!("{HELP}"),
+        Command::Kalloc(count) => kalloc(count, idle),
+        Command::KfreeNewest(count) => {
+            for _ in 0..count {
+                match idle.give_up_newest() {
+                    Some(page) => println!("kfree({page}); heap counter {}", heap_counter()),
+                    None => return println!("no page is held"),
+                }
+            }
+        }
+        Command::Kfree(page) => {
+            if idle.give_up(page) {
+                println!("kfree({page}); heap counter {}", heap_counter());
+            }
+        }
+        Command::Map(virt, phys) => map(virt, phys),
+        Command::Unmap(virt) => match kernel::unmap(virt) {
+            Ok(()) => println!("{virt} is not mapped any more"),
+            Err(error) => println!("unmap: {error}"),
+        },
+        Command::Touch(virt) => touch(virt),
+        Command::Fault(kind) => fault(kind),
+        Command::Crash => crash(),
+        Command::Heap => heap(idle),
+        Command::Tables => tables(),
+        Command::Lookup(virt) => lookup(virt),
+        Command::Info => info(),
+        Command::Pace(pace_ms) => idle.pace_ms = pace_ms,
+        Command::Selftest => selftest::run(),
+        Command::Poweroff => sbi_call::power_off(false),
+    }
+}
+
+fn heap_counter() -> u64 {
+    kernel::with(|kernel| kernel.pool.heap().handed_out())
+}
+
+fn kalloc(count: u64, idle: &mut Idle) {
+    for _ in 0..count {
+        let number = heap_counter();
+        let Some(page) = alloc_page() else {
+            return println!("kalloc({number}) = 0: out of memory");
+        };
+        println!("kalloc({number}) = {page}");
+        idle.hold(page);
+    }
+}
+
+fn map(virt: VirtAddr, phys: Option<PhysAddr>) {
+    let own = if phys.is_none() { alloc_page() } else { None };
+    let frame = phys.or(own.and_then(kernel::physical));
+    let Some(frame) = frame else {
+        return println!("map: out of memory");
+    };
+    match map_page(virt, frame, HEAP_FLAGS) {
+        Ok(report) => println!("{virt} -> {frame}, {} new tables", report.new_tables),
+        Err(error) => {
+            println!("map: {error}");
+            if let Some(page) = own {
+                kernel::kfree(page.as_u64() as usize);
+            }
+        }
+    }
+}
+
+/// Loads a byte and stores it back.
+fn touch(virt: VirtAddr) {
+    match trap::probe_load(virt) {
+        Err(fault) => print_fault("load", fault),
+        Ok(byte) => {
+            println!("load:  {byte:#04x} at {virt}");
+            // SAFETY: the byte that is there already, and this hart is the only one.
+            match unsafe { trap::probe_store(virt, byte) } {
+                Ok(()) => println!("store: {byte:#04x} at {virt}"),
+                Err(fault) => print_fault("store", fault),
+            }
+        }
+    }
+}
+
+fn print_fault(access: &str, fault: Fault) {
+    let Fault { cause, address } = fault;
+    println!("{access}: {cause} (scause {}) at {address}", cause.bits());
+}
+
+fn fault(kind: FaultKind) {
+    let null = VirtAddr::new(0);
+    let (address, stores) = match kind {
+        FaultKind::Null => (null, false),
+        FaultKind::Machine => (VirtAddr::new(board::MACHINE_RAM.start().as_u64()), false),
+        FaultKind::Guard => (VirtAddr::new(entry::__guard_end.address() - 8), true),
+        FaultKind::Text => (VirtAddr::new(entry::__text_start.address()), true),
+        FaultKind::Rodata => (VirtAddr::new(entry::__rodata_start.address()), true),
+    };
+    let survived = if stores {
+        // SAFETY: none of these is mapped writable; should one be, the byte is not missed: the
+        // boot header's first, padding, or nothing at all.
+        unsafe { trap::probe_store(address, b'P') }
+    } else {
+        trap::probe_load(address).map(drop)
+    };
+    match survived {
+        Ok(()) => println!("{address} was reached, and should not have been"),
+        Err(fault) => print_fault(if stores { "store" } else { "load" }, fault),
+    }
+}
+
+fn crash() {
+    let nowhere = core::ptr::with_exposed_provenance::<u8>(0x10);
+    // SAFETY: it is not: the address is not mapped, and the fault is what was asked for.
+    unsafe { core::arch::asm!("lb zero, ({})", in(reg) nowhere, options(nostack)) };
+}
+
+fn heap(idle: &Idle) {
+    let block = info::read();
+    let count = heap_counter();
+    println!("heap counter {count} at {:#x}", block.heap_counter);
+    println!("  next fresh page  {:#x}", block.heap_next);
+    println!("  lowest page      {:#x}", block.heap_bottom);
+    println!("  freed, waiting   {}", block.freed_pages);
+    println!(
+        "  in reserve       {} (never fewer than {})",
+        block.reserve, block.reserve_low
+    );
+    println!(
+        "  held             {} by the idle loop and this console",
+        idle.holdings.count()
+    );
+    println!("  kalloc in kalloc at most {} deep", block.kalloc_depth_max);
+}
+
+fn tables() {
+    kernel::with(|kernel| {
+        let (pool, memory) = (&kernel.pool, &kernel.memory);
+        let census = Census {
+            memory,
+            window: pool.heap().layout().window,
+            is_table: |frame| pool.is_table(frame),
+        };
+        let mut count = 0;
+        census.visit(pool.root(), &mut |table| {
+            count += 1;
+            println!(
+                "{} {}  from {:#018x}  {:3} pointers {:3} leaves",
+                table.level, table.frame, table.covers_from, table.pointers, table.leaves
+            );
+        });
+        println!("{count} tables, {} pages in reserve", pool.reserve());
+    });
+}
+
+fn lookup(virt: VirtAddr) {
+    let translation = kernel::lookup(virt);
+    for step in translation.trail.iter() {
+        println!(
+            "{} {}[{:3}] = {:#018x}  {}",
+            step.level,
+            step.table,
+            step.index,
+            step.pte.bits(),
+            step.kind.name()
+        );
+    }
+    match translation.outcome {
+        Outcome::Mapped(mapped) => println!("{virt} -> {} {}", mapped.address, mapped.flags),
+        Outcome::Fault(fault) => println!("{virt}: {fault}"),
+        Outcome::Unreadable(entry) => println!("{virt}: the entry at {entry} is out of reach"),
+    }
+}
+
+fn info() {
+    let block = info::read();
+    println!(
+        "layout {}, tables {}",
+        name_text(&block.layout),
+        name_text(&block.strategy)
+    );
+    for region in info::published_regions() {
+        let end = region.address + region.size;
+        let kind = if region.kind == region_kind::GUARD {
+            "  (never mapped)"
+        } else {
+            ""
+        };
+        println!(
+            "  {:#010x}..{end:#010x}  {}{kind}",
+            region.address,
+            name_text(&region.name)
+        );
+    }
+    println!(
+        "{} map calls, {} trace events",
+        block.map_calls, block.trace_count
+    );
+    println!(
+        "traps into M-mode: {} for page tables, {} others",
+        block.machine_table_traps, block.machine_other_traps
+    );
+}

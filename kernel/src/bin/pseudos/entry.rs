@@ -1,0 +1,270 @@
+//! The boot header, the first instructions, and the way into a trap and out of it.
+
+use core::arch::global_asm;
+
+use pagescope_kernel::handoff::{
+    BOOT_MAGIC, BOOT_VERSION, BootHeader, BootSection, HandOff, MAX_SECTIONS,
+};
+use pagescope_protocol::LeafFlags;
+use pagescope_protocol::info::{InfoBlock, name, region_kind};
+
+use crate::info::PAGESCOPE_INFO;
+
+/// The layout that this program implements.
+pub(crate) const LAYOUT: &str = "pseudos";
+
+/// A symbol of the linker script: only its address means anything.
+#[repr(C)]
+pub(crate) struct Symbol {
+    _nothing: [u8; 0],
+}
+
+impl Symbol {
+    /// Its address.
+    pub(crate) fn address(&'static self) -> u64 {
+        core::ptr::from_ref(self).expose_provenance() as u64
+    }
+}
+
+unsafe extern "C" {
+    pub(crate) safe static __text_start: Symbol;
+    pub(crate) safe static __text_end: Symbol;
+    pub(crate) safe static __rodata_start: Symbol;
+    pub(crate) safe static __rodata_end: Symbol;
+    pub(crate) safe static __data_start: Symbol;
+    pub(crate) safe static __data_end: Symbol;
+    pub(crate) safe static __bss_start: Symbol;
+    pub(crate) safe static __bss_end: Symbol;
+    pub(crate) safe static __guard_start: Symbol;
+    pub(crate) safe static __guard_end: Symbol;
+    pub(crate) safe static __stack_start: Symbol;
+    pub(crate) safe static __stack_end: Symbol;
+    pub(crate) safe static __probe_start: Symbol;
+    pub(crate) safe static __probe_end: Symbol;
+    pub(crate) safe static __probe_faulted: Symbol;
+    safe fn _start();
+    /// Loads a byte: a0 = 0 and a1 = the byte; or a0 = 1 and a1 = scause, a2 = stval.
+    pub(crate) safe fn probe_load(address: u64) -> Probed;
+    /// Stores a byte; as [`probe_load`].
+    pub(crate) fn probe_store(address: u64, byte: u64) -> Probed;
+}
+
+/// What a probe's registers say.
+#[repr(C)]
+pub(crate) struct Probed {
+    /// 1 where it faulted.
+    pub(crate) faulted: u64,
+    /// The byte loaded, or scause.
+    pub(crate) value: u64,
+}
+
+/// An address that the linker fills in.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct LinkAddress(*const ());
+
+// SAFETY: a number, never dereferenced here.
+unsafe impl Sync for LinkAddress {}
+
+impl LinkAddress {
+    const NULL: Self = Self(core::ptr::null());
+
+    const fn of<T>(place: *const T) -> Self {
+        Self(place.cast())
+    }
+}
+
+/// The information block and the hand-off are read and written by their physical addresses, which
+/// in this layout are the virtual ones.
+#[unsafe(link_section = ".data.hand_off")]
+pub(crate) static mut HAND_OFF: HandOff = HandOff::EMPTY;
+
+const fn section(
+    start: &'static Symbol,
+    end: &'static Symbol,
+    flags: LeafFlags,
+    kind: u64,
+    text: &str,
+) -> BootSection<LinkAddress> {
+    BootSection {
+        start: LinkAddress::of(start),
+        end: LinkAddress::of(end),
+        load: LinkAddress::of(start),
+        flags: flags.bits() as u64,
+        kind,
+        name: name(text),
+    }
+}
+
+const UNUSED: BootSection<LinkAddress> = BootSection {
+    start: LinkAddress::NULL,
+    end: LinkAddress::NULL,
+    load: LinkAddress::NULL,
+    flags: 0,
+    kind: 0,
+    name: [0; 24],
+};
+
+const READ_ONLY: LeafFlags = LeafFlags::VALID.union(LeafFlags::READ);
+const EXECUTABLE: LeafFlags = READ_ONLY.union(LeafFlags::EXECUTE);
+const WRITABLE: LeafFlags = READ_ONLY.union(LeafFlags::WRITE);
+const UNMAPPED: LeafFlags = LeafFlags::empty();
+
+/// What the machine program reads at 0x80200000.
+#[used]
+#[unsafe(link_section = ".text.boot_header")]
+static BOOT_HEADER: BootHeader<LinkAddress> = BootHeader {
+    magic: BOOT_MAGIC,
+    version: BOOT_VERSION,
+    layout: name(LAYOUT),
+    entry: LinkAddress(_start as *const ()),
+    info: LinkAddress::of::<InfoBlock>((&raw const PAGESCOPE_INFO).cast()),
+    hand_off: LinkAddress::of(&raw const HAND_OFF),
+    section_count: 6,
+    sections: {
+        let mut all = [UNUSED; MAX_SECTIONS];
+        all[0] = section(
+            &__text_start,
+            &__text_end,
+            EXECUTABLE,
+            region_kind::TEXT,
+            ".text",
+        );
+        all[1] = section(
+            &__rodata_start,
+            &__rodata_end,
+            READ_ONLY,
+            region_kind::RODATA,
+            ".rodata",
+        );
+        all[2] = section(
+            &__data_start,
+            &__data_end,
+            WRITABLE,
+            region_kind::DATA,
+            ".data",
+        );
+        all[3] = section(
+            &__bss_start,
+            &__bss_end,
+            WRITABLE,
+            region_kind::DATA,
+            ".bss",
+        );
+        all[4] = section(
+            &__guard_start,
+            &__guard_end,
+            UNMAPPED,
+            region_kind::GUARD,
+            "guard",
+        );
+        all[5] = section(
+            &__stack_start,
+            &__stack_end,
+            WRITABLE,
+            region_kind::STACK,
+            "stack",
+        );
+        all
+    },
+};
+
+/// Bytes of the stack that traps are handled on: their own, for the other may have overflowed.
+const TRAP_STACK_SIZE: usize = 16 << 10;
+
+#[repr(C, align(16))]
+struct TrapStack([u8; TRAP_STACK_SIZE]);
+
+static mut TRAP_STACK: TrapStack = TrapStack([0; TRAP_STACK_SIZE]);
+
+/// The registers that a trap interrupted; x0's place is unused.
+#[repr(C)]
+pub(crate) struct TrapFrame {
+    /// x0 to x31.
+    pub(crate) x: [u64; 32],
+}
+
+global_asm!(
+    r#"
+    .section .text.start, "ax"
+    .globl _start
+    .type _start, @function
+_start:
+    .cfi_startproc
+    .cfi_undefined ra               // nobody called: a backtrace ends here
+    la      sp, __stack_end
+    la      t0, __bss_start
+    la      t1, __bss_end
+1:  bgeu    t0, t1, 2f
+    sd      zero, (t0)
+    addi    t0, t0, 8
+    j       1b
+2:  la      t0, trap_vector
+    csrw    stvec, t0
+    la      t0, {trap_stack}
+    li      t1, {trap_stack_size}
+    add     t0, t0, t1
+    csrw    sscratch, t0
+    call    {start}
+    .cfi_endproc
+    .size _start, . - _start
+
+    .section .text
+    // Probes: each is one access, with nothing on the stack, so that the trap handler can put
+    // its answer into a0 and a1 and go on at the return.
+    .globl __probe_start
+__probe_start:
+    .globl probe_load
+    .type probe_load, @function
+probe_load:
+    .cfi_startproc
+    lbu     a1, (a0)
+    li      a0, 0
+    ret
+    .cfi_endproc
+    .size probe_load, . - probe_load
+
+    .globl probe_store
+    .type probe_store, @function
+probe_store:
+    .cfi_startproc
+    sb      a1, (a0)
+    li      a0, 0
+    .globl __probe_faulted
+__probe_faulted:
+    ret
+    .cfi_endproc
+    .size probe_store, . - probe_store
+    .globl __probe_end
+__probe_end:
+
+    .balign 4
+    .type trap_vector, @function
+trap_vector:
+    csrrw   sp, sscratch, sp
+    addi    sp, sp, -{frame_size}
+    sd      x1, 1*8(sp)
+    .irp    n, 3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    sd      x\n, \n*8(sp)
+    .endr
+    csrr    t0, sscratch
+    sd      t0, 2*8(sp)
+    csrw    sscratch, sp            // a trap within the handler goes further down this stack
+    mv      a0, sp
+    call    {handle}
+    addi    t0, sp, {frame_size}
+    csrw    sscratch, t0
+    ld      x1, 1*8(sp)
+    .irp    n, 3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    ld      x\n, \n*8(sp)
+    .endr
+    ld      sp, 2*8(sp)
+    sret
+    .size trap_vector, . - trap_vector
+"#,
+    trap_stack = sym TRAP_STACK,
+    trap_stack_size = const TRAP_STACK_SIZE,
+    frame_size = const size_of::<TrapFrame>(),
+    start = sym crate::start::start,
+    handle = sym crate::trap::handle,
+);

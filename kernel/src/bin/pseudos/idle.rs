@@ -1,0 +1,129 @@
+//! What the kernel does when nobody asks for anything: it works, at an easy pace.
+//!
+//! Every `pace=` milliseconds it kallocs one page. kalloc itself has mapped it; the loop finds it
+//! filled with the fresh byte, fills it with its own address, and reads it back. With three
+//! quarters of memory handed out it begins to kfree, newest first, down to one quarter, and then
+//! up again. So whoever attaches finds kalloc being called, and tables appearing.
+//!
+//! It adds no mapping of its own: a debugger that steps kalloc then sees one new table at each
+//! 2 MiB boundary and no other.
+
+use pagescope_kernel::arch::{self, csr, sbi_call};
+use pagescope_kernel::csr_write;
+use pagescope_kernel::holdings::Holdings;
+use pagescope_kernel::memory::Memory as _;
+use pagescope_protocol::VirtAddr;
+use pagescope_protocol::info::FRESH_FILL;
+
+use crate::console::Console;
+use crate::{kernel, println, start};
+
+/// Milliseconds between looks at the console.
+const POLL_MS: u64 = 10;
+
+/// Where the loop goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Up,
+    Down,
+}
+
+/// The pages held, and how they come and go.
+pub(crate) struct Idle {
+    /// Milliseconds between calls; 0 for none.
+    pub(crate) pace_ms: u64,
+    /// The pages of this loop and of the console.
+    pub(crate) holdings: Holdings,
+    direction: Direction,
+}
+
+/// Runs for ever.
+pub(crate) fn run(pace_ms: u64) -> ! {
+    let ticks_per_ms = (start::hand_off().timebase_hz / 1000).max(1);
+    let mut idle = Idle {
+        pace_ms,
+        holdings: Holdings::NONE,
+        direction: Direction::Up,
+    };
+    let mut console = Console::new();
+    let mut next_call = arch::time();
+    // SAFETY: wfi is to wake for the timer; sstatus.SIE stays off, so no trap is taken.
+    unsafe { csr_write!("sie", csr::STI) };
+    console.prompt();
+    loop {
+        console.poll(&mut idle);
+        let now = arch::time();
+        let mut wake = now + POLL_MS * ticks_per_ms;
+        if idle.pace_ms != 0 {
+            // A shorter pace set meanwhile counts from now.
+            next_call = next_call.min(now + idle.pace_ms * ticks_per_ms);
+            if now >= next_call {
+                idle.step();
+                next_call = arch::time() + idle.pace_ms * ticks_per_ms;
+            }
+            wake = wake.min(next_call);
+        }
+        sbi_call::set_timer(wake);
+        arch::wait_for_interrupt();
+    }
+}
+
+impl Idle {
+    /// One call of kalloc or kfree.
+    fn step(&mut self) {
+        let (handed_out, capacity) = kernel::with(|kernel| {
+            let heap = kernel.pool.heap();
+            (heap.handed_out(), heap.capacity())
+        });
+        if handed_out * 4 >= capacity * 3 {
+            self.direction = Direction::Down;
+        } else if handed_out * 4 <= capacity || self.holdings.count() == 0 {
+            self.direction = Direction::Up;
+        }
+        match self.direction {
+            Direction::Up => {
+                let page = kernel::alloc_page();
+                if !page.is_some_and(|page| self.hold(page)) {
+                    self.direction = Direction::Down;
+                }
+            }
+            Direction::Down => {
+                self.give_up_newest();
+            }
+        }
+    }
+
+    /// Fills a page from kalloc, checks it, and holds it.
+    pub(crate) fn hold(&mut self, page: VirtAddr) -> bool {
+        kernel::with(|kernel| {
+            if !kernel.memory.page_is_filled(page, FRESH_FILL) {
+                println!("{page} came from kalloc without the fresh fill");
+            }
+            self.holdings.push(&mut kernel.memory, page);
+            check(&kernel.memory, page);
+        });
+        true
+    }
+
+    /// Frees the page that was taken last.
+    pub(crate) fn give_up_newest(&mut self) -> Option<VirtAddr> {
+        let page = self.holdings.newest()?;
+        self.give_up(page).then_some(page)
+    }
+
+    /// Frees `page`, after a last check.
+    pub(crate) fn give_up(&mut self, page: VirtAddr) -> bool {
+        kernel::with(|kernel| {
+            if self.holdings.remove(&mut kernel.memory, page) {
+                check(&kernel.memory, page);
+            }
+        });
+        kernel::kfree(page.as_u64() as usize)
+    }
+}
+
+fn check(memory: &arch::live::LiveMemory, page: VirtAddr) {
+    if let Err(damage) = Holdings::check(memory, page) {
+        println!("{page} was damaged while it was held: {damage}");
+    }
+}

@@ -1,0 +1,200 @@
+//! Heap and address space: kalloc, kfree, map, and what callers of theirs need.
+//!
+//! **For debuggers**, a binary interface: `kalloc` and `kfree` are symbols of functions that are
+//! never inlined. Whoever stops at kalloc's first instruction and then at its return address sees,
+//! call by call and while nothing is freed, a0 descend by 4096 and the heap counter rise by one,
+//! with no call inside another: the reserve is filled by calls like any other ([`refill`]).
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use pagescope_kernel::arch::live::LiveMemory;
+use pagescope_kernel::arch::return_address;
+use pagescope_kernel::mapper::{MapError, MapReport, UnmapError};
+use pagescope_kernel::pool::{AllocError, Pool};
+use pagescope_protocol::info::trace_kind;
+use pagescope_protocol::translate::Translation;
+use pagescope_protocol::{LeafFlags, PhysAddr, VirtAddr};
+
+use crate::{info, println};
+
+/// The pool, and the memory that it works on.
+pub(crate) struct Kernel {
+    pub(crate) pool: Pool,
+    pub(crate) memory: LiveMemory,
+}
+
+/// The kernel, for one user at a time.
+struct Shared {
+    busy: AtomicBool,
+    kernel: UnsafeCell<Option<Kernel>>,
+}
+
+// SAFETY: `busy` lets one user in at a time.
+unsafe impl Sync for Shared {}
+
+static KERNEL: Shared = Shared {
+    busy: AtomicBool::new(false),
+    kernel: UnsafeCell::new(None),
+};
+
+/// Calls of kalloc that are under way.
+static KALLOC_DEPTH: AtomicU64 = AtomicU64::new(0);
+
+/// Sets the kernel up, once.
+pub(crate) fn install(kernel: Kernel) {
+    // SAFETY: called before anything else here, by the only hart.
+    unsafe { *KERNEL.kernel.get() = Some(kernel) };
+}
+
+/// Runs `use_it` on the kernel. `None` where it is in use already (there is one hart, so by an
+/// outer call of this very function) or not set up yet.
+fn try_with<R>(use_it: impl FnOnce(&mut Kernel) -> R) -> Option<R> {
+    if KERNEL.busy.swap(true, Ordering::Acquire) {
+        return None;
+    }
+    // SAFETY: `busy` was false: nobody else has a reference.
+    let kernel = unsafe { &mut *KERNEL.kernel.get() };
+    let result = kernel.as_mut().map(use_it);
+    KERNEL.busy.store(false, Ordering::Release);
+    result
+}
+
+/// Runs `use_it` on the kernel.
+pub(crate) fn with<R>(use_it: impl FnOnce(&mut Kernel) -> R) -> R {
+    match try_with(use_it) {
+        Some(result) => result,
+        None => panic!("the kernel's state was used while it was in use"),
+    }
+}
+
+/// Hands out a page: its address, or 0 where there is none. It is mapped, and filled with
+/// [`FRESH_FILL`](pagescope_protocol::info::FRESH_FILL).
+///
+/// Callers fill the reserve afterwards: see [`alloc_page`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn kalloc() -> usize {
+    let caller = return_address();
+    kalloc_called_from(caller)
+}
+
+#[inline(never)]
+extern "C" fn kalloc_called_from(caller: u64) -> usize {
+    info::publish_depth(KALLOC_DEPTH.fetch_add(1, Ordering::Relaxed) + 1);
+    let page = try_with(|kernel| {
+        let page = kernel.pool.kalloc(&mut kernel.memory);
+        info::publish_pool(&kernel.pool);
+        let number = kernel.pool.heap().handed_out();
+        let page = page.inspect_err(report_no_page).ok()?;
+        info::trace(trace_kind::KALLOC, page.as_u64(), number, caller);
+        Some(page.as_u64() as usize)
+    });
+    KALLOC_DEPTH.fetch_sub(1, Ordering::Relaxed);
+    page.flatten().unwrap_or(0)
+}
+
+/// Being out of memory is the caller's to say; anything else is damage.
+fn report_no_page(error: &AllocError) {
+    if let AllocError::Map(error) = error {
+        println!("kalloc: the next page could not be mapped: {error}");
+    }
+}
+
+/// Takes the page at `address` back: `true`. What was not handed out is refused, and reported.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn kfree(address: usize) -> bool {
+    let caller = return_address();
+    kfree_called_from(address, caller)
+}
+
+#[inline(never)]
+extern "C" fn kfree_called_from(address: usize, caller: u64) -> bool {
+    let address = VirtAddr::new(address as u64);
+    let freed = with(|kernel| {
+        let freed = kernel.pool.kfree(&mut kernel.memory, address);
+        info::publish_pool(&kernel.pool);
+        freed
+    });
+    match freed {
+        Ok(()) => info::trace(trace_kind::KFREE, address.as_u64(), 0, caller),
+        Err(error) => println!("kfree: {error}"),
+    }
+    freed.is_ok()
+}
+
+/// Maps the page at `virt` to `phys`. Callers fill the reserve afterwards: see [`map_page`].
+#[unsafe(export_name = "map")]
+#[inline(never)]
+pub(crate) fn map(virt: VirtAddr, phys: PhysAddr, flags: LeafFlags) -> Result<MapReport, MapError> {
+    let caller = return_address();
+    let mapped = with(|kernel| {
+        let mapped = kernel.pool.map(&mut kernel.memory, virt, phys, flags);
+        info::publish_pool(&kernel.pool);
+        mapped
+    });
+    if mapped.is_ok() {
+        info::trace(trace_kind::MAP, virt.as_u64(), phys.as_u64(), caller);
+    }
+    mapped
+}
+
+/// Unmaps the page at `virt`.
+#[unsafe(export_name = "unmap")]
+#[inline(never)]
+pub(crate) fn unmap(virt: VirtAddr) -> Result<(), UnmapError> {
+    let caller = return_address();
+    let unmapped = with(|kernel| kernel.pool.unmap(&mut kernel.memory, virt));
+    if unmapped.is_ok() {
+        info::trace(trace_kind::UNMAP, virt.as_u64(), 0, caller);
+    }
+    unmapped
+}
+
+/// Fills the reserve, by plain calls of [`kalloc`] of which each has returned before the next.
+#[inline(never)]
+pub(crate) fn refill() {
+    while with(|kernel| kernel.pool.wants_page(&mut kernel.memory)) {
+        let page = VirtAddr::new(kalloc() as u64);
+        if page.as_u64() == 0 {
+            break;
+        }
+        with(|kernel| {
+            if let Err(error) = kernel.pool.stock(&mut kernel.memory, page) {
+                println!("the reserve could not be filled: {error}");
+            }
+            info::publish_pool(&kernel.pool);
+        });
+    }
+}
+
+/// [`kalloc`], and [`refill`]. Inlined, so that kalloc's return address is its user's.
+#[inline(always)]
+pub(crate) fn alloc_page() -> Option<VirtAddr> {
+    let page = kalloc();
+    refill();
+    (page != 0).then(|| VirtAddr::new(page as u64))
+}
+
+/// [`map`], and [`refill`].
+#[inline(always)]
+pub(crate) fn map_page(
+    virt: VirtAddr,
+    phys: PhysAddr,
+    flags: LeafFlags,
+) -> Result<MapReport, MapError> {
+    let mapped = map(virt, phys, flags);
+    refill();
+    mapped
+}
+
+/// How `virt` is translated; never faults.
+pub(crate) fn lookup(virt: VirtAddr) -> Translation {
+    with(|kernel| kernel.pool.lookup(&mut kernel.memory, virt))
+}
+
+/// What `virt` leads to, if it is mapped.
+pub(crate) fn physical(virt: VirtAddr) -> Option<PhysAddr> {
+    Some(lookup(virt).mapped()?.address)
+}

@@ -1,0 +1,116 @@
+//! The self-test: every requirement that this layout meets, checked on the running machine.
+//!
+//! ```text
+//!  PASS S0.1
+//!  FAIL S0.4 kalloc returned 0x87ff5000, expected 0x87ff6000
+//!  selftest: 13 passed, 1 failed
+//! ```
+//!
+//! Then the machine ends, with an exit status that says the same. The checks read live tables and
+//! registers, and make the hardware do what is claimed; the numbers that they compare with are the
+//! requirements' own, not the kernel's constants.
+
+use core::fmt::{self, Write as _};
+
+use pagescope_kernel::arch::sbi_call;
+
+use crate::checks::{layout, paging};
+use crate::kernel::{self, alloc_page};
+use crate::{info, println, trap};
+
+/// Why a check failed: words, cut where there are too many.
+pub(crate) struct Reason {
+    bytes: [u8; 119],
+    length: u8,
+}
+
+impl Reason {
+    /// These words.
+    pub(crate) fn new(words: fmt::Arguments<'_>) -> Self {
+        let mut reason = Self {
+            bytes: [0; 119],
+            length: 0,
+        };
+        // Cutting is all that can go wrong.
+        let _ = reason.write_fmt(words);
+        reason
+    }
+}
+
+impl fmt::Write for Reason {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes().filter(u8::is_ascii) {
+            let place = self.bytes.get_mut(usize::from(self.length)).ok_or(fmt::Error)?;
+            *place = byte;
+            self.length += 1;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.bytes.get(..self.length.into()).unwrap_or(&[]);
+        f.write_str(core::str::from_utf8(text).unwrap_or(""))
+    }
+}
+
+/// What a check finds.
+pub(crate) type Outcome = Result<(), Reason>;
+
+/// Ends a check that does not hold, with the reason.
+#[macro_export]
+macro_rules! ensure {
+    ($holds:expr, $($reason:tt)+) => {
+        if !$holds {
+            return Err($crate::selftest::Reason::new(format_args!($($reason)+)));
+        }
+    };
+}
+
+/// A check, and the requirement it is about.
+type Check = (&'static str, fn() -> Outcome);
+
+const CHECKS: [Check; 14] = [
+    ("S0.1", layout::s0_1_ram_and_entry),
+    ("S0.2", layout::s0_2_sections_ascend),
+    ("S0.3", layout::s0_3_heap_counter),
+    ("S0.4", layout::s0_4_kalloc_descends),
+    ("S0.5", layout::s0_5_devices),
+    ("S0.6", layout::s0_6_self_map),
+    ("S0.7", layout::s0_7_no_help_from_machine_mode),
+    ("S0.8", layout::s0_8_boot_map),
+    ("S0.9", paging::s0_9_entries_are_physical),
+    ("S1.1", paging::s1_1_split_and_coverage),
+    ("S1.2", paging::s1_2_different_entries),
+    ("S1.3", paging::s1_3_non_canonical),
+    ("S1.4", paging::s1_4_translated_from_the_start),
+    ("S1.9", paging::s1_9_kalloc_does_not_recurse),
+];
+
+/// Runs all checks, says what they found, and ends the machine.
+pub(crate) fn run() -> ! {
+    trap::power_off_on_failure();
+    // No timer interrupt may be taken for help from M-mode.
+    sbi_call::set_timer(u64::MAX);
+    // kalloc hands out what was freed first; the checks are about what comes then.
+    while info::read().freed_pages != 0 && alloc_page().is_some() {}
+    kernel::refill();
+
+    let (mut passed, mut failed) = (0, 0);
+    for (id, check) in CHECKS {
+        match check() {
+            Ok(()) => {
+                passed += 1;
+                println!("PASS {id}");
+            }
+            Err(reason) => {
+                failed += 1;
+                println!("FAIL {id} {reason}");
+            }
+        }
+        kernel::refill();
+    }
+    println!("selftest: {passed} passed, {failed} failed");
+    sbi_call::power_off(failed != 0)
+}

@@ -1,0 +1,271 @@
+//! What can be typed on the console.
+
+use pagescope_protocol::{PhysAddr, VirtAddr};
+use thiserror::Error;
+
+use crate::bootargs::parse_pace;
+
+/// What `help` prints.
+pub const HELP: &str = "\
+kalloc [N]       hand out one page, or N
+kfree [N|ADDR]   take back the newest page, the newest N, or the one at ADDR
+map VA [PA]      map a page at VA: to PA, or to a new one from kalloc
+unmap VA         take that mapping away
+touch VA         load from VA and store the byte back; a fault is reported and survived
+fault KIND       touch what must fault: null, guard, text, rodata, machine
+crash            load from address 0 with nobody to catch it: the hart stops
+heap             the heap counter, and what is free
+tables           every page table: frame, level, what it covers
+lookup VA        how VA is translated, entry by entry
+info             the regions that the inspector is told about
+pace MS          milliseconds between the idle loop's kallocs; 0 stops it
+selftest         check every requirement, then power off
+poweroff         end the machine
+";
+
+/// A command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// An empty line.
+    Nothing,
+    /// `help`.
+    Help,
+    /// `kalloc`, so many times.
+    Kalloc(u64),
+    /// `kfree` of so many, newest first.
+    KfreeNewest(u64),
+    /// `kfree` of this page.
+    Kfree(VirtAddr),
+    /// `map`, to this address or to a new page.
+    Map(VirtAddr, Option<PhysAddr>),
+    /// `unmap`.
+    Unmap(VirtAddr),
+    /// `touch`.
+    Touch(VirtAddr),
+    /// `fault`.
+    Fault(FaultKind),
+    /// `crash`.
+    Crash,
+    /// `heap`.
+    Heap,
+    /// `tables`.
+    Tables,
+    /// `lookup`.
+    Lookup(VirtAddr),
+    /// `info`.
+    Info,
+    /// `pace`.
+    Pace(u64),
+    /// `selftest`.
+    Selftest,
+    /// `poweroff`.
+    Poweroff,
+}
+
+/// Something that must fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FaultKind {
+    /// A load from address 0.
+    Null,
+    /// A store to the guard below the stack.
+    Guard,
+    /// A store to the instructions.
+    Text,
+    /// A store to the constants.
+    Rodata,
+    /// A load from the machine program.
+    Machine,
+}
+
+impl FaultKind {
+    const ALL: [(&'static str, Self); 5] = [
+        ("null", Self::Null),
+        ("guard", Self::Guard),
+        ("text", Self::Text),
+        ("rodata", Self::Rodata),
+        ("machine", Self::Machine),
+    ];
+}
+
+/// Why a line is no command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum CommandError<'a> {
+    /// A first word that is none.
+    #[error("no command `{0}`; `help` lists them")]
+    Unknown(&'a str),
+    /// A word where a number should be.
+    #[error("`{0}` is no number: decimal, or hexadecimal with 0x")]
+    Number(&'a str),
+    /// A word is missing.
+    #[error("usage: {0}")]
+    Usage(&'static str),
+    /// A word too many.
+    #[error("`{0}` is one word too many")]
+    TooMany(&'a str),
+    /// Not a number of milliseconds.
+    #[error("`{0}` is no pace: milliseconds, 0 to 3600000")]
+    Pace(&'a str),
+}
+
+/// Below this, the argument of `kfree` is a number of pages; from here on, an address.
+const LOWEST_ADDRESS: u64 = 0x1_0000;
+
+impl Command {
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// [`CommandError`], to be shown as it is.
+    pub fn parse(line: &str) -> Result<Self, CommandError<'_>> {
+        let mut words = line.split_ascii_whitespace();
+        let Some(name) = words.next() else {
+            return Ok(Self::Nothing);
+        };
+        let mut number = |usage: &'static str| match words.next() {
+            Some(word) => parse_number(word)
+                .ok_or(CommandError::Number(word))
+                .map(Some),
+            None if usage.is_empty() => Ok(None),
+            None => Err(CommandError::Usage(usage)),
+        };
+        let command = match name {
+            "help" | "?" => Self::Help,
+            "kalloc" => Self::Kalloc(number("")?.unwrap_or(1)),
+            "kfree" => match number("")? {
+                None => Self::KfreeNewest(1),
+                Some(count) if count < LOWEST_ADDRESS => Self::KfreeNewest(count),
+                Some(address) => Self::Kfree(VirtAddr::new(address)),
+            },
+            "map" => {
+                let virt = number("map VA [PA]")?.unwrap_or_default();
+                Self::Map(VirtAddr::new(virt), number("")?.map(PhysAddr::new))
+            }
+            "unmap" => Self::Unmap(VirtAddr::new(number("unmap VA")?.unwrap_or_default())),
+            "touch" => Self::Touch(VirtAddr::new(number("touch VA")?.unwrap_or_default())),
+            "lookup" => Self::Lookup(VirtAddr::new(number("lookup VA")?.unwrap_or_default())),
+            "fault" => {
+                let usage = CommandError::Usage("fault null|guard|text|rodata|machine");
+                let word = words.next().ok_or(usage)?;
+                let kinds = FaultKind::ALL;
+                let (_, kind) = kinds.iter().find(|(name, _)| *name == word).ok_or(usage)?;
+                Self::Fault(*kind)
+            }
+            "pace" => {
+                let word = words.next().ok_or(CommandError::Usage("pace MS"))?;
+                Self::Pace(parse_pace(word).ok_or(CommandError::Pace(word))?)
+            }
+            "crash" => Self::Crash,
+            "heap" => Self::Heap,
+            "tables" => Self::Tables,
+            "info" => Self::Info,
+            "selftest" => Self::Selftest,
+            "poweroff" => Self::Poweroff,
+            unknown => return Err(CommandError::Unknown(unknown)),
+        };
+        match words.next() {
+            Some(word) => Err(CommandError::TooMany(word)),
+            None => Ok(command),
+        }
+    }
+}
+
+/// A decimal number, or a hexadecimal one with `0x`; underscores may group its digits.
+fn parse_number(word: &str) -> Option<u64> {
+    let (digits, radix) = match word.strip_prefix("0x").or(word.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None => (word, 10),
+    };
+    let mut value: Option<u64> = None;
+    for digit in digits.chars().filter(|digit| *digit != '_') {
+        let digit = u64::from(digit.to_digit(radix)?);
+        value = Some(
+            value
+                .unwrap_or(0)
+                .checked_mul(radix.into())?
+                .checked_add(digit)?,
+        );
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::format;
+    use std::string::String;
+
+    #[test]
+    fn commands_are_read() {
+        let virt = VirtAddr::new(0x1_0000_0000);
+        for (line, command) in [
+            ("", Command::Nothing),
+            ("  help ", Command::Help),
+            ("kalloc", Command::Kalloc(1)),
+            ("kalloc 600", Command::Kalloc(600)),
+            ("kfree", Command::KfreeNewest(1)),
+            ("kfree 3", Command::KfreeNewest(3)),
+            (
+                "kfree 0x87ff6000",
+                Command::Kfree(VirtAddr::new(0x87ff_6000)),
+            ),
+            ("map 0x1_0000_0000", Command::Map(virt, None)),
+            (
+                "map 0x100000000 0x87ff6000",
+                Command::Map(virt, Some(PhysAddr::new(0x87ff_6000))),
+            ),
+            ("touch 0", Command::Touch(VirtAddr::new(0))),
+            ("fault guard", Command::Fault(FaultKind::Guard)),
+            ("pace 0", Command::Pace(0)),
+            ("poweroff", Command::Poweroff),
+        ] {
+            assert_eq!(Command::parse(line), Ok(command), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, message) in [
+            ("kaloc", "no command `kaloc`; `help` lists them"),
+            (
+                "kalloc x",
+                "`x` is no number: decimal, or hexadecimal with 0x",
+            ),
+            ("map", "usage: map VA [PA]"),
+            (
+                "touch 0x",
+                "`0x` is no number: decimal, or hexadecimal with 0x",
+            ),
+            ("heap now", "`now` is one word too many"),
+            ("fault line", "usage: fault null|guard|text|rodata|machine"),
+            ("pace soon", "`soon` is no pace: milliseconds, 0 to 3600000"),
+            (
+                "touch 0x10000000000000000",
+                "`0x10000000000000000` is no number: decimal, or hexadecimal with 0x",
+            ),
+        ] {
+            assert_eq!(format!("{}", Command::parse(line).unwrap_err()), message);
+        }
+    }
+
+    #[test]
+    fn help_has_a_line_for_every_command() {
+        for line in HELP.lines() {
+            let name = line.split_whitespace().next().unwrap();
+            let result = Command::parse(name);
+            assert!(!matches!(result, Err(CommandError::Unknown(_))), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_survived(line: String) {
+            let _ = Command::parse(&line);
+        }
+
+        #[test]
+        fn numbers_round_trip(number: u64) {
+            prop_assert_eq!(parse_number(&format!("{number}")), Some(number));
+            prop_assert_eq!(parse_number(&format!("{number:#x}")), Some(number));
+        }
+    }
+}

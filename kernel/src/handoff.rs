@@ -1,0 +1,272 @@
+//! What the two programs tell each other: a binary interface within one machine.
+//!
+//! ```text
+//!  0x80200000  BootHeader    the supervisor program says where its sections are and how they are
+//!                            to be mapped; the machine program believes what it has checked
+//!                 └▶ HandOff the machine program fills this in, before S-mode starts: what the
+//!                            device tree says, what it built, and how far kalloc has come
+//! ```
+//!
+//! Both are `repr(C)` of `u64`s, so every bit pattern is a value, and reading one is always sound;
+//! [`BootHeader::check`] decides whether it means anything.
+
+use pagescope_protocol::info::{Name, name_text};
+use pagescope_protocol::{LeafFlags, PAGE_SIZE, PhysAddr, PhysRange, VirtAddr, VirtRange};
+use thiserror::Error;
+
+/// The header's first eight bytes: `PAGEBOOT`.
+pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"PAGEBOOT");
+
+/// The version of both structures.
+pub const BOOT_VERSION: u64 = 1;
+
+/// Most sections that a header lists.
+pub const MAX_SECTIONS: usize = 8;
+
+/// Bytes of bootargs that are handed on.
+pub const BOOTARGS_SIZE: usize = 512;
+
+/// A section of the supervisor program. `A` is an address: `u64` to who reads the header, a
+/// pointer that the linker fills in to who writes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct BootSection<A = u64> {
+    /// First virtual address, a multiple of 4096.
+    pub start: A,
+    /// First virtual address after it, a multiple of 4096.
+    pub end: A,
+    /// The physical address of its first byte.
+    pub load: A,
+    /// Bits of [`LeafFlags`]; 0 says that it is not mapped (the guard).
+    pub flags: u64,
+    /// One of [`region_kind`](pagescope_protocol::info::region_kind).
+    pub kind: u64,
+    /// Its name.
+    pub name: Name,
+}
+
+/// What the supervisor program's image begins with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct BootHeader<A = u64> {
+    /// [`BOOT_MAGIC`].
+    pub magic: u64,
+    /// [`BOOT_VERSION`].
+    pub version: u64,
+    /// The layout that the program implements.
+    pub layout: Name,
+    /// Where S-mode starts, a virtual address.
+    pub entry: A,
+    /// The physical address of the information block.
+    pub info: A,
+    /// The physical address of the [`HandOff`].
+    pub hand_off: A,
+    /// How many of `sections` count.
+    pub section_count: u64,
+    /// The sections, in ascending order.
+    pub sections: [BootSection<A>; MAX_SECTIONS],
+}
+
+/// What the machine program tells the supervisor program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct HandOff {
+    /// [`BOOT_VERSION`]; 0 before the machine program has written it.
+    pub version: u64,
+    /// First byte of RAM, from the device tree.
+    pub ram_start: u64,
+    /// Bytes of RAM, from the device tree.
+    pub ram_size: u64,
+    /// The machine program's entry: the ELF's (S0.1).
+    pub machine_entry: u64,
+    /// Ticks of `time` in a second.
+    pub timebase_hz: u64,
+    /// Harts that the device tree lists.
+    pub harts: u64,
+    /// Physical address of the root table.
+    pub root: u64,
+    /// Pages that kalloc has handed out so far.
+    pub handed_out: u64,
+    /// Physical addresses of the pages in reserve.
+    pub reserve: [u64; 2],
+    /// The lowest page that kalloc may hand out.
+    pub heap_bottom: u64,
+    /// How the tables are reached, as `tables=` says it.
+    pub strategy: Name,
+    /// How many bytes of `bootargs` count.
+    pub bootargs_size: u64,
+    /// The command line.
+    pub bootargs: [u8; BOOTARGS_SIZE],
+}
+
+impl HandOff {
+    /// Nothing said yet.
+    pub const EMPTY: Self = Self {
+        version: 0,
+        ram_start: 0,
+        ram_size: 0,
+        machine_entry: 0,
+        timebase_hz: 0,
+        harts: 0,
+        root: 0,
+        handed_out: 0,
+        reserve: [0; 2],
+        heap_bottom: 0,
+        strategy: [0; 24],
+        bootargs_size: 0,
+        bootargs: [0; BOOTARGS_SIZE],
+    };
+
+    /// The command line; what is not UTF-8 is left out.
+    pub fn bootargs(&self) -> &str {
+        let size = (self.bootargs_size as usize).min(BOOTARGS_SIZE);
+        core::str::from_utf8(&self.bootargs[..size]).unwrap_or("")
+    }
+
+    /// Keeps `text`; `false` where it is too long.
+    pub fn set_bootargs(&mut self, text: &str) -> bool {
+        let Some(place) = self.bootargs.get_mut(..text.len()) else {
+            return false;
+        };
+        place.copy_from_slice(text.as_bytes());
+        self.bootargs_size = text.len() as u64;
+        true
+    }
+}
+
+/// Why a supervisor program is not started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum HeaderError {
+    /// No program was loaded, or another one.
+    #[error("no supervisor program: its image begins with {0:#018x}")]
+    Magic(u64),
+    /// It was built for another machine program.
+    #[error("the supervisor program's boot header has version {0}; this is {BOOT_VERSION}")]
+    Version(u64),
+    /// It lists more sections than fit.
+    #[error("the boot header lists {0} sections; at most {MAX_SECTIONS} are possible")]
+    SectionCount(u64),
+    /// A section is empty, not on page boundaries, not in RAM, or below the one before it.
+    #[error("section {0} of the boot header lies at {1:#x} up to {2:#x}, which cannot be")]
+    Section(usize, u64, u64),
+    /// Flags that are no [`LeafFlags`].
+    #[error("section {0} of the boot header has the flags {1:#x}")]
+    Flags(usize, u64),
+    /// The entry lies in no section that can be executed.
+    #[error("the entry {0} is in no section that can be executed")]
+    Entry(VirtAddr),
+    /// The information block or the hand-off lies in no section that can be written.
+    #[error("the boot header points to {0}, which is in no section that can be written")]
+    Target(PhysAddr),
+}
+
+impl BootSection {
+    /// Its virtual addresses.
+    pub const fn range(&self) -> Option<VirtRange> {
+        VirtRange::from_bounds(VirtAddr::new(self.start), VirtAddr::new(self.end))
+    }
+
+    /// Where it is loaded.
+    pub const fn physical(&self) -> Option<PhysRange> {
+        match self.range() {
+            Some(range) => PhysRange::new(PhysAddr::new(self.load), range.size()),
+            None => None,
+        }
+    }
+
+    /// How it is mapped; `None` where it is not.
+    pub fn leaf_flags(&self) -> Option<LeafFlags> {
+        let flags = u8::try_from(self.flags).map(LeafFlags::from_bits_retain);
+        flags.ok().filter(|flags| !flags.is_empty())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        name_text(&self.name)
+    }
+}
+
+impl BootHeader {
+    /// The sections that count; none before [`check`](Self::check) has said that it is sound.
+    pub fn sections(&self) -> &[BootSection] {
+        self.sections
+            .get(..self.section_count as usize)
+            .unwrap_or(&[])
+    }
+
+    /// The layout's name.
+    pub fn layout(&self) -> &str {
+        name_text(&self.layout)
+    }
+
+    /// The first physical address after the image.
+    pub fn image_end(&self) -> Option<PhysAddr> {
+        Some(self.sections().last()?.physical()?.end())
+    }
+
+    /// Whether a program may be started from this: every section in `ram`, in ascending order, on
+    /// page boundaries; the targets of all pointers where they must be.
+    ///
+    /// # Errors
+    /// [`HeaderError`].
+    pub fn check(&self, ram: PhysRange) -> Result<(), HeaderError> {
+        if self.magic != BOOT_MAGIC {
+            return Err(HeaderError::Magic(self.magic));
+        }
+        if self.version != BOOT_VERSION {
+            return Err(HeaderError::Version(self.version));
+        }
+        if self.section_count > MAX_SECTIONS as u64 {
+            return Err(HeaderError::SectionCount(self.section_count));
+        }
+        let (mut lowest_virt, mut lowest_phys) = (0, ram.start().as_u64());
+        for (index, section) in self.sections().iter().enumerate() {
+            let wrong = HeaderError::Section(index, section.start, section.end);
+            let (Some(virt), Some(phys)) = (section.range(), section.physical()) else {
+                return Err(wrong);
+            };
+            let on_pages = virt.start().is_aligned(PAGE_SIZE)
+                && virt.size().is_multiple_of(PAGE_SIZE)
+                && phys.start().is_aligned(PAGE_SIZE);
+            let ascends = section.start >= lowest_virt && section.load >= lowest_phys;
+            if virt.is_empty() || !on_pages || !ascends || !ram.contains_range(phys) {
+                return Err(wrong);
+            }
+            if u8::try_from(section.flags).is_err() {
+                return Err(HeaderError::Flags(index, section.flags));
+            }
+            (lowest_virt, lowest_phys) = (section.end, phys.end().as_u64());
+        }
+        let entry = VirtAddr::new(self.entry);
+        let executable = |section: &BootSection| {
+            let flags = section.leaf_flags().unwrap_or_default();
+            flags.contains(LeafFlags::EXECUTE)
+                && section.range().is_some_and(|range| range.contains(entry))
+        };
+        if !self.sections().iter().any(executable) {
+            return Err(HeaderError::Entry(entry));
+        }
+        self.check_target(self.info, size_of::<pagescope_protocol::info::InfoBlock>())?;
+        self.check_target(self.hand_off, size_of::<HandOff>())
+    }
+
+    fn check_target(&self, address: u64, size_bytes: usize) -> Result<(), HeaderError> {
+        let address = PhysAddr::new(address);
+        let target = PhysRange::new(address, size_bytes as u64);
+        let holds = |section: &BootSection| {
+            let flags = section.leaf_flags().unwrap_or_default();
+            flags.contains(LeafFlags::WRITE)
+                && target
+                    .zip(section.physical())
+                    .is_some_and(|(target, section)| section.contains_range(target))
+        };
+        let held = address.is_aligned(8) && self.sections().iter().any(holds);
+        held.then_some(()).ok_or(HeaderError::Target(address))
+    }
+}
+
+const _: () = assert!(size_of::<BootSection>() == 5 * 8 + 24);
+const _: () = assert!(size_of::<BootHeader>() == 6 * 8 + 24 + MAX_SECTIONS * 64);
+
+#[cfg(test)]
+mod tests;

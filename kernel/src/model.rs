@@ -1,0 +1,298 @@
+//! A software model of Sv39, for tests: RAM, satp, and a TLB that forgets nothing by itself.
+//!
+//! The code under test sees virtual addresses only, which the model translates; an access that the
+//! tables do not allow panics, as it would fault. The TLB keeps every entry that a translation
+//! has read, pointers and invalid ones too, until a fence drops it, and a fence of one page drops
+//! leaves only. That is the least that the privileged specification allows, and so a missing
+//! fence shows.
+
+use std::boxed::Box;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::vec;
+use std::vec::Vec;
+
+use pagescope_protocol::coalesce::{self, MappedRange};
+use pagescope_protocol::translate::{Translation, translate};
+use pagescope_protocol::walk::{Limits, SpaceWalk, TableReader, TableWords, walk_space};
+use pagescope_protocol::{
+    ENTRIES_PER_TABLE, LeafFlags, Level, PAGE_SIZE, PhysAddr, PhysPage, Pte, PteKind, VirtAddr,
+};
+
+use crate::board::RAM;
+use crate::boot_map::{self, BootMap, PSEUDOS_DEVICES};
+use crate::handoff::BootSection;
+use crate::heap::{Heap, HeapLayout};
+use crate::mapper::{MODE, ROOT_LEVEL};
+use crate::memory::Memory;
+use crate::pool::Pool;
+use crate::window::Window;
+use pagescope_protocol::info::{name, region_kind};
+
+/// What a translation has read: which entry, and what was in it then.
+type Tlb = HashMap<(Level, u64), Pte>;
+
+#[derive(Debug)]
+pub(crate) struct Machine {
+    words: Vec<u64>,
+    /// The root table; `None` is mode Bare.
+    root: Option<PhysPage>,
+    tlb: RefCell<Tlb>,
+}
+
+/// A kind of access, with what its leaf must have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Access {
+    Load,
+    Store,
+}
+
+impl Access {
+    fn needs(self) -> LeafFlags {
+        match self {
+            Self::Load => LeafFlags::READ | LeafFlags::ACCESSED,
+            Self::Store => LeafFlags::WRITE | LeafFlags::ACCESSED | LeafFlags::DIRTY,
+        }
+    }
+}
+
+impl Machine {
+    /// RAM full of what nobody may rely on, and no translation.
+    pub(crate) fn new() -> Self {
+        Self {
+            words: vec![0xdead_beef_dead_beef; (RAM.size() / 8) as usize],
+            root: None,
+            tlb: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn set_root(&mut self, root: PhysPage) {
+        self.root = Some(root);
+        self.tlb.borrow_mut().clear();
+    }
+
+    pub(crate) fn load_physical(&self, address: PhysAddr) -> u64 {
+        self.words[Self::place(address)]
+    }
+
+    pub(crate) fn store_physical(&mut self, address: PhysAddr, value: u64) {
+        self.words[Self::place(address)] = value;
+    }
+
+    fn place(address: PhysAddr) -> usize {
+        assert!(RAM.contains(address), "physical {address} is not RAM");
+        assert!(address.is_aligned(8), "physical {address} is misaligned");
+        ((address.as_u64() - RAM.start().as_u64()) / 8) as usize
+    }
+
+    /// What an access does: the physical address, or `None` for a page fault.
+    pub(crate) fn access(&self, address: VirtAddr, access: Access) -> Option<PhysAddr> {
+        let Some(root) = self.root else {
+            return Some(PhysAddr::new(address.as_u64()));
+        };
+        let mut tlb = self.tlb.borrow_mut();
+        let mut level = ROOT_LEVEL;
+        let read = |entry: PhysAddr| {
+            let key = (level, address.as_u64() >> level.shift());
+            let pte = *tlb
+                .entry(key)
+                .or_insert_with(|| Pte::from_bits(self.load_physical(entry)));
+            level = level.next().unwrap_or(Level::L0);
+            Ok::<_, Infallible>(Some(pte))
+        };
+        let Ok(translation) = translate(MODE, root, address, read);
+        let mapped = translation.mapped()?;
+        mapped
+            .flags
+            .contains(access.needs())
+            .then_some(mapped.address)
+    }
+
+    /// An access by a program that survives its faults; `None` where it faults.
+    pub(crate) fn touch(&self, address: VirtAddr) -> Option<u64> {
+        Some(self.load_physical(self.access(address, Access::Load)?))
+    }
+
+    /// What memory says, whatever the TLB remembers.
+    pub(crate) fn translation(&self, address: VirtAddr) -> Translation {
+        let read = |entry| Ok::<_, Infallible>(Some(Pte::from_bits(self.load_physical(entry))));
+        let root = self.root.expect("translation is on");
+        let Ok(translation) = translate(MODE, root, address, read);
+        translation
+    }
+
+    /// All tables, found physically.
+    pub(crate) fn walk(&self) -> SpaceWalk {
+        struct Reader<'a>(&'a Machine);
+        impl TableReader for Reader<'_> {
+            type Error = Infallible;
+            fn read_tables(
+                &mut self,
+                frames: &[PhysPage],
+            ) -> Result<Vec<Option<Box<TableWords>>>, Infallible> {
+                let table = |frame: &PhysPage| {
+                    let first = Machine::place(frame.start());
+                    let words = &self.0.words[first..first + ENTRIES_PER_TABLE];
+                    Some(Box::new(words.try_into().expect("a table has 512 words")))
+                };
+                Ok(frames.iter().map(table).collect())
+            }
+        }
+        let root = self.root.expect("translation is on");
+        let Ok(walk) = walk_space(MODE, root, Limits::default(), &mut Reader(self));
+        walk
+    }
+
+    pub(crate) fn mappings(&self) -> Vec<MappedRange> {
+        coalesce::coalesce(&self.walk(), coalesce::Limits::default()).ranges
+    }
+}
+
+impl Memory for Machine {
+    fn load(&self, address: VirtAddr) -> u64 {
+        match self.access(address, Access::Load) {
+            Some(physical) => self.load_physical(physical),
+            None => panic!("load page fault at {address}"),
+        }
+    }
+
+    fn store(&mut self, address: VirtAddr, value: u64) {
+        match self.access(address, Access::Store) {
+            Some(physical) => self.store_physical(physical, value),
+            None => panic!("store page fault at {address}"),
+        }
+    }
+
+    fn fence_page(&mut self, address: VirtAddr) {
+        self.tlb.borrow_mut().retain(|(level, number), pte| {
+            let same = address.as_u64() >> level.shift() == *number;
+            let leaf = *level == Level::L0 || matches!(pte.classify(*level), PteKind::Leaf(_));
+            !(same && leaf)
+        });
+    }
+
+    fn fence_all(&mut self) {
+        self.tlb.borrow_mut().clear();
+    }
+
+    fn fill_page(&mut self, page: VirtAddr, byte: u8) {
+        let physical = self.access(page, Access::Store);
+        let physical = physical.unwrap_or_else(|| panic!("store page fault at {page}"));
+        let first = Self::place(physical);
+        self.words[first..first + (PAGE_SIZE / 8) as usize].fill(u64::from_le_bytes([byte; 8]));
+    }
+}
+
+/// A supervisor program's sections, as the linker might lay them out.
+pub(crate) fn sections() -> [BootSection; 6] {
+    let section = |start: u64, end: u64, flags: &str, kind, text| BootSection {
+        start,
+        end,
+        load: start,
+        flags: LeafFlags::from_letters(flags).map_or(0, |flags| flags.bits().into()),
+        kind,
+        name: name(text),
+    };
+    [
+        section(
+            0x8020_0000,
+            0x8020_5000,
+            "r-x----",
+            region_kind::TEXT,
+            ".text",
+        ),
+        section(
+            0x8020_5000,
+            0x8020_7000,
+            "r------",
+            region_kind::RODATA,
+            ".rodata",
+        ),
+        section(
+            0x8020_7000,
+            0x8020_9000,
+            "rw-----",
+            region_kind::DATA,
+            ".data",
+        ),
+        section(
+            0x8020_9000,
+            0x8021_0000,
+            "rw-----",
+            region_kind::DATA,
+            ".bss",
+        ),
+        section(
+            0x8021_0000,
+            0x8021_1000,
+            "unmapped",
+            region_kind::GUARD,
+            "guard",
+        ),
+        section(
+            0x8021_1000,
+            0x8022_1000,
+            "rw-----",
+            region_kind::STACK,
+            "stack",
+        ),
+    ]
+}
+
+/// The end of [`sections`]: the heap's bottom.
+pub(crate) const IMAGE_END: PhysAddr = PhysAddr::new(0x8022_1000);
+
+/// A machine on which the boot map has been built and S-mode runs, seeing its heap in `window`.
+pub(crate) fn booted(window: Window) -> (Machine, Pool, BootMap) {
+    let mut machine = Machine::new();
+    let layout = boot_map::physical_heap(IMAGE_END);
+    let mut heap = Heap::new(layout);
+    let map = boot_map::build(
+        &mut machine,
+        &mut heap,
+        window,
+        &sections(),
+        &PSEUDOS_DEVICES,
+    )
+    .expect("the boot map can be built");
+    machine.set_root(map.root);
+    let counter_page = PhysAddr::new(layout.counter.as_u64()).page().expect("RAM");
+    let offset = layout.counter.page_offset();
+    let layout = HeapLayout {
+        window,
+        counter: window.address_of(counter_page).wrapping_add(offset),
+        ..layout
+    };
+    let pool = Pool::resume(layout, map.root, map.handed_out, map.reserve);
+    (machine, pool, map)
+}
+
+/// The window in which the tests put heap and tables where virtual is *not* physical: the top
+/// half of the address space.
+pub(crate) const HIGH: Window = Window::at_distance(0xffff_ffc0_0000_0000);
+
+/// The caller of `kalloc`: fills the reserve afterwards, as the kernel's own callers do. Gives all
+/// addresses that `kalloc` returned, the caller's first.
+pub(crate) fn kalloc_and_refill(machine: &mut Machine, pool: &mut Pool) -> Vec<VirtAddr> {
+    let Ok(page) = pool.kalloc(machine) else {
+        return Vec::new();
+    };
+    let mut returned = vec![page];
+    returned.extend(refill(machine, pool));
+    returned
+}
+
+/// Fills the reserve as far as memory allows.
+pub(crate) fn refill(machine: &mut Machine, pool: &mut Pool) -> Vec<VirtAddr> {
+    let mut returned = Vec::new();
+    while pool.wants_page(machine) {
+        let Ok(page) = pool.kalloc(machine) else {
+            break;
+        };
+        pool.stock(machine, page)
+            .expect("a page from kalloc can be stocked");
+        returned.push(page);
+    }
+    returned
+}

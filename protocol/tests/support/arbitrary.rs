@@ -1,0 +1,305 @@
+//! Arbitrary snapshots: everything that a guest, a person with an editor or a damaged disk could
+//! make of one and that the format still accepts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use pagescope_protocol::snapshot::{
+    FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, Mapping, PhysicalKind, PhysicalRegion,
+    Provenance, Region, RegionKind, RegionSpace, Register, Snapshot, Space, Table, TableEntries,
+    Watch,
+};
+use pagescope_protocol::{
+    ENTRIES_PER_TABLE, LeafFlags, Level, PAGE_SIZE, PhysAddr, PhysPage, Satp, TranslationMode,
+    VirtAddr,
+};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+/// Numbers near the edges are as frequent as all others together.
+pub(crate) fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        any::<u64>(),
+        (0u64..5).prop_map(|n| n * PAGE_SIZE),
+        (0u64..5).prop_map(|n| u64::MAX - n * PAGE_SIZE),
+        (0u64..40).prop_map(|n| 0x8000_0000 + n * PAGE_SIZE),
+        (0u64..64).prop_map(|bit| 1 << bit),
+        (0u64..64).prop_map(|bit| (1u64 << bit).wrapping_neg()),
+    ]
+}
+
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<String>(),
+        select(vec![
+            "",
+            ".text",
+            "hart 0",
+            "kalloc(7) → 0x87ff7000",
+            "a \"b\" \\ \n\t{}:,)#"
+        ])
+        .prop_map(String::from),
+    ]
+}
+
+fn virt() -> impl Strategy<Value = VirtAddr> {
+    number().prop_map(VirtAddr::new)
+}
+
+fn phys() -> impl Strategy<Value = PhysAddr> {
+    number().prop_map(PhysAddr::new)
+}
+
+fn page() -> impl Strategy<Value = PhysPage> {
+    number().prop_map(|number| PhysPage::from_truncated(number / PAGE_SIZE))
+}
+
+fn flags() -> impl Strategy<Value = LeafFlags> {
+    any::<u8>().prop_map(|bits| LeafFlags::from_bits_retain(bits | 1))
+}
+
+/// A table's words: mostly empty, with runs, or anything at all.
+pub(crate) fn entries() -> impl Strategy<Value = TableEntries> {
+    let sparse = vec(
+        (0..ENTRIES_PER_TABLE, 1usize..20, any::<u64>(), number()),
+        0..6,
+    );
+    let sparse = sparse.prop_map(|runs| {
+        let mut words = [0; ENTRIES_PER_TABLE];
+        for (first, length, word, step) in runs {
+            let run = words.iter_mut().skip(first).take(length);
+            let mut next = word;
+            for place in run {
+                *place = next;
+                next = next.wrapping_add(step);
+            }
+        }
+        words
+    });
+    let dense = vec(any::<u64>(), ENTRIES_PER_TABLE)
+        .prop_map(|words| words.try_into().unwrap_or([0; ENTRIES_PER_TABLE]));
+    prop_oneof![9 => sparse, 1 => dense].prop_map(|words| TableEntries::new(&words))
+}
+
+fn mode() -> impl Strategy<Value = TranslationMode> {
+    prop_oneof![
+        2 => Just(TranslationMode::Sv39),
+        1 => (0u8..16).prop_map(TranslationMode::from_satp_mode),
+    ]
+}
+
+fn heap() -> impl Strategy<Value = Heap> {
+    (number(), phys(), phys(), phys(), phys(), number()).prop_map(
+        |(counter, counter_address, top, bottom, next, freed)| Heap {
+            counter,
+            counter_address,
+            top,
+            bottom,
+            next,
+            freed,
+        },
+    )
+}
+
+fn kernel() -> impl Strategy<Value = KernelFacts> {
+    (name(), name(), any::<[u64; 4]>()).prop_map(|(layout, strategy, numbers)| {
+        let [kalloc_depth_max, reserve, reserve_low, machine_table_traps] = numbers;
+        KernelFacts {
+            layout,
+            strategy,
+            kalloc_depth_max,
+            reserve,
+            reserve_low,
+            machine_table_traps,
+        }
+    })
+}
+
+fn hart() -> impl Strategy<Value = Hart> {
+    let register = (name(), number()).prop_map(|(name, value)| Register { name, value });
+    let satp = number().prop_map(Satp::from_bits);
+    (
+        any::<u32>(),
+        option::of(virt()),
+        option::of(name()),
+        option::of(satp),
+        vec(register, 0..4),
+    )
+        .prop_map(|(id, pc, privilege, satp, registers)| Hart {
+            id,
+            pc,
+            privilege,
+            satp,
+            registers,
+        })
+}
+
+fn physical() -> impl Strategy<Value = PhysicalRegion> {
+    let kinds = vec![PhysicalKind::Ram, PhysicalKind::Rom, PhysicalKind::Device];
+    (phys(), number(), select(kinds), name()).prop_map(|(start, size, kind, name)| PhysicalRegion {
+        start,
+        size,
+        kind,
+        name,
+    })
+}
+
+fn region() -> impl Strategy<Value = Region> {
+    let kinds = vec![
+        RegionKind::Text,
+        RegionKind::Rodata,
+        RegionKind::Data,
+        RegionKind::Stack,
+        RegionKind::Guard,
+        RegionKind::Heap,
+        RegionKind::HeapCounter,
+        RegionKind::Tables,
+        RegionKind::Device,
+        RegionKind::Machine,
+        RegionKind::Other,
+    ];
+    let spaces = vec![RegionSpace::Physical, RegionSpace::Virtual];
+    (number(), number(), select(spaces), select(kinds), name()).prop_map(
+        |(start, size, space, kind, name)| Region {
+            start,
+            size,
+            space,
+            kind,
+            name,
+        },
+    )
+}
+
+fn table() -> impl Strategy<Value = Arc<Table>> {
+    let level = select(Level::ALL.to_vec());
+    let links = (option::of(page()), any::<u16>(), 0u32..3);
+    (level, page(), virt(), links, option::of(entries())).prop_map(
+        |(level, frame, covers_from, (parent, parent_index, other_parents), entries)| {
+            Arc::new(Table {
+                level,
+                frame,
+                covers_from,
+                parent,
+                parent_index,
+                other_parents,
+                entries,
+            })
+        },
+    )
+}
+
+fn mapping() -> impl Strategy<Value = Mapping> {
+    let sizes = select(vec![
+        1u64 << 12,
+        1 << 16,
+        1 << 21,
+        1 << 30,
+        1 << 39,
+        1 << 63,
+    ]);
+    (virt(), phys(), number(), sizes, flags(), name()).prop_map(
+        |(virt, phys, size, page_size, flags, name)| {
+            // A mapping ends at the last address at the latest; a file with another is refused.
+            let room = u64::MAX - virt.as_u64().max(phys.as_u64());
+            let size = size.clamp(1, room.saturating_add(1));
+            Mapping {
+                virt,
+                phys,
+                size,
+                page_size,
+                flags,
+                name,
+            }
+        },
+    )
+}
+
+/// Tables and mappings stand in the order in which a capture puts them.
+fn space() -> impl Strategy<Value = Space> {
+    let ids = (any::<u16>(), page(), vec(any::<u32>(), 0..3), any::<bool>());
+    (
+        name(),
+        mode(),
+        ids,
+        vec(table(), 0..6),
+        vec(mapping(), 0..8),
+    )
+        .prop_map(
+            |(name, mode, (asid, root, harts, truncated), tables, mappings)| {
+                let key = |table: &Arc<Table>| {
+                    let level = std::cmp::Reverse(table.level);
+                    (level, table.covers_from, table.frame)
+                };
+                let tables: BTreeMap<_, _> = tables
+                    .into_iter()
+                    .map(|table| (key(&table), table))
+                    .collect();
+                let mappings: BTreeMap<_, _> = mappings
+                    .into_iter()
+                    .map(|mapping| (mapping.virt, mapping))
+                    .collect();
+                Space {
+                    name,
+                    mode,
+                    asid,
+                    root,
+                    harts,
+                    truncated,
+                    tables: tables.into_values().collect(),
+                    mappings: mappings.into_values().collect(),
+                }
+            },
+        )
+}
+
+/// Any snapshot.
+pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
+    let provenance =
+        any::<[String; 5]>().prop_map(|[tool, guest, machine, link, captured_at]| Provenance {
+            tool,
+            guest,
+            machine,
+            link,
+            captured_at,
+        });
+    let watch =
+        (name(), phys(), option::of(any::<u64>())).prop_map(|(name, address, value)| Watch {
+            name,
+            address,
+            value,
+        });
+    let frame = (page(), entries()).prop_map(|(frame, words)| FrameContents { frame, words });
+    (
+        (provenance, name(), name()),
+        (option::of(kernel()), option::of(heap())),
+        vec(hart(), 0..3),
+        (vec(physical(), 0..5), vec(region(), 0..8)),
+        (vec(watch, 0..2), vec(frame, 0..2)),
+        vec(space(), 0..3),
+    )
+        .prop_map(
+            |(
+                (provenance, stop, notes),
+                (kernel, heap),
+                harts,
+                (physical, regions),
+                (watches, frames),
+                spaces,
+            )| Snapshot {
+                version: FORMAT_VERSION,
+                provenance,
+                stop,
+                notes,
+                kernel,
+                heap,
+                harts,
+                physical,
+                regions,
+                watches,
+                spaces,
+                frames,
+            },
+        )
+}

@@ -1,0 +1,249 @@
+//! What is played, and what must be seen.
+
+use std::env;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+use std::time::Duration;
+
+use super::app::{App, is_qemu};
+use super::picture::Picture;
+use super::screen::{Screen, Window};
+use super::{Deadline, Places};
+use crate::failure::Failure;
+
+/// Steps kalloc (the window's own help says so).
+const STEP_KEY: &str = "F8";
+
+/// Fewer colours than this is a window with nothing in it: text alone, with its smooth edges, has
+/// more.
+const FEWEST_COLOURS: usize = 60;
+
+/// Fewer differing pixels than this is a blinking caret, not a step.
+const FEWEST_PIXELS: usize = 200;
+
+/// How long the first picture must stay as it is: meanwhile the guest boots, and is captured.
+const FIRST_QUIET: Duration = Duration::from_secs(2);
+
+/// How long any later picture must.
+const STEP_QUIET: Duration = Duration::from_millis(300);
+
+/// `pagescope demo`: a window on a guest of its own; kalloc steps show; closing takes the guest
+/// along.
+pub(super) fn demo(places: &Places, deadline: Deadline) -> Result<(), Failure> {
+    say("demo: a window on a guest of its own");
+    let screen = Screen::start(deadline)?;
+    let mut command = Command::new(&places.pagescope);
+    command.arg("demo");
+    screen.show(&mut command);
+    let mut app = App::start("pagescope demo", command, places.pictures.join("demo.log"))?;
+    let scene = Scene {
+        screen: &screen,
+        window: screen.window(&mut app, deadline)?,
+        pictures: &places.pictures,
+        name: "demo",
+        deadline,
+    };
+    let guests = deadline.within(Duration::from_secs(30)).poll(|| {
+        app.still_runs()?;
+        let guests = app.guests();
+        Ok((!guests.is_empty()).then_some(guests))
+    })?;
+    let guests =
+        guests.ok_or_else(|| app.failure("shows a window, but no QEMU is among its processes"))?;
+    let first = scene.first_picture(&mut app)?;
+    scene.step(&mut app, first, 5)?;
+    screen.resize(scene.window, 1000, 700)?;
+    scene.picture("1000x700", STEP_QUIET, |picture| {
+        picture.colours() >= FEWEST_COLOURS
+    })?;
+    scene.close(&mut app)?;
+    let gone = deadline
+        .within(Duration::from_secs(10))
+        .poll(|| Ok((!guests.iter().any(|pid| is_qemu(*pid))).then_some(())))?;
+    gone.ok_or_else(|| app.failure("has ended, and its QEMU still runs"))?;
+    say("demo: closed, and its QEMU is gone");
+    Ok(())
+}
+
+/// `pagescope attach`: a window on a guest that somebody else started, and that runs on after it.
+pub(super) fn attach(places: &Places, deadline: Deadline) -> Result<(), Failure> {
+    say("attach: a window on a guest that was started by hand");
+    let folder = Folder::new()?;
+    let kernel = folder.path("kernel.elf");
+    let mut write = Command::new(&places.pagescope);
+    write.args(["kernel", "-o"]).arg(&kernel);
+    let mut write = App::start(
+        "pagescope kernel",
+        write,
+        places.pictures.join("kernel.log"),
+    )?;
+    if !write.wait(deadline)?.success() {
+        return Err(write.failure("failed"));
+    }
+
+    let (port, monitor) = (folder.path("gdb"), folder.path("monitor"));
+    let mut qemu = Command::new("qemu-system-riscv64");
+    qemu.args("-M virt -m 128M -bios none -display none -serial null -kernel".split(' '))
+        .arg(&kernel);
+    for (option, socket) in [("-gdb", &port), ("-monitor", &monitor)] {
+        let socket = format!("unix:{},server=on,wait=off", socket.display());
+        qemu.args([option, socket.as_str()]);
+    }
+    let mut guest = App::start("QEMU", qemu, places.pictures.join("qemu.log"))?;
+    let open = deadline.poll(|| {
+        guest.still_runs()?;
+        Ok((port.exists() && monitor.exists()).then_some(()))
+    })?;
+    open.ok_or_else(|| guest.failure("opens no gdb port"))?;
+
+    let screen = Screen::start(deadline)?;
+    let mut command = Command::new(&places.pagescope);
+    command
+        .arg("attach")
+        .arg(format!("unix:{}", port.display()))
+        .arg("--elf")
+        .arg(&kernel);
+    screen.show(&mut command);
+    let mut app = App::start(
+        "pagescope attach",
+        command,
+        places.pictures.join("attach.log"),
+    )?;
+    let scene = Scene {
+        screen: &screen,
+        window: screen.window(&mut app, deadline)?,
+        pictures: &places.pictures,
+        name: "attach",
+        deadline,
+    };
+    let first = scene.first_picture(&mut app)?;
+    scene.step(&mut app, first, 2)?;
+    scene.close(&mut app)?;
+    guest.still_runs()?;
+    let status = guest_status(&monitor)
+        .map_err(|error| Failure::new(format!("cannot ask QEMU's monitor: {error}")))?;
+    if !status.contains("running") {
+        return Err(Failure::new(format!(
+            "the guest ran before pagescope attached to it, and was left like this: {status}"
+        )));
+    }
+    say("attach: closed, and the guest runs on");
+    Ok(())
+}
+
+/// A window and what is done to it.
+struct Scene<'a> {
+    screen: &'a Screen,
+    window: Window,
+    pictures: &'a Path,
+    name: &'static str,
+    deadline: Deadline,
+}
+
+impl Scene<'_> {
+    /// Waits until something is drawn, and stays.
+    fn first_picture(&self, app: &mut App) -> Result<Picture, Failure> {
+        let picture = self.picture("0", FIRST_QUIET, |picture| {
+            picture.colours() >= FEWEST_COLOURS
+        });
+        app.still_runs()?;
+        picture
+    }
+
+    /// Presses the key as often, and sees each time that the window changes.
+    fn step(&self, app: &mut App, first: Picture, times: u32) -> Result<(), Failure> {
+        let mut before = first;
+        for number in 1..=times {
+            self.screen.press(STEP_KEY)?;
+            let changed = self.picture(&number.to_string(), STEP_QUIET, |picture| {
+                picture.differing_pixels(&before) >= FEWEST_PIXELS
+            });
+            app.still_runs()?;
+            before = changed.map_err(|failure| {
+                app.failure(&format!(
+                    "shows no step {number} after {STEP_KEY} ({failure})"
+                ))
+            })?;
+            say(&format!("{}: step {number} shows", self.name));
+        }
+        Ok(())
+    }
+
+    /// Waits for such a picture.
+    fn picture(
+        &self,
+        name: &str,
+        quiet: Duration,
+        wanted: impl Fn(&Picture) -> bool,
+    ) -> Result<Picture, Failure> {
+        let file = self.pictures.join(format!("{}-{name}.png", self.name));
+        let deadline = self.deadline.within(Duration::from_secs(20));
+        let picture = self
+            .screen
+            .picture_when(self.window, &file, deadline, quiet, wanted)?;
+        picture.ok_or_else(|| {
+            Failure::new(format!("what was to be seen is not in {}", file.display()))
+        })
+    }
+
+    /// Closes the window, and sees the program end well.
+    fn close(&self, app: &mut App) -> Result<(), Failure> {
+        self.screen.close(self.window)?;
+        let status = app.wait(self.deadline.within(Duration::from_secs(20)))?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(app.failure(&format!("did not end well when closed ({status})")))
+        }
+    }
+}
+
+/// What QEMU's monitor says to `info status`: "VM status: running".
+fn guest_status(monitor: &Path) -> std::io::Result<String> {
+    let mut stream = UnixStream::connect(monitor)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.write_all(b"info status\n")?;
+    let mut said = String::new();
+    let mut bytes = [0; 1024];
+    loop {
+        let count = stream.read(&mut bytes)?;
+        said.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        if let Some((_, status)) = said.split_once("VM status: ")
+            && let Some((status, _)) = status.split_once(['\r', '\n'])
+        {
+            return Ok(status.to_owned());
+        }
+        if count == 0 {
+            return Ok(format!("(unknown; the monitor said {said:?})"));
+        }
+    }
+}
+
+/// A folder for sockets, whose paths must be short; it goes with this handle.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self, Failure> {
+        let path = env::temp_dir().join(format!("pagescope-window-{}", process::id()));
+        fs::create_dir_all(&path)
+            .map_err(|error| Failure::new(format!("cannot make {}: {error}", path.display())))?;
+        Ok(Self(path))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn say(what: &str) {
+    eprintln!("   {what}");
+}
