@@ -246,7 +246,7 @@ impl App {
             files.next().map(|file| file.path().to_owned())
         });
         if let Some(path) = dropped {
-            self.files.open(path);
+            self.files.open(Some(path));
         }
     }
 

@@ -26,6 +26,7 @@ pub mod page_tables;
 pub mod paint;
 pub mod path_line;
 pub mod physical_map;
+pub mod prompt;
 pub mod scene;
 pub mod state;
 pub mod status_bar;
@@ -43,7 +44,7 @@ use scene::{Anchors, Scene};
 use state::State;
 use theme::Palette;
 
-pub use command::{Tab, UiCommand};
+pub use command::{FilePurpose, Tab, UiCommand};
 
 /// What the views keep from frame to frame: caches and what is being typed.
 #[derive(Default)]
@@ -55,6 +56,7 @@ pub struct Views {
     page_tables: page_tables::PageTables,
     physical_map: physical_map::PhysicalMap,
     bottom: bottom::Bottom,
+    prompt: prompt::Prompt,
 }
 
 impl Views {
@@ -132,6 +134,7 @@ impl Views {
                 .frame(Frame::NONE.fill(palette.background))
                 .show(ui, |ui| self.picture(ui, &columns, scene, out));
         }
+        self.prompt.show(ui, scene, out);
         if scene.state.help {
             help::show(ui.ctx(), out);
         }
@@ -166,16 +169,12 @@ impl Views {
         let right = at(x, columns.physical.min(inner.width() - x));
         self.physical_map.show(ui, right, scene, &mut anchors, out);
         let painter = ui.painter_at(all);
-        let edge = Stroke::new(1.0, palette_edge(scene));
+        let edge = Stroke::new(1.0, scene.palette.edge);
         painter.vline(all.right() - 0.5, all.y_range(), edge);
         painter.hline(all.x_range(), all.bottom() - 0.5, edge);
         path_line::paint(&painter, &anchors, end_color(scene), scene.palette);
         outline_cells(&painter, &anchors, scene);
     }
-}
-
-fn palette_edge(scene: &Scene<'_>) -> egui::Color32 {
-    scene.palette.edge
 }
 
 /// The colour of what the selection leads to.

@@ -9,7 +9,7 @@ use pagescope::app::{App, Link};
 use pagescope::link::Cancel;
 use pagescope::model::{History, Selection, fixture};
 use pagescope::session::{Command, Connection, Event};
-use pagescope::views::UiCommand;
+use pagescope::views::{FilePurpose, UiCommand};
 use pagescope_protocol::snapshot::Snapshot;
 use pagescope_protocol::{Level, PhysAddr, PhysPage, TranslationMode, VirtAddr};
 
@@ -307,6 +307,36 @@ fn bare_says_that_translation_is_off() {
     let harness = window(App::offline(history, "reset.ron"), [1440.0, 900.0]);
     harness.get_by_label_contains("Translation is off (satp mode Bare)");
     harness.get_by_label_contains("Physical map,");
+}
+
+#[test]
+fn a_snapshot_is_saved_and_a_recording_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = offline(3);
+    let until = |harness: &mut Harness<'static, App>, words: &str| {
+        // The file is written on a thread of its own.
+        for _ in 0..200 {
+            harness.run();
+            if harness.query_by_label_contains(words).is_some() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("{words:?} never came");
+    };
+    let recording = folder.path().join("lecture.ron");
+    let save = UiCommand::File(FilePurpose::SaveRecording, recording.clone());
+    harness.state_mut().queue(save);
+    until(&mut harness, "Saved ");
+    let snapshot = folder.path().join("nowhere/snapshot.ron");
+    let save = UiCommand::File(FilePurpose::SaveSnapshot, snapshot);
+    harness.state_mut().queue(save);
+    until(&mut harness, "could not be written");
+    let open = UiCommand::File(FilePurpose::Open, recording);
+    harness.state_mut().queue(open);
+    until(&mut harness, "lecture.ron · a made-up guest");
+    assert_eq!(harness.state().state().history.moments().len(), 4);
+    assert_eq!(harness.state().state().title, "lecture.ron");
 }
 
 /// The snapshot after `change`.

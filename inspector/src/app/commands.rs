@@ -1,5 +1,7 @@
 //! The one place where commands of the views are applied.
 
+use std::path::PathBuf;
+
 use egui::{Theme, ThemePreference};
 
 use super::App;
@@ -7,8 +9,8 @@ use super::files::Done;
 use crate::model::selection::parse_address;
 use crate::model::{History, Selection};
 use crate::session::{Command, Connection};
-use crate::views::UiCommand;
 use crate::views::state::NoticeKind;
+use crate::views::{FilePurpose, UiCommand};
 
 /// The command that goes from dark to light and back.
 pub(super) fn other_theme(ctx: &egui::Context) -> UiCommand {
@@ -43,18 +45,14 @@ impl App {
             }
             UiCommand::ChooseSpace(name) => self.state.space = Some(name),
             UiCommand::ShowTab(tab) => self.state.tab = tab,
-            UiCommand::SaveSnapshot => match self.state.snapshot() {
-                Some(snapshot) => self.files.save_snapshot(snapshot.clone()),
-                None => self.nothing_to_save(),
-            },
-            UiCommand::SaveRecording => {
-                if self.state.history.moments().is_empty() {
-                    self.nothing_to_save();
-                } else {
-                    self.files.save_recording(self.state.history.clone());
-                }
+            UiCommand::SaveSnapshot => self.want_file(FilePurpose::SaveSnapshot, None),
+            UiCommand::SaveRecording => self.want_file(FilePurpose::SaveRecording, None),
+            UiCommand::Open => self.want_file(FilePurpose::Open, None),
+            UiCommand::File(purpose, path) => {
+                self.state.prompt = None;
+                self.want_file(purpose, Some(path));
             }
-            UiCommand::Open => self.files.ask_and_open(),
+            UiCommand::ClosePrompt => self.state.prompt = None,
             UiCommand::Theme(preference) => ctx.set_theme(preference),
             UiCommand::Zoom(by) => zoom(ctx, by),
             UiCommand::ToggleHelp => self.state.help = !self.state.help,
@@ -133,9 +131,20 @@ impl App {
         }
     }
 
-    fn nothing_to_save(&mut self) {
-        self.state
-            .notify(NoticeKind::Problem, "There is nothing to save yet.");
+    /// Saves to or opens `path`, or a file that the user names first.
+    fn want_file(&mut self, purpose: FilePurpose, path: Option<PathBuf>) {
+        match (purpose, self.state.snapshot()) {
+            (FilePurpose::Open, _) => self.files.open(path),
+            (FilePurpose::SaveSnapshot, Some(snapshot)) => {
+                self.files.save_snapshot(snapshot.clone(), path);
+            }
+            (FilePurpose::SaveRecording, Some(_)) => {
+                self.files.save_recording(self.state.history.clone(), path);
+            }
+            (_, None) => self
+                .state
+                .notify(NoticeKind::Problem, "There is nothing to save yet."),
+        }
     }
 
     /// What a file job has come to.
@@ -145,6 +154,7 @@ impl App {
                 let words = format!("Saved {}", path.display());
                 self.state.notify(NoticeKind::Done, words);
             }
+            Done::NoDialog(purpose) => self.state.prompt = Some(purpose),
             Done::Failed(why) => self.state.notify(NoticeKind::Problem, why),
             Done::Opened(title, history) => self.show_file(title, *history),
         }

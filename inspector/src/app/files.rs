@@ -4,12 +4,14 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use pagescope_protocol::snapshot::Snapshot;
 use pagescope_protocol::snapshot::text::{self, Document};
 
 use crate::model::History;
+use crate::views::FilePurpose;
 
 /// What a job has come to.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(super) enum Done {
     Saved(PathBuf),
     /// Read: its name and its moments.
     Opened(String, Box<History>),
+    /// The desktop has no file dialog: a path has to be typed.
+    NoDialog(FilePurpose),
     /// It did not work; why, and what to do.
     Failed(String),
 }
@@ -52,45 +56,34 @@ impl Files {
         self.done.try_iter().collect()
     }
 
-    /// Asks for a place, and writes the snapshot there.
-    pub(super) fn save_snapshot(&self, snapshot: Arc<Snapshot>) {
+    /// Writes the snapshot to `path`, or to a place that the user names.
+    pub(super) fn save_snapshot(&self, snapshot: Arc<Snapshot>, path: Option<PathBuf>) {
         self.job(move || {
-            let path = ask_save("Save snapshot", "snapshot.ron")?;
-            Some(save(&path, &text::snapshot_to_text(&snapshot)))
+            let path = path_for(FilePurpose::SaveSnapshot, path)?;
+            Ok(save(&path, &text::snapshot_to_text(&snapshot)))
         });
     }
 
-    /// Asks for a place, and writes all moments there.
-    pub(super) fn save_recording(&self, history: History) {
+    /// Writes all moments to `path`, or to a place that the user names.
+    pub(super) fn save_recording(&self, history: History, path: Option<PathBuf>) {
         self.job(move || {
-            let path = ask_save("Save recording", "recording.ron")?;
-            let recording = history.to_recording()?;
-            Some(save(&path, &text::recording_to_text(&recording)))
+            let path = path_for(FilePurpose::SaveRecording, path)?;
+            let recording = history.to_recording().ok_or(None)?;
+            Ok(save(&path, &text::recording_to_text(&recording)))
         });
     }
 
-    /// Asks for a file, and reads it.
-    pub(super) fn ask_and_open(&self) {
-        self.job(|| {
-            let path = rfd::FileDialog::new()
-                .set_title("Open a snapshot or a recording")
-                .add_filter("Snapshots and recordings", &["ron"])
-                .pick_file()?;
-            Some(read(&path))
-        });
+    /// Reads `path`, or a file that the user names.
+    pub(super) fn open(&self, path: Option<PathBuf>) {
+        self.job(move || Ok(read(&path_for(FilePurpose::Open, path)?)));
     }
 
-    /// Reads a file.
-    pub(super) fn open(&self, path: PathBuf) {
-        self.job(move || Some(read(&path)));
-    }
-
-    /// Runs `work` on its own thread; `None` says that the user changed their mind.
-    fn job(&self, work: impl FnOnce() -> Option<Done> + Send + 'static) {
+    /// Runs `work` on its own thread.
+    fn job(&self, work: impl FnOnce() -> Result<Done, Option<Done>> + Send + 'static) {
         let sender = self.sender.clone();
         let waker = self.waker.clone();
         let run = move || {
-            if let Some(done) = work() {
+            if let Some(done) = work().map_or_else(|end| end, Some) {
                 // The window may be closed by now; then nobody waits for this.
                 let _ = sender.send(done);
             }
@@ -107,12 +100,24 @@ impl Files {
     }
 }
 
-fn ask_save(title: &str, name: &str) -> Option<PathBuf> {
-    rfd::FileDialog::new()
-        .set_title(title)
-        .set_file_name(name)
-        .add_filter("RON", &["ron"])
-        .save_file()
+/// A dialog that is gone this soon was never there: no hand is that quick.
+const NO_DIALOG: Duration = Duration::from_millis(350);
+
+/// `given`, or what the user names in the desktop's dialog. An error is the end of the job: `None`
+/// where the user changed their mind.
+fn path_for(purpose: FilePurpose, given: Option<PathBuf>) -> Result<PathBuf, Option<Done>> {
+    if let Some(path) = given {
+        return Ok(path);
+    }
+    let asked = Instant::now();
+    let dialog = rfd::FileDialog::new()
+        .set_title(purpose.title())
+        .add_filter("Snapshots and recordings", &["ron"]);
+    let path = match purpose {
+        FilePurpose::Open => dialog.pick_file(),
+        _ => dialog.set_file_name(purpose.default_name()).save_file(),
+    };
+    path.ok_or_else(|| (asked.elapsed() < NO_DIALOG).then_some(Done::NoDialog(purpose)))
 }
 
 fn save(path: &Path, text: &str) -> Done {

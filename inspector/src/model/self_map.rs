@@ -4,7 +4,7 @@
 //! access to it. Every table frame that the kernel wants to write needs a leaf of its own.
 
 use pagescope_protocol::snapshot::Space;
-use pagescope_protocol::{LeafFlags, Level, PhysPage, VirtAddr};
+use pagescope_protocol::{LeafFlags, Level, PhysPage, PteKind, VirtAddr};
 
 use super::ReverseIndex;
 
@@ -63,6 +63,10 @@ pub fn self_map(space: &Space, index: &ReverseIndex, limit: usize) -> Vec<TableW
                 .max_by_key(|alias| alias.flags.contains(LeafFlags::WRITE));
             let window = best.and_then(|alias| {
                 let step = *space.translate(alias.virt).trail.last()?;
+                // A mapping whose table could not be read has no leaf to show.
+                if !matches!(step.kind, PteKind::Leaf(_)) {
+                    return None;
+                }
                 Some(Window {
                     virt: alias.virt,
                     flags: alias.flags,

@@ -105,13 +105,15 @@ impl BandColumn<'_> {
         scene: &Scene<'_>,
         cache: &mut ColumnCache,
     ) -> ColumnOutcome {
+        let is_resized = cache.available != rect.height();
         let generation = scene.derived.generation;
         if cache.generation != generation || cache.available != rect.height() {
             cache.generation = generation;
             cache.available = rect.height();
             cache.stack = Stack::new(self.bands, rect.height(), self.row_min);
         }
-        let goes_to_selection = cache.selection_generation != scene.derived.selection_generation;
+        let goes_to_selection =
+            is_resized || cache.selection_generation != scene.derived.selection_generation;
         cache.selection_generation = scene.derived.selection_generation;
         let stack = &cache.stack;
         let mut outcome = ColumnOutcome::default();

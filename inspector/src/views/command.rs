@@ -1,6 +1,8 @@
 //! What the views ask for. They change nothing themselves: one place applies these, between
 //! receiving and drawing.
 
+use std::path::PathBuf;
+
 use crate::model::Selection;
 use crate::session;
 
@@ -39,6 +41,10 @@ pub enum UiCommand {
     SaveRecording,
     /// Open a file that the user names.
     Open,
+    /// Use this file for this.
+    File(FilePurpose, PathBuf),
+    /// No file is wanted after all.
+    ClosePrompt,
     /// Draw dark, light, or as the system does.
     Theme(egui::ThemePreference),
     /// Larger (1), smaller (-1), or as it was (0).
@@ -47,6 +53,45 @@ pub enum UiCommand {
     ToggleHelp,
     /// The notice has been read.
     DismissNotice,
+}
+
+/// What a file is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FilePurpose {
+    /// To write the moment being looked at.
+    SaveSnapshot,
+    /// To write all moments.
+    SaveRecording,
+    /// To read.
+    Open,
+}
+
+impl FilePurpose {
+    /// What the question is called.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::SaveSnapshot => "Save snapshot",
+            Self::SaveRecording => "Save recording",
+            Self::Open => "Open a snapshot or a recording",
+        }
+    }
+
+    /// What its button says.
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::SaveSnapshot | Self::SaveRecording => "Save",
+            Self::Open => "Open",
+        }
+    }
+
+    /// The name that is proposed.
+    pub const fn default_name(self) -> &'static str {
+        match self {
+            Self::SaveSnapshot => "snapshot.ron",
+            Self::SaveRecording => "recording.ron",
+            Self::Open => "",
+        }
+    }
 }
 
 /// What stands under the picture.

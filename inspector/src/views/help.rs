@@ -32,9 +32,10 @@ pub fn show(ctx: &Context, out: &mut Vec<UiCommand>) {
         .resizable(false)
         .anchor(Align2::CENTER_CENTER, egui::Vec2::ZERO)
         .show(ctx, |ui| {
+            ui.spacing_mut().interact_size.y = 18.0;
             Grid::new("keys")
                 .num_columns(2)
-                .spacing([22.0, 7.0])
+                .spacing([26.0, 6.0])
                 .show(ui, |ui| {
                     for (keys, what) in KEYS {
                         ui.label(RichText::new(keys).font(theme::numbers(theme::NUMBERS)));

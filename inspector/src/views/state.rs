@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pagescope_protocol::snapshot::{Hart, Snapshot, Space};
 use pagescope_protocol::{PhysPage, TranslationMode};
 
-use super::command::Tab;
+use super::command::{FilePurpose, Tab};
 use crate::model::{History, Moment, Selection};
 use crate::session::Connection;
 
@@ -81,6 +81,8 @@ pub struct State {
     pub tab: Tab,
     /// Whether the keys are shown.
     pub help: bool,
+    /// What a path has to be typed for.
+    pub prompt: Option<FilePurpose>,
     contents: BTreeMap<(PhysPage, usize), Contents>,
 }
 
@@ -104,6 +106,7 @@ impl State {
             notice: None,
             tab: Tab::default(),
             help: false,
+            prompt: None,
             contents: BTreeMap::new(),
         }
     }

@@ -13,13 +13,18 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>) {
     let dim = scene.palette.dim;
     let font = theme::words(theme::SMALL);
     let right = facts(scene);
+    let from = source(scene);
+    let response = ui.interact(rect, ui.scope_id().with("status"), egui::Sense::hover());
+    response.widget_info(|| {
+        egui::WidgetInfo::labeled(egui::Role::Status, true, format!("{from}, {right}"))
+    });
     let painter = ui.painter();
     let wide = paint::width(painter, &right, font.clone()).min(rect.width() * 0.6);
     let place = rect.with_min_x(rect.right() - wide - 1.0);
     paint::line(painter, place, Align::Max, &right, font.clone(), dim);
     let left: Rect = rect.with_max_x(place.left() - 16.0);
     if left.width() > 40.0 {
-        paint::line(painter, left, Align::Min, &source(scene), font, dim);
+        paint::line(painter, left, Align::Min, &from, font, dim);
     }
 }
 

@@ -235,6 +235,7 @@ pub fn install(ctx: &Context) {
         style.spacing.item_spacing = vec2(8.0, 6.0);
         style.spacing.button_padding = vec2(9.0, 4.0);
         style.spacing.interact_size.y = 25.0;
+        style.spacing.window_margin = Margin::same(14);
         style.spacing.tooltip_width = 420.0;
         style.spacing.scroll.floating = true;
         style.interaction.tooltip_delay = 0.25;

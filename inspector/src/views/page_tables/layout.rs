@@ -26,6 +26,8 @@ pub(super) const FOOT: f32 = 22.0;
 
 /// Title and address stand in one line from this width on.
 const ONE_LINE: f32 = 138.0;
+/// An address in small numbers needs this much.
+const NARROWEST: f32 = 84.0;
 
 impl Cards {
     /// `count` cards in `width`, at most `height` high unless they would become unreadable.
@@ -43,7 +45,13 @@ impl Cards {
             })
             .reduce(|best, other| if other.0 > best.0 { other } else { best });
         let (cell, columns, rows) = best.unwrap_or((3.0, 16, 32));
-        let card_width = (columns as f32 * cell + PAD_LEFT + PAD_RIGHT).max(room.min(ONE_LINE));
+        // As narrow as its cells, but never so narrow that the title's height changes.
+        let least = if room >= ONE_LINE {
+            ONE_LINE
+        } else {
+            NARROWEST.min(room)
+        };
+        let card_width = (columns as f32 * cell + PAD_LEFT + PAD_RIGHT).max(least);
         let spare = (width - count * card_width) / (count - 1.0).max(1.0);
         Self {
             columns,

@@ -71,7 +71,9 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     let shown = paint::line(painter, body, Align::Min, &value, number, palette.counter);
     let address = heap.counter_address.to_string();
     let numbers = theme::numbers(11.0);
-    let baseline = body.with_min_y(body.bottom() - if is_tall { 26.0 } else { body.height() });
+    // Small words stand on the line that the large number stands on.
+    let sink = if is_tall { 6.0 } else { 0.0 };
+    let baseline = body.translate(vec2(0.0, sink));
     let wide = paint::width(painter, &address, numbers.clone());
     let words = Rect::from_min_max(
         pos2(shown.right() + 12.0, baseline.top()),
