@@ -39,7 +39,7 @@ fn nobody_listening() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it has one").to_string();
     drop(listener);
-    fails(&["map", &address], 3, &[&address, "nobody listens", "-s"]);
+    fails(&["map", &address], 3, &[&address, "nobody listens", "-gdb"]);
     fails(
         &["map", "unix:/nonexistent/socket"],
         3,
@@ -174,7 +174,7 @@ fn qemu_not_installed() {
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(
-        said.contains("qemu-system-riscv64") && said.contains("apt"),
+        said.contains("qemu-system-riscv64 is not installed"),
         "{said}"
     );
 }

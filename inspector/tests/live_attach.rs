@@ -48,7 +48,7 @@ fn a_running_guest_goes_on_after_each_look() {
     });
     let output = pagescope(&["map", &machine.address()]);
     assert!(
-        stdout(&output).contains("heap counter"),
+        stdout(&output).contains("kalloc("),
         "{}",
         stdout(&output)
     );
