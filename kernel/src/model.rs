@@ -275,7 +275,7 @@ pub(crate) const HIGH: Window = Window::at_distance(0xffff_ffc0_0000_0000);
 /// The caller of `kalloc`: fills the reserve afterwards, as the kernel's own callers do. Gives all
 /// addresses that `kalloc` returned, the caller's first.
 pub(crate) fn kalloc_and_refill(machine: &mut Machine, pool: &mut Pool) -> Vec<VirtAddr> {
-    let Ok(page) = pool.kalloc(machine) else {
+    let Ok(page) = pool.alloc(machine) else {
         return Vec::new();
     };
     let mut returned = vec![page];
@@ -287,7 +287,7 @@ pub(crate) fn kalloc_and_refill(machine: &mut Machine, pool: &mut Pool) -> Vec<V
 pub(crate) fn refill(machine: &mut Machine, pool: &mut Pool) -> Vec<VirtAddr> {
     let mut returned = Vec::new();
     while pool.wants_page(machine) {
-        let Ok(page) = pool.kalloc(machine) else {
+        let Ok(page) = pool.alloc(machine) else {
             break;
         };
         pool.stock(machine, page)
