@@ -4,6 +4,9 @@ mod machine;
 
 use machine::rsp::Debugger;
 use machine::{Machine, address_of};
+use pagescope_protocol::info::{
+    self, InfoBlock, InfoPointer, Region, TraceEvent, name_text, trace_kind,
+};
 
 const REQUIREMENTS: [&str; 14] = [
     "S0.1", "S0.2", "S0.3", "S0.4", "S0.5", "S0.6", "S0.7", "S0.8", "S0.9", "S1.1", "S1.2", "S1.3",
@@ -208,6 +211,101 @@ fn the_console_drives_the_kernel() {
     machine.type_line("poweroff");
     let (_, status) = machine.end();
     assert!(status.success(), "{status}");
+}
+
+#[test]
+fn other_harts_start_and_stop() {
+    let mut machine = Machine::boot("pace=0", &["-smp", "4"]);
+    machine.expect("\n> ");
+    for _ in 0..3 {
+        assert!(machine.ask("harts").contains("3 other harts have answered"));
+    }
+}
+
+/// What the inspector relies on, read as the inspector reads it: physically, from the ELF's entry.
+#[test]
+fn the_information_block_is_found_and_filled_in() {
+    let socket = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("info.sock");
+    let port = format!("unix:{},server=on,wait=off", socket.display());
+    let mut machine = Machine::boot("pace=0", &["-gdb", &port]);
+    machine.expect("\n> ");
+    machine.ask("kalloc 3");
+    machine.ask("map 0x100000000 0x87ff6000");
+    let mut debugger = Debugger::connect(&socket);
+    debugger.physical();
+    let pointer = debugger.bytes(0x8000_0000 + info::POINTER_OFFSET, 16);
+    let pointer = InfoPointer::parse(&pointer).expect("the pointer is at the entry");
+    let block = debugger.bytes(pointer.block, InfoBlock::SIZE);
+    let block = InfoBlock::parse(&block).expect("the block is where the pointer says");
+    assert_eq!(name_text(&block.layout), "pseudos");
+    assert_eq!(name_text(&block.strategy), "pool");
+    assert_eq!((block.ram_start, block.ram_size), (0x8000_0000, 128 << 20));
+    assert_eq!(
+        (block.heap_counter, block.heap_top),
+        (0x87ff_fff8, 0x87ff_e000)
+    );
+    // 8 at boot, 3 asked for, 2 that filled the reserve up after the map.
+    assert_eq!(debugger.word(block.heap_counter), 13);
+    assert_eq!((block.heap_next, block.freed_pages), (0x87ff_1000, 0));
+    assert_eq!((block.reserve, block.reserve_low), (2, 0));
+    assert_eq!((block.kalloc_depth_max, block.map_calls), (1, 1));
+    assert_eq!(block.machine_table_traps, 0);
+    assert!(block.machine_other_traps > 0);
+
+    let regions = debugger.bytes(block.regions, block.region_count as usize * Region::SIZE);
+    let regions: Vec<Region> = regions
+        .chunks(Region::SIZE)
+        .filter_map(Region::parse)
+        .collect();
+    let names: Vec<&str> = regions
+        .iter()
+        .map(|region| name_text(&region.name))
+        .collect();
+    let expected = [
+        "UART0",
+        "PCI ECAM",
+        "machine program",
+        ".text",
+        ".rodata",
+        ".data",
+        ".bss",
+        "guard",
+        "stack",
+        "heap",
+        "heap counter",
+    ];
+    assert_eq!(names, expected);
+    for pair in regions.windows(2) {
+        assert!(
+            pair[0].address + pair[0].size <= pair[1].address,
+            "{pair:?}"
+        );
+    }
+    assert_eq!(regions[9].address, block.heap_bottom);
+
+    let trace = debugger.bytes(block.trace, block.trace_count as usize * TraceEvent::SIZE);
+    let events: Vec<TraceEvent> = trace
+        .chunks(TraceEvent::SIZE)
+        .filter_map(TraceEvent::parse)
+        .collect();
+    let kinds: Vec<(u64, u64)> = events
+        .iter()
+        .map(|event| (event.kind, event.address))
+        .collect();
+    let expected = [
+        (trace_kind::KALLOC, 0x87ff_6000),
+        (trace_kind::KALLOC, 0x87ff_5000),
+        (trace_kind::KALLOC, 0x87ff_4000),
+        (trace_kind::MAP, 0x1_0000_0000),
+        (trace_kind::KALLOC, 0x87ff_3000),
+        (trace_kind::KALLOC, 0x87ff_2000),
+    ];
+    assert_eq!(kinds, expected);
+    let text = regions[3].address..regions[3].address + regions[3].size;
+    for (number, event) in events.iter().enumerate() {
+        assert_eq!(event.sequence, number as u64);
+        assert!(text.contains(&event.caller), "{event:?}");
+    }
 }
 
 #[test]

@@ -57,25 +57,37 @@ impl Debugger {
             .swap_bytes()
     }
 
-    /// Eight bytes of memory.
+    /// From here on, addresses of memory are physical.
+    pub(crate) fn physical(&mut self) {
+        assert_eq!(self.ask("Qqemu.PhyMemMode:1"), "OK");
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn bytes(&mut self, address: u64, size: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while bytes.len() < size {
+            // Half of the smallest packet size that QEMU announces is 2048.
+            let next = (size - bytes.len()).min(1024);
+            let text = self.ask(&format!("m{:x},{next:x}", address + bytes.len() as u64));
+            assert_eq!(text.len(), next * 2, "{text} for {address:#x}");
+            let digits = text.as_bytes().chunks(2);
+            bytes.extend(digits.map(|pair| {
+                let pair = std::str::from_utf8(pair).unwrap();
+                u8::from_str_radix(pair, 16).unwrap()
+            }));
+        }
+        bytes
+    }
+
+    /// Eight bytes of memory, as a number.
     pub(crate) fn word(&mut self, address: u64) -> u64 {
-        let text = self.ask(&format!("m{address:x},8"));
-        u64::from_str_radix(&text, 16).unwrap().swap_bytes()
+        u64::from_le_bytes(self.bytes(address, 8).try_into().unwrap())
     }
 
     /// How many entries of the table at `address` are valid.
     pub(crate) fn valid_entries(&mut self, address: u64) -> usize {
-        (0..4096)
-            .step_by(1024)
-            .map(|offset| {
-                let text = self.ask(&format!("m{:x},400", address + offset));
-                let entries = text.as_bytes().chunks(16);
-                // The second digit of an entry's first byte has bit 0: V.
-                entries
-                    .filter(|entry| char::from(entry[1]).to_digit(16).unwrap() & 1 != 0)
-                    .count()
-            })
-            .sum()
+        let table = self.bytes(address, 4096);
+        table.chunks(8).filter(|entry| entry[0] & 1 != 0).count()
     }
 
     fn ask(&mut self, packet: &str) -> String {
