@@ -83,7 +83,7 @@ pub(crate) extern "C" fn kalloc() -> usize {
 extern "C" fn kalloc_called_from(caller: u64) -> usize {
     info::publish_depth(KALLOC_DEPTH.fetch_add(1, Ordering::Relaxed) + 1);
     let page = try_with(|kernel| {
-        let page = kernel.pool.kalloc(&mut kernel.memory);
+        let page = kernel.pool.alloc(&mut kernel.memory);
         info::publish_pool(&kernel.pool);
         let number = kernel.pool.heap().handed_out();
         let page = page.inspect_err(report_no_page).ok()?;
@@ -113,7 +113,7 @@ pub(crate) extern "C" fn kfree(address: usize) -> bool {
 extern "C" fn kfree_called_from(address: usize, caller: u64) -> bool {
     let address = VirtAddr::new(address as u64);
     let freed = with(|kernel| {
-        let freed = kernel.pool.kfree(&mut kernel.memory, address);
+        let freed = kernel.pool.free(&mut kernel.memory, address);
         info::publish_pool(&kernel.pool);
         freed
     });
