@@ -58,7 +58,7 @@ fn run(command: Command, idle: &mut Idle) {
     match command {
         Command::Nothing => {}
         Command::Help => print!("{HELP}"),
-        Command::Kalloc(count) => kalloc(count, idle),
+        Command::Kalloc(count) => hand_out(count, idle),
         Command::KfreeNewest(count) => {
             for _ in 0..count {
                 match idle.give_up_newest() {
@@ -95,7 +95,7 @@ fn heap_counter() -> u64 {
     kernel::with(|kernel| kernel.pool.heap().handed_out())
 }
 
-fn kalloc(count: u64, idle: &mut Idle) {
+fn hand_out(count: u64, idle: &mut Idle) {
     for _ in 0..count {
         let number = heap_counter();
         let Some(page) = alloc_page() else {
