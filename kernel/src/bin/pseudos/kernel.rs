@@ -9,9 +9,9 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pagescope_kernel::arch::live::LiveMemory;
-use pagescope_kernel::arch::return_address;
 use pagescope_kernel::mapper::{MapError, MapReport, UnmapError};
 use pagescope_kernel::pool::{AllocError, Pool};
+use pagescope_kernel::return_address;
 use pagescope_protocol::info::trace_kind;
 use pagescope_protocol::translate::Translation;
 use pagescope_protocol::{LeafFlags, PhysAddr, VirtAddr};
@@ -75,7 +75,7 @@ pub(crate) fn with<R>(use_it: impl FnOnce(&mut Kernel) -> R) -> R {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn kalloc() -> usize {
-    let caller = return_address();
+    let caller = return_address!();
     kalloc_called_from(caller)
 }
 
@@ -105,7 +105,7 @@ fn report_no_page(error: &AllocError) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn kfree(address: usize) -> bool {
-    let caller = return_address();
+    let caller = return_address!();
     kfree_called_from(address, caller)
 }
 
@@ -128,7 +128,7 @@ extern "C" fn kfree_called_from(address: usize, caller: u64) -> bool {
 #[unsafe(export_name = "map")]
 #[inline(never)]
 pub(crate) fn map(virt: VirtAddr, phys: PhysAddr, flags: LeafFlags) -> Result<MapReport, MapError> {
-    let caller = return_address();
+    let caller = return_address!();
     let mapped = with(|kernel| {
         let mapped = kernel.pool.map(&mut kernel.memory, virt, phys, flags);
         info::publish_pool(&kernel.pool);
@@ -144,7 +144,7 @@ pub(crate) fn map(virt: VirtAddr, phys: PhysAddr, flags: LeafFlags) -> Result<Ma
 #[unsafe(export_name = "unmap")]
 #[inline(never)]
 pub(crate) fn unmap(virt: VirtAddr) -> Result<(), UnmapError> {
-    let caller = return_address();
+    let caller = return_address!();
     let unmapped = with(|kernel| kernel.pool.unmap(&mut kernel.memory, virt));
     if unmapped.is_ok() {
         info::trace(trace_kind::UNMAP, virt.as_u64(), 0, caller);
