@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --example fixture_window -- [--steps N] [--pages N] [--light] [--size 1440x900]
-//!     [--live | --bare | --lost | --connecting | --empty] [--select 0x87ff3000]
+//!     [--live | --bare | --unreadable | --lost | --connecting | --empty] [--select 0x87ff3000]
 //! ```
 
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use pagescope::app::{self, App, Link};
 use pagescope::model::{History, fixture};
 use pagescope::session::{Command, Connection, Event};
 use pagescope::views::UiCommand;
+use pagescope_protocol::Level;
 
 fn main() -> Result<(), eframe::Error> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -27,6 +28,20 @@ fn main() -> Result<(), eframe::Error> {
     let (pages, steps) = (number("--pages", 0), number("--steps", 12));
     let mut app = if has("--empty") {
         App::offline(History::new(), "")
+    } else if has("--unreadable") {
+        let mut snapshot = fixture::pseudos(steps);
+        for table in snapshot
+            .spaces
+            .iter_mut()
+            .flat_map(|space| &mut space.tables)
+        {
+            if table.level == Level::L0 {
+                Arc::make_mut(table).entries = None;
+            }
+        }
+        let mut history = History::new();
+        history.push(Arc::new(snapshot));
+        App::offline(history, "damaged.ron")
     } else if has("--bare") {
         let mut history = History::new();
         history.push(Arc::new(fixture::bare()));

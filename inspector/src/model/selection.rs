@@ -44,7 +44,8 @@ pub struct Focus {
     pub virt: Option<VirtAddr>,
     /// The entries from the root to what was pointed at.
     pub steps: Vec<Step>,
-    /// Where the whole translation ends; `None` without a virtual address.
+    /// Where the translation ends; `None` without a virtual address, and where what was pointed at
+    /// stands in the middle of one.
     pub outcome: Option<Outcome>,
     /// The physical address that the line ends at.
     pub phys: Option<PhysAddr>,
@@ -95,6 +96,7 @@ impl Focus {
                 focus.steps.retain(|step| step.level > level);
                 focus.table = Some((level, frame));
                 focus.phys = Some(frame.start());
+                focus.outcome = None;
                 focus
             }
             (Selection::Table { frame, .. }, None) => Self::of_frame(frame.start()),
@@ -135,6 +137,7 @@ impl Focus {
             && let PteKind::Pointer(next) = step.kind
         {
             focus.phys = Some(next.start());
+            focus.outcome = None;
         }
         focus
     }

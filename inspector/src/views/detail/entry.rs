@@ -164,12 +164,7 @@ fn walk(ui: &mut Ui, scene: &Scene<'_>, virt: VirtAddr, out: &mut Vec<UiCommand>
         let color = palette.level(step.level);
         row(ui, scene, &name, color, &arithmetic, Some(select), out);
     }
-    let ends_early = focus
-        .entry()
-        .is_some_and(|step| matches!(step.kind, PteKind::Pointer(_)));
     match focus.outcome {
-        // The selection stands on a pointer: the rest of the walk is not what was asked.
-        _ if ends_early || focus.table.is_some() => {}
         Some(Outcome::Mapped(mapped)) => {
             let size = mapped.page_size.max(1);
             let offset = mapped.address.as_u64() & (size - 1);

@@ -1,0 +1,419 @@
+//! The window without a display: found by label, pressed, and watched for what it asks of a guest.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use pagescope::app::{App, Link};
+use pagescope::link::Cancel;
+use pagescope::model::{History, Selection, fixture};
+use pagescope::session::{Command, Connection, Event};
+use pagescope::views::UiCommand;
+use pagescope_protocol::snapshot::Snapshot;
+use pagescope_protocol::{Level, PhysAddr, PhysPage, TranslationMode, VirtAddr};
+
+/// A window of this size on `app`.
+fn window(app: App, size: [f32; 2]) -> Harness<'static, App> {
+    let mut harness = Harness::builder()
+        .with_size(size)
+        .with_max_steps(20)
+        .build_ui_state(
+            |ui, app: &mut App| {
+                if ui.ctx().cumulative_pass_nr() == 0 {
+                    app.install(ui.ctx());
+                } else {
+                    app.frame(ui);
+                }
+            },
+            app,
+        );
+    harness.run();
+    harness
+}
+
+fn offline(steps: u64) -> Harness<'static, App> {
+    window(
+        App::offline(fixture::history(steps), "lecture.ron"),
+        [1440.0, 900.0],
+    )
+}
+
+/// A guest whose side of the channels the test holds.
+struct Guest {
+    commands: Receiver<Command>,
+    events: Sender<Event>,
+    cancel: Cancel,
+}
+
+fn live() -> (Harness<'static, App>, Guest) {
+    let (commands, asked) = bounded(4);
+    let (events, received) = bounded(64);
+    let cancel = Cancel::default();
+    let link = Link {
+        commands,
+        events: received,
+        cancel: cancel.clone(),
+    };
+    let guest = Guest {
+        commands: asked,
+        events,
+        cancel,
+    };
+    (window(App::live(link, "guest"), [1440.0, 900.0]), guest)
+}
+
+impl Guest {
+    fn say(&self, event: Event) {
+        self.events.send(event).unwrap();
+    }
+
+    fn stand_still(&self) {
+        self.say(Event::StepSymbol(Some("kalloc".into())));
+        self.say(Event::Connection(Connection::Stopped));
+        self.say(Event::Moment(Arc::new(fixture::pseudos(3))));
+    }
+
+    fn asked(&self) -> Vec<Command> {
+        self.commands.try_iter().collect()
+    }
+}
+
+#[test]
+fn the_heap_counter_is_large_and_named() {
+    let harness = offline(4);
+    harness.get_by_label_contains("Heap counter 12, pages handed out");
+}
+
+#[test]
+fn pressing_a_moment_goes_back_and_the_end_key_returns() {
+    let mut harness = offline(4);
+    assert_eq!(harness.state().state().history.cursor(), 4);
+    harness.get_by_label_contains("Step 1: kalloc(8)").click();
+    harness.run();
+    assert_eq!(harness.state().state().history.cursor(), 1);
+    harness.get_by_label_contains("Heap counter 9");
+    harness.key_press(egui::Key::ArrowRight);
+    harness.run();
+    assert_eq!(harness.state().state().history.cursor(), 2);
+    harness.get_by_label("To the end").click();
+    harness.run();
+    assert!(harness.state().state().history.is_live());
+}
+
+#[test]
+fn selecting_an_address_shows_its_walk_and_its_frame() {
+    let mut harness = offline(4);
+    harness
+        .state_mut()
+        .queue(UiCommand::GoTo("0x87ff3008".into()));
+    harness.run();
+    harness.get_by_label_contains("L2 0x87ffc000 + 2·8 → 0x21fff401");
+    harness.get_by_label_contains("L1 0x87ffd000 + 63·8 → 0x21fff801");
+    harness.get_by_label_contains("L0 0x87ffe000 + 499·8 → ");
+    harness.get_by_label_contains("= 0x87ff3000 + 0x008");
+    harness.get_by_label("Leaf in L0, entry 499");
+    harness.get_by_label("kalloc(11) returned it");
+}
+
+#[test]
+fn an_address_is_typed_and_a_wrong_one_gets_a_helpful_answer() {
+    let mut harness = offline(1);
+    harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::L);
+    harness.run();
+    harness.get_by_label("Address").type_text("p:0x87fff000");
+    harness.run();
+    harness.key_press(egui::Key::Enter);
+    harness.run();
+    let chosen = harness.state().state().selection;
+    assert_eq!(
+        chosen,
+        Selection::Physical(PhysAddr::new(0x87ff_f000)),
+        "{chosen:?}"
+    );
+    harness.state_mut().queue(UiCommand::GoTo("kallok".into()));
+    harness.run();
+    harness.get_by_label_contains("neither a hexadecimal address nor the name of a region");
+    harness.get_by_label("Dismiss").click();
+    harness.run();
+    assert!(harness.state().state().notice.is_none());
+}
+
+#[test]
+fn an_unmapped_address_says_where_the_walk_ends() {
+    let mut harness = offline(0);
+    harness
+        .state_mut()
+        .queue(UiCommand::GoTo("0x80216000".into()));
+    harness.run();
+    harness.get_by_label_contains("Not mapped: the L0 entry is invalid");
+    harness.get_by_label_contains("Invalid entry in L0");
+}
+
+#[test]
+fn pressing_a_table_draws_it_large() {
+    let mut harness = offline(1);
+    harness
+        .get_all_by_label("L0 table 0x87ff9000")
+        .next()
+        .unwrap()
+        .click();
+    harness.run();
+    let expected = Selection::Table {
+        level: Level::L0,
+        frame: PhysPage::new(0x87ff9).unwrap(),
+    };
+    assert_eq!(harness.state().state().selection, expected);
+    harness.get_by_label_contains("Entries of the L0 table 0x87ff9000");
+}
+
+#[test]
+fn pressing_a_change_selects_what_it_speaks_of() {
+    let mut harness = offline(2);
+    harness.get_by_label_contains("+ leaf L0[501]").click();
+    harness.run();
+    assert!(matches!(
+        harness.state().state().selection,
+        Selection::Entry { index: 501, .. }
+    ));
+}
+
+#[test]
+fn a_window_that_nothing_happens_to_is_not_drawn_again() {
+    let mut harness = offline(4);
+    // `run` panics where a window keeps asking to be drawn.
+    assert!(harness.run() <= 2);
+    assert!(!harness.ctx.has_requested_repaint());
+}
+
+#[test]
+fn step_kalloc_asks_the_session_and_shows_what_came() {
+    let (mut harness, guest) = live();
+    guest.stand_still();
+    harness.run();
+    harness.get_by_label("Step kalloc").click();
+    harness.run();
+    let step = Command::StepCall {
+        symbol: "kalloc".into(),
+        count: 1,
+    };
+    assert!(guest.asked().contains(&step));
+    guest.say(Event::Moment(Arc::new(fixture::pseudos(4))));
+    harness.run();
+    harness.get_by_label_contains("Heap counter 12");
+    let selected = harness.state().state().selection;
+    let new = PhysAddr::new(0x87ff_3000);
+    assert_eq!(
+        selected,
+        Selection::Physical(new),
+        "what is new is followed"
+    );
+    // What somebody has chosen stays.
+    let chosen = Selection::Virtual(VirtAddr::new(0x8020_0000));
+    harness.state_mut().queue(UiCommand::Select(chosen));
+    harness.run();
+    harness.key_press(egui::Key::F8);
+    harness.run();
+    assert!(guest.asked().contains(&step));
+    guest.say(Event::Moment(Arc::new(fixture::pseudos(5))));
+    harness.run();
+    assert_eq!(harness.state().state().selection, chosen);
+}
+
+#[test]
+fn the_contents_of_a_frame_are_asked_for_once() {
+    let (mut harness, guest) = live();
+    guest.stand_still();
+    harness.run();
+    let frame = PhysPage::new(0x80200).unwrap();
+    let select = UiCommand::Select(Selection::Physical(frame.start()));
+    harness.state_mut().queue(select);
+    harness.run();
+    harness.run();
+    assert_eq!(guest.asked(), [Command::ReadFrame(frame)]);
+    guest.say(Event::Frame(frame, Some(Arc::new([0x5a; 4096]))));
+    harness.run();
+    harness.get_by_label("all bytes are 5a");
+    assert!(guest.asked().is_empty());
+}
+
+#[test]
+fn a_silent_session_leaves_the_window_drawing_and_cancellable() {
+    let (mut harness, guest) = live();
+    for _ in 0..3 {
+        harness.run();
+    }
+    harness.get_by_label("Connecting");
+    harness.get_by_label("Cancel").click();
+    harness.run();
+    assert!(guest.cancel.is_cancelled());
+    harness.get_by_label("cancelled before the guest had answered.");
+    harness.get_by_label("Reconnect").click();
+    harness.run();
+    assert!(!guest.cancel.is_cancelled());
+    assert_eq!(guest.asked(), [Command::Reconnect]);
+    // Nobody takes commands: the channel fills, the window says so and goes on.
+    for _ in 0..8 {
+        harness
+            .state_mut()
+            .queue(UiCommand::Session(Command::Reconnect));
+        harness.run();
+    }
+    harness.get_by_label_contains("takes no more commands");
+}
+
+#[test]
+fn a_lost_link_keeps_the_picture_and_offers_to_reconnect() {
+    let (mut harness, guest) = live();
+    guest.stand_still();
+    harness.run();
+    let why = "the guest closed the connection.".to_owned();
+    guest.say(Event::Connection(Connection::Lost { why }));
+    harness.run();
+    harness.get_by_label_contains("The link is lost: the guest closed the connection.");
+    harness.get_by_label_contains("Heap counter 11");
+    harness.get_by_label("Reconnect").click();
+    harness.run();
+    assert!(guest.asked().contains(&Command::Reconnect));
+}
+
+#[test]
+fn a_session_that_ends_is_told() {
+    let (mut harness, guest) = live();
+    guest.stand_still();
+    harness.run();
+    drop(guest);
+    harness.run();
+    harness.get_by_label_contains("The link is lost: the session has ended.");
+}
+
+#[test]
+fn buttons_that_cannot_work_are_switched_off() {
+    let mut harness = offline(1);
+    use egui_kittest::kittest::NodeT as _;
+    for name in ["Run", "Pause", "Step", "Step kalloc"] {
+        let node = harness.get_by_label(name);
+        assert!(node.accesskit_node().is_disabled(), "{name}");
+    }
+    harness.key_press(egui::Key::F8);
+    harness.run();
+    harness.get_by_label_contains("There is no guest to ask");
+}
+
+#[test]
+fn bare_says_that_translation_is_off() {
+    let mut history = History::new();
+    history.push(Arc::new(fixture::bare()));
+    let harness = window(App::offline(history, "reset.ron"), [1440.0, 900.0]);
+    harness.get_by_label_contains("Translation is off (satp mode Bare)");
+    harness.get_by_label_contains("Physical map,");
+}
+
+/// The snapshot after `change`.
+fn changed(change: impl FnOnce(&mut Snapshot)) -> Harness<'static, App> {
+    let mut snapshot = fixture::pseudos(2);
+    change(&mut snapshot);
+    let mut history = History::new();
+    history.push(Arc::new(snapshot));
+    window(App::offline(history, "x.ron"), [1440.0, 900.0])
+}
+
+#[test]
+fn an_unreadable_table_is_unknown_and_not_empty() {
+    let mut harness = changed(|snapshot| {
+        let tables = &mut snapshot.spaces[0].tables;
+        for table in tables {
+            if table.level == Level::L0 {
+                Arc::make_mut(table).entries = None;
+            }
+        }
+    });
+    harness
+        .state_mut()
+        .queue(UiCommand::GoTo("0x87ff3000".into()));
+    harness.run();
+    harness.get_by_label("Unknown: the entry at 0x87ffef98 could not be read.");
+}
+
+#[test]
+fn strange_snapshots_are_drawn_all_the_same() {
+    changed(|snapshot| snapshot.spaces.clear());
+    changed(|snapshot| snapshot.physical.clear());
+    changed(|snapshot| snapshot.harts.clear());
+    changed(|snapshot| snapshot.spaces[0].mode = TranslationMode::Reserved(5));
+    changed(|snapshot| snapshot.spaces[0].mode = TranslationMode::Sv57);
+    changed(|snapshot| snapshot.spaces[0].tables.clear());
+    changed(|snapshot| snapshot.spaces[0].mappings.clear());
+    changed(|snapshot| {
+        for region in &mut snapshot.physical {
+            region.start = PhysAddr::new(u64::MAX - 5);
+            region.size = u64::MAX;
+        }
+        for region in &mut snapshot.regions {
+            region.size = u64::MAX;
+        }
+    });
+    changed(|snapshot| {
+        if let Some(heap) = &mut snapshot.heap {
+            heap.next = PhysAddr::new(u64::MAX);
+            heap.top = PhysAddr::new(0);
+        }
+        for mapping in &mut snapshot.spaces[0].mappings {
+            mapping.size = u64::MAX;
+        }
+    });
+}
+
+#[test]
+fn nothing_open_says_what_to_do() {
+    let harness = window(App::offline(History::new(), ""), [1440.0, 900.0]);
+    harness.get_by_label("pagescope demo");
+    harness.get_by_label("Open a file…");
+}
+
+#[test]
+fn every_view_draws_at_every_size() {
+    for size in [
+        [900.0, 600.0],
+        [1000.0, 700.0],
+        [1440.0, 900.0],
+        [2560.0, 1440.0],
+    ] {
+        let mut harness = window(App::offline(fixture::history_from(500, 40), "x"), size);
+        for tab in ["Console", "Registers", "Regions", "Log", "Timeline"] {
+            harness.get_by_label(tab).click();
+            harness.run();
+        }
+        harness.key_press(egui::Key::F1);
+        harness.run();
+        harness.get_by_label("Let the guest run");
+        harness.key_press(egui::Key::F1);
+        harness.run();
+        // Every named thing lies inside of the window or is scrolled away.
+        let heap = harness.get_by_label_contains("Heap counter 548").rect();
+        let [width, height] = size;
+        assert!(heap.right() <= width && heap.bottom() <= height, "{size:?}");
+        for name in ["File ▾", "View ▾", "Step kalloc", "Address"] {
+            let rect = harness.get_by_label(name).rect();
+            assert!(
+                rect.left() >= 0.0 && rect.right() <= width,
+                "{name} {size:?}"
+            );
+        }
+        let step = harness.get_by_label("Calls in one step").rect();
+        let address = harness.get_by_label("Address").rect();
+        assert!(!step.intersects(address), "{size:?}");
+    }
+}
+
+/// 30,000 heap pages draw as fast as thirty: nothing is made for each page.
+#[test]
+fn a_large_heap_makes_no_more_shapes_than_a_small_one() {
+    let shapes = |pages: u64| {
+        let app = App::offline(fixture::history_from(pages, 1), "x");
+        let harness = window(app, [1440.0, 900.0]);
+        harness.output().shapes.len()
+    };
+    let (small, large) = (shapes(30), shapes(30_000));
+    assert!(large < small + small / 2, "{small} shapes, then {large}");
+}
