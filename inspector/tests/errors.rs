@@ -229,27 +229,19 @@ fn a_silent_server_can_be_cancelled() {
     };
     let session = Session::start(source, Arc::new(|| {})).expect("a thread");
     let deadline = Instant::now() + HANG_GUARD;
+    let wait_for = |what: &dyn Fn(&Event) -> bool| {
+        while !what(&session.events.recv_deadline(deadline).expect("an event")) {}
+    };
     // It says that it is connecting, and takes commands without blocking.
-    loop {
-        match session.events.recv_deadline(deadline).expect("an event") {
-            Event::Connection(Connection::Connecting { .. }) => break,
-            _ => {}
-        }
-    }
+    wait_for(&|event| matches!(event, Event::Connection(Connection::Connecting { .. })));
     assert!(session.commands.try_send(Command::Pause).is_ok());
     thread::sleep(Duration::from_millis(100));
     session.cancel.cancel();
-    loop {
-        match session
-            .events
-            .recv_deadline(deadline)
-            .expect("the end is reported")
-        {
-            Event::Connection(Connection::Lost { why }) => {
-                assert!(why.contains("cancelled"), "{why}");
-                break;
-            }
-            _ => {}
+    wait_for(&|event| match event {
+        Event::Connection(Connection::Lost { why }) => {
+            assert!(why.contains("cancelled"), "{why}");
+            true
         }
-    }
+        _ => false,
+    });
 }

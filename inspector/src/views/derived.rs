@@ -287,7 +287,7 @@ fn chain(space: Option<&Space>, focus: &Focus) -> Vec<ChainLink> {
         let table = space.table_at(frame, level);
         let kind = match focus.step_at(level) {
             Some(step) => Some(step.kind),
-            None => table.and_then(|table| last_pointer(table)),
+            None => table.and_then(last_pointer),
         };
         frame = match kind {
             Some(PteKind::Pointer(next)) => next,
