@@ -10,7 +10,7 @@
 //!  └ status_bar ───────────────────────────────────────────────────────┘
 //! ```
 //!
-//! Views read [`State`](state::State) and what [`Derived`](derived::Derived) worked out from it,
+//! Views read [`state::State`] and what [`derived::Derived`] worked out from it,
 //! and emit [`UiCommand`]s. They change no state, and know no socket, file or thread.
 
 pub mod band_column;

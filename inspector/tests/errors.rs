@@ -39,7 +39,7 @@ fn nobody_listening() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it has one").to_string();
     drop(listener);
-    fails(&["map", &address], 3, &[&address, "nobody listens", "-s"]);
+    fails(&["map", &address], 3, &[&address, "nobody listens", "-gdb"]);
     fails(
         &["map", "unix:/nonexistent/socket"],
         3,
@@ -174,7 +174,7 @@ fn qemu_not_installed() {
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(
-        said.contains("qemu-system-riscv64") && said.contains("apt"),
+        said.contains("qemu-system-riscv64 is not installed"),
         "{said}"
     );
 }
@@ -229,27 +229,19 @@ fn a_silent_server_can_be_cancelled() {
     };
     let session = Session::start(source, Arc::new(|| {})).expect("a thread");
     let deadline = Instant::now() + HANG_GUARD;
+    let wait_for = |what: &dyn Fn(&Event) -> bool| {
+        while !what(&session.events.recv_deadline(deadline).expect("an event")) {}
+    };
     // It says that it is connecting, and takes commands without blocking.
-    loop {
-        match session.events.recv_deadline(deadline).expect("an event") {
-            Event::Connection(Connection::Connecting { .. }) => break,
-            _ => {}
-        }
-    }
+    wait_for(&|event| matches!(event, Event::Connection(Connection::Connecting { .. })));
     assert!(session.commands.try_send(Command::Pause).is_ok());
     thread::sleep(Duration::from_millis(100));
     session.cancel.cancel();
-    loop {
-        match session
-            .events
-            .recv_deadline(deadline)
-            .expect("the end is reported")
-        {
-            Event::Connection(Connection::Lost { why }) => {
-                assert!(why.contains("cancelled"), "{why}");
-                break;
-            }
-            _ => {}
+    wait_for(&|event| match event {
+        Event::Connection(Connection::Lost { why }) => {
+            assert!(why.contains("cancelled"), "{why}");
+            true
         }
-    }
+        _ => false,
+    });
 }

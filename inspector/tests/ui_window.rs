@@ -65,7 +65,7 @@ fn live() -> (Harness<'static, App>, Guest) {
 
 impl Guest {
     fn say(&self, event: Event) {
-        self.events.send(event).unwrap();
+        self.events.send(event).expect("the window listens");
     }
 
     fn stand_still(&self) {

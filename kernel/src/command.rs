@@ -17,6 +17,7 @@ crash            load from address 0 with nobody to catch it: the hart stops
 heap             the heap counter, and what is free
 tables           every page table: frame, level, what it covers
 lookup VA        how VA is translated, entry by entry
+harts            start every other hart, and count those that answer
 info             the regions that the inspector is told about
 pace MS          milliseconds between the idle loop's kallocs; 0 stops it
 selftest         check every requirement, then power off
@@ -52,6 +53,8 @@ pub enum Command {
     Tables,
     /// `lookup`.
     Lookup(VirtAddr),
+    /// `harts`.
+    Harts,
     /// `info`.
     Info,
     /// `pace`.
@@ -156,6 +159,7 @@ impl Command {
             "crash" => Self::Crash,
             "heap" => Self::Heap,
             "tables" => Self::Tables,
+            "harts" => Self::Harts,
             "info" => Self::Info,
             "selftest" => Self::Selftest,
             "poweroff" => Self::Poweroff,

@@ -17,7 +17,7 @@
 //!  board ─ handoff ─ bootargs ─ device_tree          what the machine is, what it was told
 //!  memory ─▶ mapper ─▶ boot_map                      page tables: mechanism, and the first ones
 //!              └─────▶ pool ◀─ heap                  page tables: the policy; frames
-//!  holdings ─ command ─ line ─ fault ─ sbi ─ uart    the programs' smaller parts
+//!  holdings ─ pace ─ census ─ command ─ line ─ fault ─ sbi ─ uart    the smaller parts
 //! ```
 #![no_std]
 
@@ -39,6 +39,7 @@ pub mod holdings;
 pub mod line;
 pub mod mapper;
 pub mod memory;
+pub mod pace;
 pub mod pool;
 pub mod sbi;
 pub mod uart;

@@ -33,8 +33,12 @@ use pagescope_protocol::info::{name, region_kind};
 /// What a translation has read: which entry, and what was in it then.
 type Tlb = HashMap<(Level, u64), Pte>;
 
+/// What RAM holds before anybody has written to it: nothing to rely on.
+const GARBAGE: u64 = 0xdead_beef_dead_beef;
+
 #[derive(Debug)]
 pub(crate) struct Machine {
+    /// RAM's words, xor [`GARBAGE`]: so a new machine is zeroed memory, which costs nothing.
     words: Vec<u64>,
     /// The root table; `None` is mode Bare.
     root: Option<PhysPage>,
@@ -58,10 +62,10 @@ impl Access {
 }
 
 impl Machine {
-    /// RAM full of what nobody may rely on, and no translation.
+    /// RAM full of garbage, and no translation.
     pub(crate) fn new() -> Self {
         Self {
-            words: vec![0xdead_beef_dead_beef; (RAM.size() / 8) as usize],
+            words: vec![0; (RAM.size() / 8) as usize],
             root: None,
             tlb: RefCell::default(),
         }
@@ -73,11 +77,11 @@ impl Machine {
     }
 
     pub(crate) fn load_physical(&self, address: PhysAddr) -> u64 {
-        self.words[Self::place(address)]
+        self.words[Self::place(address)] ^ GARBAGE
     }
 
     pub(crate) fn store_physical(&mut self, address: PhysAddr, value: u64) {
-        self.words[Self::place(address)] = value;
+        self.words[Self::place(address)] = value ^ GARBAGE;
     }
 
     fn place(address: PhysAddr) -> usize {
@@ -134,7 +138,8 @@ impl Machine {
                 let table = |frame: &PhysPage| {
                     let first = Machine::place(frame.start());
                     let words = &self.0.words[first..first + ENTRIES_PER_TABLE];
-                    Some(Box::new(words.try_into().expect("a table has 512 words")))
+                    let words: TableWords = words.try_into().expect("a table has 512 words");
+                    Some(Box::new(words.map(|word| word ^ GARBAGE)))
                 };
                 Ok(frames.iter().map(table).collect())
             }
@@ -180,7 +185,8 @@ impl Memory for Machine {
         let physical = self.access(page, Access::Store);
         let physical = physical.unwrap_or_else(|| panic!("store page fault at {page}"));
         let first = Self::place(physical);
-        self.words[first..first + (PAGE_SIZE / 8) as usize].fill(u64::from_le_bytes([byte; 8]));
+        self.words[first..first + (PAGE_SIZE / 8) as usize]
+            .fill(u64::from_le_bytes([byte; 8]) ^ GARBAGE);
     }
 }
 
@@ -275,7 +281,7 @@ pub(crate) const HIGH: Window = Window::at_distance(0xffff_ffc0_0000_0000);
 /// The caller of `kalloc`: fills the reserve afterwards, as the kernel's own callers do. Gives all
 /// addresses that `kalloc` returned, the caller's first.
 pub(crate) fn kalloc_and_refill(machine: &mut Machine, pool: &mut Pool) -> Vec<VirtAddr> {
-    let Ok(page) = pool.kalloc(machine) else {
+    let Ok(page) = pool.alloc(machine) else {
         return Vec::new();
     };
     let mut returned = vec![page];
@@ -287,7 +293,7 @@ pub(crate) fn kalloc_and_refill(machine: &mut Machine, pool: &mut Pool) -> Vec<V
 pub(crate) fn refill(machine: &mut Machine, pool: &mut Pool) -> Vec<VirtAddr> {
     let mut returned = Vec::new();
     while pool.wants_page(machine) {
-        let Ok(page) = pool.kalloc(machine) else {
+        let Ok(page) = pool.alloc(machine) else {
             break;
         };
         pool.stock(machine, page)

@@ -159,7 +159,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`AllocError`]; nothing has changed then.
-    pub fn kalloc<M: Memory>(&mut self, memory: &mut M) -> Result<VirtAddr, AllocError> {
+    pub fn alloc<M: Memory>(&mut self, memory: &mut M) -> Result<VirtAddr, AllocError> {
         let out_of_memory = AllocError::OutOfMemory(self.heap.capacity());
         let window = self.heap.layout().window;
         if !self.heap.has_freed() {
@@ -179,7 +179,7 @@ impl Pool {
     ///
     /// # Errors
     /// [`FreeError`]; nothing has changed then.
-    pub fn kfree<M: Memory>(&mut self, memory: &mut M, address: VirtAddr) -> Result<(), FreeError> {
+    pub fn free<M: Memory>(&mut self, memory: &mut M, address: VirtAddr) -> Result<(), FreeError> {
         self.heap.give_back(memory, address, FREED_FILL)?;
         Ok(())
     }
@@ -191,7 +191,7 @@ impl Pool {
         self.reserve.len() < wanted
     }
 
-    /// Puts a page from [`kalloc`](Self::kalloc) in reserve, zeroed. One that is not wanted is
+    /// Puts a page from [`alloc`](Self::alloc) in reserve, zeroed. One that is not wanted is
     /// freed.
     ///
     /// # Errors
@@ -208,7 +208,7 @@ impl Pool {
                 self.heap.keep_as_table(page);
                 Ok(())
             }
-            Err(_) => self.kfree(memory, address),
+            Err(_) => self.free(memory, address),
         }
     }
 

@@ -338,7 +338,7 @@ fn tables_of(walk: SpaceWalk, before: Option<&Space>) -> Vec<Arc<Table>> {
 
 /// Gives each mapping the names of what it leads to.
 fn name_mappings(snapshot: &mut Snapshot) {
-    const MOST_NAMES: usize = 6;
+    const MOST_NAMES: usize = 12;
     for place in 0..snapshot.spaces.len() {
         let bands = virtual_bands(snapshot, &snapshot.spaces[place], &Difference::default());
         for mapping in &mut snapshot.spaces[place].mappings {

@@ -15,10 +15,10 @@ use pagescope::guest::ElfFile;
 use pagescope::link::{Cancel, ConnectOptions, GdbTarget, Guest, Launch, Target};
 
 /// A guard against a guest that hangs; nothing that works takes near as long.
-pub const HANG_GUARD: Duration = Duration::from_secs(120);
+pub(crate) const HANG_GUARD: Duration = Duration::from_secs(120);
 
 /// Runs the program that is being tested.
-pub fn pagescope(arguments: &[&str]) -> Output {
+pub(crate) fn pagescope(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_pagescope"))
         .args(arguments)
         .output()
@@ -26,22 +26,22 @@ pub fn pagescope(arguments: &[&str]) -> Output {
 }
 
 /// What a run printed.
-pub fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// What a run complained about.
-pub fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// A folder of the test's own.
-pub fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder for the test's files")
 }
 
 /// Our kernel's ELF, as `pagescope kernel` writes it.
-pub fn kernel_in(folder: &Path) -> PathBuf {
+pub(crate) fn kernel_in(folder: &Path) -> PathBuf {
     let path = folder.join("kernel.elf");
     let output = pagescope(&["kernel", "-o", &path.to_string_lossy()]);
     assert!(output.status.success(), "{}", stderr(&output));
@@ -49,17 +49,17 @@ pub fn kernel_in(folder: &Path) -> PathBuf {
 }
 
 /// A QEMU with our kernel, and nobody attached.
-pub struct Machine {
+pub(crate) struct Machine {
     /// QEMU.
-    pub guest: Guest,
+    pub(crate) guest: Guest,
     /// The kernel's ELF.
-    pub elf: PathBuf,
+    pub(crate) elf: PathBuf,
     folder: tempfile::TempDir,
 }
 
 impl Machine {
     /// Boots our kernel with these arguments; `stopped` leaves it at reset.
-    pub fn boot(append: &str, stopped: bool) -> Self {
+    pub(crate) fn boot(append: &str, stopped: bool) -> Self {
         let folder = folder();
         let elf = kernel_in(folder.path());
         let kernel = fs::read(&elf).expect("the kernel was just written");
@@ -73,28 +73,28 @@ impl Machine {
     }
 
     /// The gdb port as the command line takes it.
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         self.guest.address().to_string()
     }
 
     /// The ELF as the command line takes it.
-    pub fn elf_text(&self) -> String {
+    pub(crate) fn elf_text(&self) -> String {
         self.elf.to_string_lossy().into_owned()
     }
 
     /// A file in the test's folder.
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Attaches over the gdb port.
-    pub fn attach(&self) -> GdbTarget {
+    pub(crate) fn attach(&self) -> GdbTarget {
         GdbTarget::connect(self.guest.address(), ConnectOptions::default())
             .expect("QEMU serves its gdb port")
     }
 
     /// Attaches and runs to the first call of kalloc, where the boot's tables stand.
-    pub fn attach_booted(&self) -> (GdbTarget, Capturer, CallStepper) {
+    pub(crate) fn attach_booted(&self) -> (GdbTarget, Capturer, CallStepper) {
         let mut target = self.attach();
         let elf = Arc::new(ElfFile::open(&self.elf).expect("our own ELF"));
         let entry = elf.address_of("kalloc").expect("kalloc is a real symbol");
@@ -111,7 +111,7 @@ impl Machine {
 }
 
 /// What QEMU's monitor answers.
-pub fn monitor(target: &mut dyn Target, command: &str) -> String {
+pub(crate) fn monitor(target: &mut dyn Target, command: &str) -> String {
     target
         .monitor(command)
         .expect("QEMU answers")

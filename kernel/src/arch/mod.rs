@@ -26,13 +26,22 @@ pub fn time() -> u64 {
 }
 
 /// The address that the current function returns to. Right only as the very first thing that a
-/// function does, and inlined into it: no call may have overwritten the register yet.
-#[inline(always)]
-pub fn return_address() -> u64 {
-    let address;
-    // SAFETY: copies a register.
-    unsafe { asm!("mv {}, ra", out(reg) address, options(nomem, nostack, preserves_flags)) };
-    address
+/// function does: no call may have overwritten the register yet. A macro, so that debuggers show
+/// the function's own first line.
+#[macro_export]
+macro_rules! return_address {
+    () => {{
+        let address: u64;
+        // SAFETY: copies a register.
+        unsafe {
+            core::arch::asm!(
+                "mv {}, ra",
+                out(reg) address,
+                options(nomem, nostack, preserves_flags),
+            );
+        }
+        address
+    }};
 }
 
 /// The stack pointer.

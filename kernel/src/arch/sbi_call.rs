@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use crate::sbi::{EXT_SRST, EXT_TIME, srst};
+use crate::sbi::{EXT_HSM, EXT_SRST, EXT_TIME, hsm, srst};
 
 /// An SBI call with three arguments: error and value.
 pub fn sbi_call(extension: u64, function: u64, arguments: [u64; 3]) -> (i64, u64) {
@@ -27,6 +27,17 @@ pub fn sbi_call(extension: u64, function: u64, arguments: [u64; 3]) -> (i64, u64
 /// Asks for a supervisor timer interrupt at `time`, and withdraws a pending one.
 pub fn set_timer(time: u64) {
     sbi_call(EXT_TIME, 0, [time, 0, 0]);
+}
+
+/// Starts `hart` in S-mode at physical address `start`, untranslated, with a1 = `argument`; `false`
+/// where that cannot be.
+pub fn start_hart(hart: u64, start: u64, argument: u64) -> bool {
+    sbi_call(EXT_HSM, hsm::HART_START, [hart, start, argument]).0 == 0
+}
+
+/// Whether `hart` waits to be started.
+pub fn hart_is_stopped(hart: u64) -> bool {
+    sbi_call(EXT_HSM, hsm::HART_GET_STATUS, [hart, 0, 0]) == (0, hsm::STOPPED)
 }
 
 /// Ends the machine; after a failure, QEMU's exit status is not 0.

@@ -32,7 +32,7 @@ impl Tables for Given {
 fn machine(window: Window) -> (Machine, PhysPage, Given) {
     let (mut machine, mut pool, map) = booted(window);
     let mut spare = map.reserve.to_vec();
-    let page = pool.kalloc(&mut machine).unwrap();
+    let page = pool.alloc(&mut machine).unwrap();
     machine.fill_page(page, 0);
     spare.push(window.frame_at(page).unwrap());
     let tables = machine

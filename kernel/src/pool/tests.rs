@@ -38,7 +38,7 @@ fn s0_4_stepping_kalloc_across_the_2_mib_boundary() {
         let mut tables = machine.walk().tables.len();
         let mut boundaries = 0;
         while steps < 1200 {
-            let page = pool.kalloc(&mut machine).unwrap();
+            let page = pool.alloc(&mut machine).unwrap();
             assert_eq!(page, window.address_of(expected));
             assert!(machine.page_is_filled(page, FRESH_FILL));
             steps += 1;
@@ -64,14 +64,14 @@ fn s0_4_stepping_kalloc_across_the_2_mib_boundary() {
 fn all_of_memory_can_be_handed_out_and_no_more() {
     let (mut machine, mut pool, _) = booted(Window::IDENTITY);
     let mut pages = BTreeSet::new();
-    while let Ok(page) = pool.kalloc(&mut machine) {
+    while let Ok(page) = pool.alloc(&mut machine) {
         assert!(pages.insert(page));
         refill(&mut machine, &mut pool);
     }
     let capacity = pool.heap().capacity();
     assert_eq!(pool.heap().handed_out(), capacity);
     assert_eq!(
-        pool.kalloc(&mut machine),
+        pool.alloc(&mut machine),
         Err(AllocError::OutOfMemory(capacity))
     );
     assert_eq!(pool.reserve(), RESERVE_MARK);
@@ -91,7 +91,7 @@ fn all_of_memory_can_be_handed_out_and_no_more() {
     );
     // Freed pages serve it.
     for page in pages.iter().take(4) {
-        if pool.kfree(&mut machine, *page).is_ok() {
+        if pool.free(&mut machine, *page).is_ok() {
             refill(&mut machine, &mut pool);
         }
     }
@@ -129,7 +129,7 @@ fn freed_newest_first_kalloc_n_is_the_same_page_again() {
         .flat_map(|_| kalloc_and_refill(&mut machine, &mut pool))
         .collect();
     for page in first.iter().rev() {
-        pool.kfree(&mut machine, *page).unwrap();
+        pool.free(&mut machine, *page).unwrap();
         assert_eq!(
             machine.load(page.wrapping_add(8)),
             u64::from_le_bytes([FREED_FILL; 8])
@@ -162,8 +162,8 @@ fn what_was_not_handed_out_cannot_be_freed() {
             FreeError::Foreign(VirtAddr::new(0x87ff_f000)),
         ),
         (
-            VirtAddr::new(u64::MAX & !0xfff),
-            FreeError::Foreign(VirtAddr::new(u64::MAX & !0xfff)),
+            VirtAddr::new(!0xfff),
+            FreeError::Foreign(VirtAddr::new(!0xfff)),
         ),
         (
             VirtAddr::new(0x8700_0000),
@@ -178,11 +178,11 @@ fn what_was_not_handed_out_cannot_be_freed() {
             FreeError::Table(window.address_of(map.reserve[0])),
         ),
     ] {
-        assert_eq!(pool.kfree(&mut machine, address), Err(error));
+        assert_eq!(pool.free(&mut machine, address), Err(error));
     }
-    pool.kfree(&mut machine, page).unwrap();
+    pool.free(&mut machine, page).unwrap();
     assert_eq!(
-        pool.kfree(&mut machine, page),
+        pool.free(&mut machine, page),
         Err(FreeError::DoubleFree(page))
     );
     assert_sound(&machine, &pool);
@@ -203,9 +203,9 @@ fn an_overwritten_link_ends_the_list() {
         pages[3].as_u64(),
     ] {
         let held = pages[3];
-        pool.kfree(&mut machine, held).unwrap();
+        pool.free(&mut machine, held).unwrap();
         machine.store(held, link);
-        assert_eq!(pool.kalloc(&mut machine), Ok(held));
+        assert_eq!(pool.alloc(&mut machine), Ok(held));
         assert_eq!(pool.heap().freed(), 0);
     }
     assert_sound(&machine, &pool);
@@ -282,8 +282,8 @@ proptest! {
                     if mapped.iter().any(|(_, phys)| window.frame_at(page) == phys.page()) {
                         pages.push(page);
                     } else {
-                        prop_assert_eq!(pool.kfree(&mut machine, page), Ok(()));
-                        prop_assert_eq!(pool.kfree(&mut machine, page), Err(FreeError::DoubleFree(page)));
+                        prop_assert_eq!(pool.free(&mut machine, page), Ok(()));
+                        prop_assert_eq!(pool.free(&mut machine, page), Err(FreeError::DoubleFree(page)));
                     }
                 }
                 Step::Map(number) if !pages.is_empty() => {

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! It is linked where it is loaded, so every absolute pointer in it is right at all times. S-mode
-//! cannot touch its memory: PMP closes it (see [`hart`]).
+//! cannot touch its memory: PMP closes it (see `hart`).
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]

@@ -1,6 +1,8 @@
 //! The console: a lecturer's way to drive the kernel.
 
-use pagescope_kernel::arch::sbi_call;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use pagescope_kernel::arch::{self, sbi_call};
 use pagescope_kernel::board;
 use pagescope_kernel::census::Census;
 use pagescope_kernel::command::{Command, FaultKind, HELP};
@@ -13,7 +15,7 @@ use pagescope_protocol::{PhysAddr, VirtAddr};
 use crate::idle::Idle;
 use crate::kernel::{self, alloc_page, map_page};
 use crate::trap::{self, Fault};
-use crate::{entry, info, out, print, println, selftest};
+use crate::{entry, info, out, print, println, selftest, start};
 
 /// The line being typed.
 pub(crate) struct Console {
@@ -56,7 +58,7 @@ fn run(command: Command, idle: &mut Idle) {
     match command {
         Command::Nothing => {}
         Command::Help => print!("{HELP}"),
-        Command::Kalloc(count) => kalloc(count, idle),
+        Command::Kalloc(count) => hand_out(count, idle),
         Command::KfreeNewest(count) => {
             for _ in 0..count {
                 match idle.give_up_newest() {
@@ -81,6 +83,7 @@ fn run(command: Command, idle: &mut Idle) {
         Command::Heap => heap(idle),
         Command::Tables => tables(),
         Command::Lookup(virt) => lookup(virt),
+        Command::Harts => harts(),
         Command::Info => info(),
         Command::Pace(pace_ms) => idle.pace_ms = pace_ms,
         Command::Selftest => selftest::run(),
@@ -92,7 +95,7 @@ fn heap_counter() -> u64 {
     kernel::with(|kernel| kernel.pool.heap().handed_out())
 }
 
-fn kalloc(count: u64, idle: &mut Idle) {
+fn hand_out(count: u64, idle: &mut Idle) {
     for _ in 0..count {
         let number = heap_counter();
         let Some(page) = alloc_page() else {
@@ -223,6 +226,25 @@ fn lookup(virt: VirtAddr) {
         Outcome::Fault(fault) => println!("{virt}: {fault}"),
         Outcome::Unreadable(entry) => println!("{virt}: the entry at {entry} is out of reach"),
     }
+}
+
+/// This layout needs one hart; the others show that they can be had.
+fn harts() {
+    static ANSWERS: AtomicU64 = AtomicU64::new(0);
+    let others = 1..start::hand_off().harts;
+    let argument = ANSWERS.as_ptr() as u64;
+    let before = ANSWERS.load(Ordering::Acquire);
+    for hart in others.clone() {
+        if !sbi_call::start_hart(hart, entry::visit_address(), argument) {
+            println!("hart {hart} cannot be started");
+        }
+    }
+    let deadline = arch::time() + start::hand_off().timebase_hz;
+    while arch::time() < deadline && !others.clone().all(sbi_call::hart_is_stopped) {
+        core::hint::spin_loop();
+    }
+    let answers = ANSWERS.load(Ordering::Acquire) - before;
+    println!("{answers} other harts have answered and stopped");
 }
 
 fn info() {

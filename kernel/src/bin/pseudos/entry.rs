@@ -43,10 +43,17 @@ unsafe extern "C" {
     pub(crate) safe static __probe_end: Symbol;
     pub(crate) safe static __probe_faulted: Symbol;
     safe fn _start();
+    /// Where other harts start.
+    safe fn visit();
     /// Loads a byte: a0 = 0 and a1 = the byte; or a0 = 1 and a1 = scause, a2 = stval.
     pub(crate) safe fn probe_load(address: u64) -> Probed;
     /// Stores a byte; as [`probe_load`].
     pub(crate) fn probe_store(address: u64, byte: u64) -> Probed;
+}
+
+/// Where other harts start, to say that they are there.
+pub(crate) fn visit_address() -> u64 {
+    visit as *const () as u64
 }
 
 /// What a probe's registers say.
@@ -238,6 +245,23 @@ __probe_faulted:
     .globl __probe_end
 __probe_end:
 
+    // Another hart, started through the SBI: untranslated, no stack. It adds one to the word
+    // that a1 points to, and stops itself.
+    .globl visit
+    .type visit, @function
+visit:
+    li      t0, 1
+    .option push
+    .option arch, +a
+    amoadd.d zero, t0, (a1)
+    .option pop
+    li      a7, {ext_hsm}
+    li      a6, {hart_stop}
+    ecall
+1:  wfi
+    j       1b
+    .size visit, . - visit
+
     .balign 4
     .type trap_vector, @function
 trap_vector:
@@ -265,6 +289,8 @@ trap_vector:
     trap_stack = sym TRAP_STACK,
     trap_stack_size = const TRAP_STACK_SIZE,
     frame_size = const size_of::<TrapFrame>(),
+    ext_hsm = const pagescope_kernel::sbi::EXT_HSM,
+    hart_stop = const pagescope_kernel::sbi::hsm::HART_STOP,
     start = sym crate::start::start,
     handle = sym crate::trap::handle,
 );

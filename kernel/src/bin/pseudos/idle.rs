@@ -12,6 +12,7 @@ use pagescope_kernel::arch::{self, csr, sbi_call};
 use pagescope_kernel::csr_write;
 use pagescope_kernel::holdings::Holdings;
 use pagescope_kernel::memory::Memory as _;
+use pagescope_kernel::pace::Direction;
 use pagescope_protocol::VirtAddr;
 use pagescope_protocol::info::FRESH_FILL;
 
@@ -20,13 +21,6 @@ use crate::{kernel, println, start};
 
 /// Milliseconds between looks at the console.
 const POLL_MS: u64 = 10;
-
-/// Where the loop goes.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    Up,
-    Down,
-}
 
 /// The pages held, and how they come and go.
 pub(crate) struct Idle {
@@ -75,16 +69,12 @@ impl Idle {
             let heap = kernel.pool.heap();
             (heap.handed_out(), heap.capacity())
         });
-        if handed_out * 4 >= capacity * 3 {
-            self.direction = Direction::Down;
-        } else if handed_out * 4 <= capacity || self.holdings.count() == 0 {
-            self.direction = Direction::Up;
-        }
+        let held = self.holdings.count();
+        self.direction = self.direction.next(handed_out, capacity, held);
         match self.direction {
             Direction::Up => {
-                let page = kernel::alloc_page();
-                if !page.is_some_and(|page| self.hold(page)) {
-                    self.direction = Direction::Down;
+                if let Some(page) = kernel::alloc_page() {
+                    self.hold(page);
                 }
             }
             Direction::Down => {
@@ -94,7 +84,7 @@ impl Idle {
     }
 
     /// Fills a page from kalloc, checks it, and holds it.
-    pub(crate) fn hold(&mut self, page: VirtAddr) -> bool {
+    pub(crate) fn hold(&mut self, page: VirtAddr) {
         kernel::with(|kernel| {
             if !kernel.memory.page_is_filled(page, FRESH_FILL) {
                 println!("{page} came from kalloc without the fresh fill");
@@ -102,7 +92,6 @@ impl Idle {
             self.holdings.push(&mut kernel.memory, page);
             check(&kernel.memory, page);
         });
-        true
     }
 
     /// Frees the page that was taken last.

@@ -9,9 +9,9 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pagescope_kernel::arch::live::LiveMemory;
-use pagescope_kernel::arch::return_address;
 use pagescope_kernel::mapper::{MapError, MapReport, UnmapError};
 use pagescope_kernel::pool::{AllocError, Pool};
+use pagescope_kernel::return_address;
 use pagescope_protocol::info::trace_kind;
 use pagescope_protocol::translate::Translation;
 use pagescope_protocol::{LeafFlags, PhysAddr, VirtAddr};
@@ -75,7 +75,7 @@ pub(crate) fn with<R>(use_it: impl FnOnce(&mut Kernel) -> R) -> R {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn kalloc() -> usize {
-    let caller = return_address();
+    let caller = return_address!();
     kalloc_called_from(caller)
 }
 
@@ -83,7 +83,7 @@ pub(crate) extern "C" fn kalloc() -> usize {
 extern "C" fn kalloc_called_from(caller: u64) -> usize {
     info::publish_depth(KALLOC_DEPTH.fetch_add(1, Ordering::Relaxed) + 1);
     let page = try_with(|kernel| {
-        let page = kernel.pool.kalloc(&mut kernel.memory);
+        let page = kernel.pool.alloc(&mut kernel.memory);
         info::publish_pool(&kernel.pool);
         let number = kernel.pool.heap().handed_out();
         let page = page.inspect_err(report_no_page).ok()?;
@@ -105,7 +105,7 @@ fn report_no_page(error: &AllocError) {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub(crate) extern "C" fn kfree(address: usize) -> bool {
-    let caller = return_address();
+    let caller = return_address!();
     kfree_called_from(address, caller)
 }
 
@@ -113,7 +113,7 @@ pub(crate) extern "C" fn kfree(address: usize) -> bool {
 extern "C" fn kfree_called_from(address: usize, caller: u64) -> bool {
     let address = VirtAddr::new(address as u64);
     let freed = with(|kernel| {
-        let freed = kernel.pool.kfree(&mut kernel.memory, address);
+        let freed = kernel.pool.free(&mut kernel.memory, address);
         info::publish_pool(&kernel.pool);
         freed
     });
@@ -128,7 +128,7 @@ extern "C" fn kfree_called_from(address: usize, caller: u64) -> bool {
 #[unsafe(export_name = "map")]
 #[inline(never)]
 pub(crate) fn map(virt: VirtAddr, phys: PhysAddr, flags: LeafFlags) -> Result<MapReport, MapError> {
-    let caller = return_address();
+    let caller = return_address!();
     let mapped = with(|kernel| {
         let mapped = kernel.pool.map(&mut kernel.memory, virt, phys, flags);
         info::publish_pool(&kernel.pool);
@@ -144,7 +144,7 @@ pub(crate) fn map(virt: VirtAddr, phys: PhysAddr, flags: LeafFlags) -> Result<Ma
 #[unsafe(export_name = "unmap")]
 #[inline(never)]
 pub(crate) fn unmap(virt: VirtAddr) -> Result<(), UnmapError> {
-    let caller = return_address();
+    let caller = return_address!();
     let unmapped = with(|kernel| kernel.pool.unmap(&mut kernel.memory, virt));
     if unmapped.is_ok() {
         info::trace(trace_kind::UNMAP, virt.as_u64(), 0, caller);

@@ -40,7 +40,10 @@ impl Reason {
 impl fmt::Write for Reason {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes().filter(u8::is_ascii) {
-            let place = self.bytes.get_mut(usize::from(self.length)).ok_or(fmt::Error)?;
+            let place = self
+                .bytes
+                .get_mut(usize::from(self.length))
+                .ok_or(fmt::Error)?;
             *place = byte;
             self.length += 1;
         }

@@ -1,0 +1,157 @@
+//! A kernel in QEMU, with its console and its debug port at hand.
+#![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
+
+pub(crate) mod rsp;
+
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use object::LittleEndian;
+use object::elf::{FileHeader64, SHT_SYMTAB, STT_FUNC, Sym64};
+use object::read::elf::{FileHeader as _, Sym as _};
+
+/// Longer than any of this takes on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The kernel's ELF, built once.
+pub(crate) fn kernel() -> &'static Path {
+    static KERNEL: OnceLock<PathBuf> = OnceLock::new();
+    KERNEL.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let elf = pagescope_kernel_join::build_kernel(&root, &folder.join("kernel"), "pseudos")
+            .unwrap_or_else(|error| panic!("{error}"));
+        let path = folder.join("kernel.elf");
+        std::fs::write(&path, elf).unwrap();
+        path
+    })
+}
+
+/// The address of a function of the joined program.
+pub(crate) fn address_of(name: &str) -> u64 {
+    let bytes = std::fs::read(kernel()).unwrap();
+    let header = FileHeader64::<LittleEndian>::parse(&*bytes).unwrap();
+    let sections = header.sections(LittleEndian, &*bytes).unwrap();
+    let symbols = sections.symbols(LittleEndian, &*bytes, SHT_SYMTAB).unwrap();
+    let is_named = |symbol: &&Sym64<LittleEndian>| {
+        symbols.symbol_name(LittleEndian, symbol) == Ok(name.as_bytes())
+    };
+    let found: Vec<_> = symbols.iter().filter(is_named).collect();
+    let [symbol] = found[..] else {
+        panic!("{} symbols are named {name}", found.len());
+    };
+    assert_eq!(symbol.st_type(), STT_FUNC);
+    symbol.st_value(LittleEndian)
+}
+
+/// A running machine; ended when this is dropped.
+pub(crate) struct Machine {
+    child: Child,
+    input: ChildStdin,
+    output: Receiver<Vec<u8>>,
+    seen: String,
+    deadline: Instant,
+}
+
+impl Machine {
+    /// Boots the kernel with this command line and these further arguments.
+    pub(crate) fn boot(command_line: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new("qemu-system-riscv64")
+            .args(["-machine", "virt", "-m", "128M", "-bios", "none", "-kernel"])
+            .arg(kernel())
+            .args(["-append", command_line])
+            .args(["-display", "none", "-serial", "stdio", "-monitor", "none"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("qemu-system-riscv64: {error}; `cargo xtask test` installs it")
+            });
+        let input = child.stdin.take().unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        let (sender, output) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(size @ 1..) = stdout.read(&mut buffer) {
+                if sender.send(buffer[..size].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            child,
+            input,
+            output,
+            seen: String::new(),
+            deadline: Instant::now() + PATIENCE,
+        }
+    }
+
+    /// Types a line.
+    pub(crate) fn type_line(&mut self, line: &str) {
+        writeln!(self.input, "{line}").unwrap();
+    }
+
+    /// Waits until `text` is on the console, and gives what came with it and before it, since the
+    /// last time.
+    pub(crate) fn expect(&mut self, text: &str) -> String {
+        let mut searched = 0;
+        loop {
+            if let Some(place) = self.seen[searched..].find(text) {
+                let place = searched + place;
+                let rest = self.seen.split_off(place + text.len());
+                return std::mem::replace(&mut self.seen, rest);
+            }
+            // QEMU sends byte by byte: what was searched is not searched again. All is ASCII.
+            searched = self.seen.len().saturating_sub(text.len());
+            if !self.receive() {
+                panic!(
+                    "the machine ended without saying `{text}`; it said:\n{}",
+                    self.seen
+                );
+            }
+        }
+    }
+
+    /// Types a line and gives what is answered, up to the next prompt.
+    pub(crate) fn ask(&mut self, line: &str) -> String {
+        self.type_line(line);
+        self.expect(line);
+        self.expect("\n> ")
+    }
+
+    /// Waits until the machine has ended by itself; gives what it said last, and how it ended.
+    pub(crate) fn end(mut self) -> (String, ExitStatus) {
+        while self.receive() {}
+        let status = self.child.wait().unwrap();
+        (std::mem::take(&mut self.seen), status)
+    }
+
+    /// Takes some output in; `false` after the last.
+    fn receive(&mut self) -> bool {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        match self.output.recv_timeout(left) {
+            Ok(bytes) => {
+                let shown = |byte: &u8| byte.is_ascii() && *byte != b'\r';
+                let text = bytes.into_iter().filter(shown);
+                self.seen.extend(text.map(char::from));
+                true
+            }
+            Err(RecvTimeoutError::Disconnected) => false,
+            Err(RecvTimeoutError::Timeout) => panic!("the machine hangs; it said:\n{}", self.seen),
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone afterwards.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
