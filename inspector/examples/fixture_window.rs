@@ -5,7 +5,7 @@
 //!     [--live | --bare | --unreadable | --lost | --connecting | --empty] [--select 0x87ff3000]
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use pagescope::app::{self, App, Link};
 use pagescope::model::{History, fixture};
@@ -80,18 +80,27 @@ fn live(pages: u64, steps: u64, is_lost: bool, is_silent: bool) -> App {
         events: received,
         cancel: pagescope::link::Cancel::new(),
     };
+    let window: Arc<OnceLock<egui::Context>> = Arc::default();
+    let woken = Arc::clone(&window);
+    let say = move |event: Event| {
+        // The window may be closed by now.
+        let _ = events.send(event);
+        if let Some(ctx) = woken.get() {
+            ctx.request_repaint();
+        }
+    };
     std::thread::spawn(move || {
         if is_silent {
             while asked.recv().is_ok() {}
             return;
         }
         let target = "127.0.0.1:1234 · QEMU 10.0 · mapped RAM · capture 0.08 ms";
-        let _ = events.send(Event::Target(target.into()));
-        let _ = events.send(Event::StepSymbol(Some("kalloc".into())));
-        let _ = events.send(Event::Console("hello from the guest\nready> ".into()));
+        say(Event::Target(target.into()));
+        say(Event::StepSymbol(Some("kalloc".into())));
+        say(Event::Console("hello from the guest\nready> ".into()));
         let mut done = pages;
         for moment in fixture::history_from(pages, steps).moments() {
-            let _ = events.send(Event::Moment(Arc::clone(&moment.snapshot)));
+            say(Event::Moment(Arc::clone(&moment.snapshot)));
         }
         done += steps;
         let state = if is_lost {
@@ -100,30 +109,34 @@ fn live(pages: u64, steps: u64, is_lost: bool, is_silent: bool) -> App {
         } else {
             Connection::Stopped
         };
-        let _ = events.send(Event::Connection(state));
+        say(Event::Connection(state));
         while let Ok(command) = asked.recv() {
             match command {
                 Command::StepCall { count, .. } => {
                     for _ in 0..count {
                         done += 1;
                         let snapshot = Arc::new(fixture::pseudos(done));
-                        let _ = events.send(Event::Moment(snapshot));
+                        say(Event::Moment(snapshot));
                     }
                 }
                 Command::ReadFrame(frame) => {
                     let bytes = Some(Arc::new([0x5a; 4096]));
-                    let _ = events.send(Event::Frame(frame, bytes));
+                    say(Event::Frame(frame, bytes));
                 }
                 Command::Resume => {
-                    let _ = events.send(Event::Connection(Connection::Running));
+                    say(Event::Connection(Connection::Running));
                 }
                 Command::Pause | Command::Reconnect => {
-                    let _ = events.send(Event::Connection(Connection::Stopped));
+                    say(Event::Connection(Connection::Stopped));
                 }
                 Command::Detach => break,
                 Command::StepInstruction { .. } | Command::Capture => {}
             }
         }
     });
-    App::live(link, "fixture")
+    let mut app = App::live(link, "fixture");
+    app.on_create(move |ctx| {
+        let _ = window.set(ctx.clone());
+    });
+    app
 }

@@ -46,7 +46,7 @@ pub struct App {
     link: Option<Link>,
     files: Files,
     queued: Vec<UiCommand>,
-    on_create: Option<OnCreate>,
+    on_create: Vec<OnCreate>,
 }
 
 impl App {
@@ -74,14 +74,14 @@ impl App {
             link,
             files: Files::default(),
             queued: Vec::new(),
-            on_create: None,
+            on_create: Vec::new(),
         }
     }
 
     /// Does `action` with the window's context as soon as there is one. The session's thread
     /// wakes the window with [`egui::Context::request_repaint`].
     pub fn on_create(&mut self, action: impl FnOnce(&egui::Context) + Send + 'static) {
-        self.on_create = Some(Box::new(action));
+        self.on_create.push(Box::new(action));
     }
 
     /// What the views read.
@@ -98,7 +98,7 @@ impl App {
     pub fn install(&mut self, ctx: &egui::Context) {
         theme::install(ctx);
         self.files.set_waker(ctx.clone());
-        if let Some(action) = self.on_create.take() {
+        for action in self.on_create.drain(..) {
             action(ctx);
         }
     }

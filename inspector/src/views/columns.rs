@@ -23,11 +23,11 @@ pub const MARGIN: f32 = 16.0;
 impl Columns {
     /// For a window of this size.
     pub fn new(width: f32, height: f32) -> Self {
-        let detail = (width * 0.222).clamp(244.0, 460.0);
+        let detail = (width * 0.222).clamp(230.0, 460.0);
         let inner = (width - detail - 2.0 * MARGIN).max(480.0);
         let gap = (inner * 0.038).clamp(18.0, 80.0);
-        let virtual_map = (inner * 0.225).clamp(166.0, 420.0);
-        let physical = (inner * 0.262).clamp(196.0, 540.0);
+        let virtual_map = (inner * 0.225).clamp(150.0, 420.0);
+        let physical = (inner * 0.262).clamp(192.0, 540.0);
         let tables = (inner - virtual_map - physical - 2.0 * gap).max(200.0);
         Self {
             detail,

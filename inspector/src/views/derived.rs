@@ -390,6 +390,7 @@ fn entry_history(state: &State, focus: &Focus) -> Vec<EntryMoment> {
                     (PteKind::Pointer(to), 0) => format!("pointer since the first moment, to {to}"),
                     (PteKind::Pointer(to), _) => format!("pointer written, to {to}"),
                     (PteKind::Invalid, 0) => "invalid since the first moment".into(),
+                    (PteKind::Invalid, _) if last == Some(None) => "invalid, in a new table".into(),
                     (PteKind::Invalid, _) => "made invalid".into(),
                     (PteKind::Reserved(why), _) => format!("reserved: {why}"),
                 }

@@ -97,7 +97,11 @@ impl PageTables {
             let above = Rect::from_min_max(pos2(left, body.top()), pos2(rect.right(), rect.top()));
             if let Some(step) = scene.derived.focus.step_at(link.level()) {
                 let level = link.level();
-                let text = format!("va[{}] = {}", level.number(), step.index);
+                let mut text = format!("va[{}] = {}", level.number(), step.index);
+                let font = theme::numbers(theme::NUMBERS);
+                if paint::width(ui.painter(), &text, font) > above.width() {
+                    text = format!("[{}]", step.index);
+                }
                 let color = scene.palette.level(level);
                 let painter = ui.painter();
                 let font = theme::numbers(theme::NUMBERS);

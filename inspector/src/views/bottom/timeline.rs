@@ -124,29 +124,30 @@ impl Timeline {
     fn ticks(&self, painter: &egui::Painter, axis: &Axis, lanes: &Lanes, scene: &Scene<'_>) {
         let palette = scene.palette;
         let spacing = axis.spacing();
+        let tick = |bucket: &Bucket, offset: f32, size: egui::Vec2, color: Color32| {
+            let offset = if spacing >= 14.0 { offset } else { 0.0 };
+            let bottom = pos2(axis.x_of(bucket.last) + offset, lanes.ticks + 4.0);
+            let corner = bottom - vec2(size.x / 2.0, size.y);
+            painter.rect_filled(Rect::from_min_size(corner, size), 0.0, color);
+        };
+        let wide = (spacing * 0.4).clamp(1.0, 5.0);
         for bucket in &self.buckets {
-            let x = axis.x_of(bucket.last);
-            let tick = |offset: f32, height: f32, color: Color32| {
-                let wide = (spacing * 0.4).clamp(1.0, 5.0);
-                let offset = if spacing >= 14.0 { offset } else { 0.0 };
-                let bottom = pos2(x + offset, lanes.ticks + 4.0);
-                let rect = Rect::from_min_max(
-                    bottom - vec2(wide / 2.0, height),
-                    bottom + vec2(wide / 2.0, 0.0),
-                );
-                painter.rect_filled(rect, 0.0, color);
-            };
             if bucket.leaf {
-                tick(-4.0, 7.0, palette.data);
-            }
-            if let Some(level) = bucket.table {
-                tick(2.0, 12.0, palette.level(level));
-            }
-            if bucket.gone {
-                tick(8.0, 7.0, palette.danger);
+                tick(bucket, -4.0, vec2(wide, 7.0), palette.data);
             }
             if spacing >= 6.0 {
-                painter.circle_filled(pos2(x, lanes.line), 3.6, palette.dim);
+                let at = pos2(axis.x_of(bucket.last), lanes.line);
+                painter.circle_filled(at, 3.6, palette.dim);
+            }
+        }
+        // What is rare stands over what is common, and never gets lost between two pixels.
+        let wide = wide.max(2.0);
+        for bucket in &self.buckets {
+            if let Some(level) = bucket.table {
+                tick(bucket, 2.0, vec2(wide, 12.0), palette.level(level));
+            }
+            if bucket.gone {
+                tick(bucket, 8.0, vec2(wide, 7.0), palette.danger);
             }
         }
     }

@@ -188,7 +188,12 @@ fn title(
     } else {
         Align::Max
     };
-    let font = theme::numbers(10.5);
+    let usual = theme::numbers(10.5);
+    let font = if paint::width(&painter, &address, usual.clone()) <= second.width() {
+        usual
+    } else {
+        theme::numbers(9.0)
+    };
     paint::line(&painter, second, align, &address, font, palette.text);
     let id = ui
         .scope_id()
