@@ -188,9 +188,11 @@ mod tests {
 
     #[test]
     fn only_what_is_seen_is_visited() {
+        // Bands of nothing are folded; these are as high as something is.
+        let something = bands().into_iter().find(Band::is_something).unwrap();
         let mut many = Vec::new();
         for number in 0..30_000u64 {
-            let mut band = bands()[1].clone();
+            let mut band = something.clone();
             band.start = number * 8192;
             band.size = 4096;
             many.push(band);
