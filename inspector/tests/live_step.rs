@@ -143,3 +143,50 @@ fn six_hundred_steps_through_the_program() {
     };
     assert_lecture(&History::from_recording(&recording).expect("its steps fit"));
 }
+
+/// A step that is cancelled leaves no breakpoint behind, and the guest as it was.
+#[test]
+fn a_signal_leaves_the_guest_as_it_was() {
+    let machine = Machine::boot("pace=1", false);
+    let counter = || {
+        let output = pagescope(&["map", &machine.address(), "--phys", "--format", "json"]);
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        stdout(&output)
+    };
+    let out = machine.file("half.ron");
+    let mut stepping = std::process::Command::new(env!("CARGO_BIN_EXE_pagescope"))
+        .args(["step", &machine.address(), "--elf", &machine.elf_text()])
+        .args(["--count", "1000000", "-o", &out.to_string_lossy()])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("the program was built with the test");
+    // It is at work once it has printed a step.
+    let mut first = [0; 1];
+    let mut printed = stepping.stdout.take().expect("a pipe");
+    std::io::Read::read_exact(&mut printed, &mut first).expect("a first step");
+    let drain = std::thread::spawn(move || std::io::copy(&mut printed, &mut std::io::sink()));
+    let pid = rustix::process::Pid::from_raw(i32::try_from(stepping.id()).expect("a pid"));
+    rustix::process::kill_process(pid.expect("a pid"), rustix::process::Signal::INT)
+        .expect("it runs");
+    let deadline = Instant::now() + HANG_GUARD;
+    let status = loop {
+        if let Some(status) = stepping.try_wait().expect("it is our child") {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "it does not end");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    drop(drain.join());
+    assert_eq!(status.code(), Some(130));
+    assert!(out.is_file(), "what was stepped is kept");
+    // It ran when it was found: it runs on, and no breakpoint of ours stops it.
+    let before = counter();
+    while counter() == before {
+        assert!(Instant::now() < deadline, "the guest stands still");
+    }
+    let later = counter();
+    while counter() == later {
+        assert!(Instant::now() < deadline, "the guest was stopped again");
+    }
+}

@@ -113,7 +113,7 @@ impl App {
             }
             None if self.state.has_session => self.state.notify(
                 NoticeKind::Problem,
-                "No function to step is known: attach with --elf FILE or --profile NAME.",
+                "No function to step is known: attach with --elf FILE.",
             ),
             None => self.ask(Command::Capture),
         }

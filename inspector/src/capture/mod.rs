@@ -24,8 +24,8 @@ use crate::model::{Difference, virtual_bands};
 
 use tables::RamTables;
 
-/// How many mapped frames `--full` keeps at most: 64 MiB.
-const MAX_FULL_FRAMES: usize = 1 << 14;
+/// How many mapped frames `--full` keeps at most: 512 MiB of them.
+const MAX_FULL_FRAMES: usize = 1 << 17;
 
 /// Captures one guest again and again.
 #[derive(Debug)]
@@ -112,8 +112,8 @@ impl Capturer {
         Ok(snapshot)
     }
 
-    /// The contents of every frame that a space of `snapshot` maps in 4 KiB leaves, and of every
-    /// page the heap counter is in; for `--full`.
+    /// The contents of every frame that a space of `snapshot` maps in 4 KiB leaves, for `--full`;
+    /// and how many there are, where that is more than are kept.
     ///
     /// # Errors
     /// When the target is lost.
@@ -121,7 +121,7 @@ impl Capturer {
         &self,
         target: &mut dyn Target,
         snapshot: &Snapshot,
-    ) -> Result<Vec<FrameContents>, LinkError> {
+    ) -> Result<(Vec<FrameContents>, usize), LinkError> {
         let mapped = snapshot.spaces.iter().flat_map(|space| &space.mappings);
         let mut frames: Vec<PhysPage> = mapped
             .filter(|mapping| mapping.page_size == PAGE_SIZE)
@@ -135,17 +135,15 @@ impl Capturer {
             .collect();
         frames.sort_unstable();
         frames.dedup();
+        let mapped = frames.len();
         frames.truncate(MAX_FULL_FRAMES);
         let read = tables::read_frames(target, &frames)?;
         let words = frames.into_iter().zip(read);
-        Ok(words
-            .filter_map(|(frame, words)| {
-                Some(FrameContents {
-                    frame,
-                    words: TableEntries::new(&*words?),
-                })
-            })
-            .collect())
+        let contents = words.filter_map(|(frame, words)| {
+            let words = TableEntries::new(&*words?);
+            Some(FrameContents { frame, words })
+        });
+        Ok((contents.collect(), mapped))
     }
 
     /// One frame's bytes; `None` where it is not RAM or cannot be read.
@@ -277,12 +275,12 @@ fn space_name(harts: &[HartId]) -> String {
     }
 }
 
-/// Harts that run in the same space, in the order of their first hart. A stub that does not show
-/// satp leaves nothing to walk, which is what Bare says too.
+/// Harts that run in the same space, in the order of their first hart. A hart whose satp the stub
+/// does not show is in none: nothing is known of its tables.
 fn group_by_satp(harts: &[(HartId, Registers)]) -> Vec<(Satp, Vec<HartId>)> {
     let mut groups: Vec<(Satp, Vec<HartId>)> = Vec::new();
     for (id, registers) in harts {
-        let satp = registers.satp.unwrap_or_default();
+        let Some(satp) = registers.satp else { continue };
         // In mode Bare the other fields mean nothing.
         let satp = if satp.mode() == TranslationMode::Bare {
             Satp::default()

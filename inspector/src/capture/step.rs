@@ -79,6 +79,28 @@ pub struct Returned {
     pub to: VirtAddr,
 }
 
+/// How long a wait may last.
+#[derive(Clone, Copy)]
+struct Until {
+    limit: Duration,
+    /// `None`: longer than the clock goes.
+    deadline: Option<Instant>,
+}
+
+impl Until {
+    fn after(limit: Duration) -> Self {
+        Self {
+            limit,
+            deadline: Instant::now().checked_add(limit),
+        }
+    }
+
+    fn is_over(self) -> bool {
+        self.deadline
+            .is_some_and(|deadline| Instant::now() >= deadline)
+    }
+}
+
 struct Call {
     hart: HartId,
     return_address: VirtAddr,
@@ -96,10 +118,12 @@ impl CallStepper {
         cancel: &Cancel,
         limit: Duration,
     ) -> Result<HartId, StepError> {
-        let deadline = Instant::now() + limit;
-        target.set_breakpoint(self.entry)?;
-        let arrived = self.wait_at(target, self.entry, None, cancel, (deadline, limit));
-        self.clean_up(target, self.entry, arrived)
+        let until = Until::after(limit);
+        let arrived = match target.set_breakpoint(self.entry) {
+            Ok(()) => self.wait_at(target, self.entry, None, cancel, until),
+            Err(error) => Err(error.into()),
+        };
+        clean_up(target, self.entry, cancel, arrived)
     }
 
     /// Runs the guest to the next return of the function.
@@ -112,7 +136,7 @@ impl CallStepper {
         cancel: &Cancel,
         limit: Duration,
     ) -> Result<Returned, StepError> {
-        let deadline = Instant::now() + limit;
+        let until = Until::after(limit);
         let hart = match self.hart_at_entry(target)? {
             Some(hart) => hart,
             None => self.run_to_entry(target, cancel, limit)?,
@@ -122,10 +146,12 @@ impl CallStepper {
             return_address: VirtAddr::new(self.register(target, hart, "ra")?),
             stack_pointer: self.register(target, hart, "sp")?,
         };
-        target.set_breakpoint(call.return_address)?;
         let place = call.return_address;
-        let arrived = self.wait_at(target, place, Some(&call), cancel, (deadline, limit));
-        self.clean_up(target, place, arrived)?;
+        let arrived = match target.set_breakpoint(place) {
+            Ok(()) => self.wait_at(target, place, Some(&call), cancel, until),
+            Err(error) => Err(error.into()),
+        };
+        clean_up(target, place, cancel, arrived)?;
         Ok(Returned {
             hart,
             value: self.register(target, hart, "a0")?,
@@ -153,9 +179,11 @@ impl CallStepper {
         place: VirtAddr,
         call: Option<&Call>,
         cancel: &Cancel,
-        (deadline, limit): (Instant, Duration),
+        until: Until,
     ) -> Result<HartId, StepError> {
         loop {
+            // Also where stops keep coming that are not the one.
+            self.check(cancel, until)?;
             target.resume()?;
             let hart = loop {
                 match target.wait_for_stop(SLICE)? {
@@ -166,14 +194,7 @@ impl CallStepper {
                         });
                     }
                     Some(reason) => break reason.hart(),
-                    None if cancel.is_cancelled() => return Err(StepError::Cancelled),
-                    None if Instant::now() >= deadline => {
-                        return Err(StepError::NotCalled {
-                            symbol: self.symbol.clone(),
-                            limit,
-                        });
-                    }
-                    None => {}
+                    None => self.check(cancel, until)?,
                 }
             };
             let Some(hart) = hart else { continue };
@@ -192,25 +213,19 @@ impl CallStepper {
         }
     }
 
-    /// Takes the breakpoint back and leaves the guest stopped.
-    fn clean_up<T>(
-        &self,
-        target: &mut dyn Target,
-        place: VirtAddr,
-        result: Result<T, StepError>,
-    ) -> Result<T, StepError> {
-        if matches!(
-            result,
-            Err(StepError::Link(_) | StepError::GuestEnded { .. })
-        ) {
-            return result;
+    /// An error where the wait is over: cancelled, or too long.
+    fn check(&self, cancel: &Cancel, until: Until) -> Result<(), StepError> {
+        if cancel.is_cancelled() {
+            return Err(StepError::Cancelled);
         }
-        if target.is_running() {
-            target.interrupt()?;
-            target.wait_for_stop(STOP_LIMIT)?;
+        if until.is_over() {
+            let symbol = self.symbol.clone();
+            return Err(StepError::NotCalled {
+                symbol,
+                limit: until.limit,
+            });
         }
-        target.clear_breakpoint(place)?;
-        result
+        Ok(())
     }
 
     fn register(
@@ -227,6 +242,44 @@ impl CallStepper {
                 register,
             })
     }
+}
+
+/// Takes the breakpoint back and leaves the guest stopped, whatever the result; cancelling the
+/// wait does not cancel this. Only a lost link or a guest that ended leaves nothing to put back.
+fn clean_up<T>(
+    target: &mut dyn Target,
+    place: VirtAddr,
+    cancel: &Cancel,
+    result: Result<T, StepError>,
+) -> Result<T, StepError> {
+    let was_cancelled = cancel.is_cancelled();
+    let cancelled_link = matches!(result, Err(StepError::Link(LinkError::Cancelled)));
+    let nothing_left = matches!(
+        result,
+        Err(StepError::Link(_) | StepError::GuestEnded { .. })
+    ) && !cancelled_link;
+    if nothing_left {
+        return result;
+    }
+    cancel.reset();
+    let cleaned = stop_and_clear(target, place);
+    if was_cancelled {
+        cancel.cancel();
+    }
+    cleaned?;
+    if cancelled_link {
+        Err(StepError::Cancelled)
+    } else {
+        result
+    }
+}
+
+fn stop_and_clear(target: &mut dyn Target, place: VirtAddr) -> Result<(), LinkError> {
+    if target.is_running() {
+        target.interrupt()?;
+        target.wait_for_stop(STOP_LIMIT)?;
+    }
+    target.clear_breakpoint(place)
 }
 
 /// What a return is called: `kalloc(7) → 0x87ff7000`, counted by the heap where it has the page.

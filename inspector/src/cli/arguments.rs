@@ -171,8 +171,8 @@ pub struct Walk {
 pub struct Map {
     /// The guest's gdb port, or a snapshot file
     pub addr: String,
-    /// Physical memory: what lies where, and which addresses lead there
-    #[arg(long)]
+    /// Physical memory: what lies where, and which addresses of any space lead there
+    #[arg(long, conflicts_with = "hart")]
     pub phys: bool,
     /// The guest kernel's ELF, for names
     #[arg(long, value_name = "FILE")]
@@ -220,7 +220,7 @@ pub struct Step {
     pub out: Option<PathBuf>,
     /// Seconds to wait for each return
     #[arg(long, default_value_t = 60, value_name = "S")]
-    pub timeout: u64,
+    pub timeout: u32,
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -252,6 +252,9 @@ pub struct Export {
     /// The file to write; text goes to the terminal without it
     #[arg(short, long, value_name = "OUT")]
     pub out: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub hart: HartChoice,
     /// Of a recording, the moment to draw, from 0
     #[arg(long, value_name = "N")]
     pub moment: Option<usize>,

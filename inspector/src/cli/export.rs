@@ -21,7 +21,7 @@ pub(super) fn run(options: &Export) -> Result<Answer, Failure> {
         ))
     })?;
     let snapshot = &moment.snapshot;
-    let space = snapshot.spaces.first();
+    let space = snapshot.space_of_hart(options.hart.hart);
     let theme = if options.dark {
         Theme::Dark
     } else {

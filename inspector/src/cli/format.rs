@@ -1,9 +1,12 @@
 //! Printing answers: RON and JSON of the same shapes.
 
+use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde::Serialize;
 
-use super::Failure;
 use super::arguments::Format;
+use super::{Failure, interrupt};
 
 /// Prints `value` as RON or JSON, or what `text` gives.
 pub(super) fn print<T: Serialize>(
@@ -23,11 +26,21 @@ pub(super) fn print<T: Serialize>(
     Ok(())
 }
 
-/// Prints a line or more; a reader that closed the pipe early has seen what it wanted.
+static NOBODY_READS: AtomicBool = AtomicBool::new(false);
+
+/// Whether somebody closed the pipe that answers go into.
+pub(super) fn nobody_reads() -> bool {
+    NOBODY_READS.load(Ordering::Relaxed)
+}
+
+/// Prints a line or more; a reader that closes the pipe early has seen what it wanted, and ends
+/// the command.
 pub(super) fn write(text: &str) {
-    use std::io::Write as _;
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}").and_then(|()| out.flush());
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        NOBODY_READS.store(true, Ordering::Relaxed);
+        interrupt::cancel().cancel();
+    }
 }
 
 /// A number as scripts get it: `"0x80000000"`.

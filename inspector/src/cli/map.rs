@@ -11,7 +11,7 @@ use crate::export::text::map_text;
 use crate::model::{Band, BandKind, physical_bands, size_text};
 
 /// How many addresses are listed for one stretch of physical memory.
-const MOST_ALIASES: usize = 64;
+const MOST_ALIASES: usize = 4096;
 
 #[derive(Debug, Serialize)]
 struct MappingAnswer {

@@ -8,6 +8,7 @@ mod demo;
 mod diff;
 mod export;
 mod format;
+mod interrupt;
 mod kernel;
 mod map;
 mod open;
@@ -41,6 +42,9 @@ pub enum Failure {
     /// The target could not be reached or read. Exit code 3.
     #[error("{0}")]
     Target(String),
+    /// The user ended it; the guest was left as it was found. Exit code 130, as a shell has it.
+    #[error("ended before its end; the guest is left as it was found")]
+    Cancelled,
 }
 
 impl Failure {
@@ -62,6 +66,9 @@ pub fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
+    if let Err(error) = interrupt::install() {
+        tracing::warn!(%error, "signals end the program at once");
+    }
     let result = match arguments.command {
         Command::Demo(options) => demo::run(&options),
         Command::Attach(options) => open::attach(&options),
@@ -77,11 +84,14 @@ pub fn main() -> ExitCode {
     match result {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
+        // Whoever reads has seen enough: `pagescope step … | head`.
+        Err(Failure::Cancelled) if format::nobody_reads() => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("pagescope: {failure}");
             ExitCode::from(match failure {
                 Failure::Usage(_) => 2,
                 Failure::Target(_) => 3,
+                Failure::Cancelled => 130,
             })
         }
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::arguments::{Attach, Open};
-use super::{Answer, Failure, source};
+use super::{Answer, Failure, interrupt, source};
 use crate::app::{self, App, Link};
 use crate::link::Address;
 use crate::session::{Connection, Event, Session, Source, Waker};
@@ -53,6 +53,7 @@ pub(super) fn window(source: Source, title: &str) -> Result<Answer, Failure> {
     app.on_create(move |created| {
         // The window is created once.
         let _ = context.set(created.clone());
+        interrupt::closes(created);
         created.request_repaint();
     });
     let shown = show(app);

@@ -11,6 +11,7 @@ use crate::export::file::write_atomically;
 
 pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
     let elf = source::elf(options.elf.as_deref())?;
+    source::can_write(&options.out)?;
     let snapshot = match Place::parse(&options.addr)? {
         Place::Live(address) if options.full => {
             let mut opened = source::open(address, elf)?;
@@ -38,7 +39,13 @@ fn full(
     let stop = opened.stop.clone();
     let target = opened.target.as_mut();
     let captured = opened.capturer.capture(target, stop)?;
-    let frames = opened.capturer.contents(target, &captured)?;
+    let (frames, mapped) = opened.capturer.contents(target, &captured)?;
+    if frames.len() < mapped {
+        eprintln!(
+            "pagescope: kept the contents of {} of {mapped} mapped pages",
+            frames.len()
+        );
+    }
     Ok(pagescope_protocol::snapshot::Snapshot {
         frames,
         ..(*captured).clone()

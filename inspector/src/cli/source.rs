@@ -7,10 +7,10 @@ use std::sync::Arc;
 use pagescope_protocol::snapshot::text::Document;
 use pagescope_protocol::snapshot::{Snapshot, Space};
 
-use super::Failure;
+use super::{Failure, interrupt};
 use crate::export::file::read_document;
 use crate::guest::{ElfError, ElfFile};
-use crate::link::{Address, Cancel};
+use crate::link::Address;
 use crate::model::History;
 use crate::session::{OpenError, Opened, Source};
 
@@ -62,6 +62,21 @@ pub(super) fn last_moment(path: &Path) -> Result<Arc<Snapshot>, Failure> {
     last.ok_or_else(|| Failure::Usage(format!("{} holds no moment", path.display())))
 }
 
+/// An error where a file could not be written later, after the guest has done its work.
+pub(super) fn can_write(path: &Path) -> Result<(), Failure> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => Err(Failure::Usage(format!(
+            "cannot write {}: there is no folder {}; make it first",
+            path.display(),
+            folder.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// The ELF, where one is named.
 pub(super) fn elf(path: Option<&Path>) -> Result<Option<Arc<ElfFile>>, Failure> {
     path.map(ElfFile::open)
@@ -77,7 +92,9 @@ pub(super) fn open(address: Address, elf: Option<Arc<ElfFile>>) -> Result<Opened
 
 /// Opens any source, for one command.
 pub(super) fn open_source(source: &Source) -> Result<Opened, Failure> {
-    source.open(&Cancel::new()).map_err(|error| match error {
+    let cancel = interrupt::cancel();
+    source.open(&cancel).map_err(|error| match error {
+        _ if cancel.is_cancelled() => Failure::Cancelled,
         OpenError::Elf(error @ ElfError::NotElf { .. }) => Failure::usage(error),
         other => Failure::target(other),
     })
@@ -116,17 +133,23 @@ pub(super) fn one_moment(
     }
 }
 
-/// The space of a hart, or an error that says which harts there are.
+/// The space of a hart, or an error that says what there is instead.
 pub(super) fn space_of(snapshot: &Snapshot, hart: u32) -> Result<&Space, Failure> {
-    snapshot.space_of_hart(hart).ok_or_else(|| {
-        let known: Vec<String> = snapshot
-            .harts
-            .iter()
-            .map(|hart| hart.id.to_string())
-            .collect();
-        Failure::Usage(format!(
-            "there is no hart {hart}; there are: {}",
-            known.join(", ")
-        ))
-    })
+    if let Some(space) = snapshot.space_of_hart(hart) {
+        return Ok(space);
+    }
+    let known: Vec<String> = snapshot
+        .harts
+        .iter()
+        .map(|hart| hart.id.to_string())
+        .collect();
+    if snapshot.harts.iter().any(|known| known.id == hart) {
+        return Err(Failure::Target(format!(
+            "satp of hart {hart} is not known, so neither are its tables; --phys works without"
+        )));
+    }
+    Err(Failure::Usage(match known.as_slice() {
+        [] => "this file tells of no hart, so of no address space".into(),
+        known => format!("there is no hart {hart}; there are: {}", known.join(", ")),
+    }))
 }

@@ -7,10 +7,10 @@ use pagescope_protocol::snapshot::text::recording_to_text;
 use serde::Serialize;
 
 use super::arguments::{Format, Step};
-use super::{Answer, Failure, format, source};
+use super::{Answer, Failure, format, interrupt, source};
 use crate::capture::step::CallStepper;
 use crate::export::file::write_atomically;
-use crate::link::{Address, Cancel};
+use crate::link::Address;
 use crate::model::{ChangeKind, History, Moment};
 use crate::session::Opened;
 use crate::session::worker::capture_return;
@@ -75,6 +75,9 @@ pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
         entry,
     };
     let address = Address::from_str(&options.addr).map_err(Failure::usage)?;
+    if let Some(out) = &options.out {
+        source::can_write(out)?;
+    }
     let mut opened = source::open(address, Some(elf))?;
     let mut history = History::new();
     let mut answers = Vec::new();
@@ -83,7 +86,7 @@ pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
         Format::Text => format::write(&format!("{step:>4}  {}", step_text(moment))),
         Format::Json | Format::Ron => answers.push(StepAnswer::new(step, returned, moment)),
     };
-    let limit = Duration::from_secs(options.timeout);
+    let limit = Duration::from_secs(options.timeout.into());
     let result = step_calls(
         &mut opened,
         &stepper,
@@ -97,11 +100,16 @@ pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
     if options.format != Format::Text {
         format::print(options.format, &answers, String::new)?;
     }
-    if let (Some(out), Some(recording)) = (&options.out, history.to_recording()) {
-        write_atomically(out, recording_to_text(&recording).as_bytes()).map_err(Failure::usage)?;
-        eprintln!("wrote {}", out.display());
-    }
-    result.map(|()| Answer::Yes)
+    let saved = match (&options.out, history.to_recording()) {
+        (Some(out), Some(recording)) => {
+            let written = write_atomically(out, recording_to_text(&recording).as_bytes());
+            written
+                .map(|()| eprintln!("wrote {}", out.display()))
+                .map_err(Failure::usage)
+        }
+        _ => Ok(()),
+    };
+    result.and(saved).map(|()| Answer::Yes)
 }
 
 /// Steps `count` returns into `history`, whose first moment is the one before them.
@@ -119,12 +127,17 @@ pub(super) fn step_calls(
         .capture(opened.target.as_mut(), stop)
         .map_err(Failure::target)?;
     history.push(first);
-    let cancel = Cancel::new();
+    let cancel = interrupt::cancel();
+    let failed = |error: &dyn std::fmt::Display| match cancel.is_cancelled() {
+        true => Failure::Cancelled,
+        false => Failure::target(error),
+    };
     for step in 1..=count as usize {
         let returned = stepper
             .step(opened.target.as_mut(), &cancel, limit)
-            .map_err(Failure::target)?;
-        let snapshot = capture_return(opened, stepper, returned.value).map_err(Failure::target)?;
+            .map_err(|error| failed(&error))?;
+        let snapshot =
+            capture_return(opened, stepper, returned.value).map_err(|error| failed(&error))?;
         history.push(snapshot);
         if let Some(moment) = history.moments().last() {
             each(step, returned.value, moment);

@@ -109,7 +109,7 @@ fn parse_address(text: &str, elf: Option<&ElfFile>) -> Result<VirtAddr, Failure>
         (None, Some(elf)) => elf.require(base).map_err(Failure::usage)?,
         (None, None) => return Err(bad(base)),
     };
-    Ok(base_address.wrapping_add(offset))
+    base_address.checked_add(offset).ok_or_else(|| bad(text))
 }
 
 /// A number in hexadecimal, with or without `0x`, as addresses are always written.

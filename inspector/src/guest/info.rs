@@ -5,7 +5,7 @@ use pagescope_protocol::info::{
     region_kind, region_space,
 };
 use pagescope_protocol::snapshot::{Heap, KernelFacts, Region, RegionKind, RegionSpace};
-use pagescope_protocol::{PhysAddr, PhysRange};
+use pagescope_protocol::{PAGE_SIZE, PhysAddr, PhysRange};
 
 use super::{ElfFile, MachineMap};
 use crate::link::{LinkError, Target};
@@ -33,15 +33,14 @@ impl InfoPlace {
         machine: &MachineMap,
         elf: Option<&ElfFile>,
     ) -> Result<Option<Self>, LinkError> {
-        let entry = elf.map_or_else(
-            || machine.ram_start(),
-            |elf| Some(PhysAddr::new(elf.entry())),
-        );
-        if let Some(at) = entry.and_then(|entry| entry.checked_add(POINTER_OFFSET))
-            && let Some(bytes) = read(target, machine, at, size_of::<InfoPointer>() as u64)?
-            && let Some(pointer) = InfoPointer::parse(&bytes)
-        {
-            return Ok(Some(Self(PhysAddr::new(pointer.block))));
+        let entry = elf.map(|elf| PhysAddr::new(elf.entry()));
+        for start in [machine.ram_start(), entry].into_iter().flatten() {
+            if let Some(at) = start.checked_add(POINTER_OFFSET)
+                && let Some(bytes) = read(target, machine, at, size_of::<InfoPointer>() as u64)?
+                && let Some(pointer) = InfoPointer::parse(&bytes)
+            {
+                return Ok(Some(Self(PhysAddr::new(pointer.block))));
+            }
         }
         // An identity-mapped kernel's symbol is a physical address; another's fails the check of
         // what lies there.
@@ -99,7 +98,7 @@ impl KernelInfo {
         }
     }
 
-    /// The allocator's state; `None` where the heap counter is not in RAM.
+    /// The allocator's state; `None` where its numbers cannot be: outside RAM, or out of order.
     ///
     /// # Errors
     /// When the target cannot be read.
@@ -110,6 +109,17 @@ impl KernelInfo {
     ) -> Result<Option<Heap>, LinkError> {
         let block = &self.block;
         let counter_address = PhysAddr::new(block.heap_counter);
+        let is_page_in_ram = |address: u64| {
+            let page = PhysRange::new(PhysAddr::new(address), PAGE_SIZE);
+            page.is_some_and(|page| machine.is_ram(page))
+        };
+        let is_sound = block.heap_bottom <= block.heap_top
+            && block.heap_next <= block.heap_top
+            && is_page_in_ram(block.heap_top)
+            && is_page_in_ram(block.heap_bottom);
+        if !is_sound {
+            return Ok(None);
+        }
         let counter = read(target, machine, counter_address, 8)?;
         let counter = counter.and_then(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)));
         Ok(counter.map(|counter| Heap {

@@ -55,7 +55,10 @@ impl MachineMap {
     }
 
     fn from_qemu(map: &MemoryMap) -> Self {
-        let known = known_devices();
+        // The names are `virt`'s; another machine's devices keep QEMU's own.
+        let all = map.ram.iter().chain(&map.devices);
+        let is_virt = all.into_iter().any(|region| region.name.contains("virt"));
+        let known = if is_virt { known_devices() } else { Vec::new() };
         let ram = map.ram.iter().map(|region| PhysicalRegion {
             start: region.range.start(),
             size: region.range.size(),

@@ -154,7 +154,8 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// From `before` to `after`. Spaces are told apart by their names.
+    /// From `before` to `after`. A space is known again by its root, else by its name, which
+    /// changes with the harts that run in it.
     pub fn between(before: &Snapshot, after: &Snapshot) -> Self {
         let mut changes = Vec::new();
         let counter = |snapshot: &Snapshot| snapshot.heap.map(|heap| heap.counter);
@@ -163,15 +164,15 @@ impl Difference {
             changes.push(Change::HeapCounter { before, after });
         }
         // Harts that share their tables share a space; each space is compared once.
-        for new in &after.spaces {
-            match before.spaces.iter().find(|old| old.name == new.name) {
-                Some(old) => space_changes(old, new, &mut changes),
+        let mut old: Vec<&Space> = before.spaces.iter().collect();
+        for (new, known) in pair_spaces(&mut old, &after.spaces) {
+            match known {
+                Some(known) => space_changes(known, new, &mut changes),
                 None => changes.extend(new.tables.iter().map(|table| came(table))),
             }
         }
-        let kept = |old: &&Space| !after.spaces.iter().any(|new| new.name == old.name);
-        for old in before.spaces.iter().filter(kept) {
-            changes.extend(old.tables.iter().map(|table| went(table)));
+        for gone in old {
+            changes.extend(gone.tables.iter().map(|table| went(table)));
         }
         Self { changes }
     }
@@ -290,6 +291,24 @@ impl Ord for ChangeKindOrder {
         };
         place(self).cmp(&place(other))
     }
+}
+
+/// Each of `new` with the one of `old` that it was, which leaves `old`.
+fn pair_spaces<'a>(
+    old: &mut Vec<&'a Space>,
+    new: &'a [Space],
+) -> Vec<(&'a Space, Option<&'a Space>)> {
+    let mut pairs: Vec<(&Space, Option<&Space>)> = new.iter().map(|new| (new, None)).collect();
+    let same_root = |a: &Space, b: &Space| a.mode == b.mode && a.root == b.root;
+    let same_name = |a: &Space, b: &Space| a.name == b.name;
+    for same in [same_root as fn(&Space, &Space) -> bool, same_name] {
+        for (new, known) in pairs.iter_mut().filter(|(_, known)| known.is_none()) {
+            if let Some(place) = old.iter().position(|old| same(old, new)) {
+                *known = Some(old.remove(place));
+            }
+        }
+    }
+    pairs
 }
 
 fn came(table: &Table) -> Change {

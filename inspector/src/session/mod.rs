@@ -100,6 +100,6 @@ pub enum Event {
     Console(String),
     /// Facts about the target, for the status line: "127.0.0.1:1234 · QEMU 10.0 · mapped RAM".
     Target(String),
-    /// The function that `Step` steps, from the guest's profile.
+    /// The function that `Step` steps, where the guest's ELF has it.
     StepSymbol(Option<String>),
 }

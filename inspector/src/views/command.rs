@@ -21,7 +21,7 @@ pub enum UiCommand {
     SeekBy(i64),
     /// Send this to the guest.
     Session(session::Command),
-    /// Step the function that the guest's profile names.
+    /// Step the function that allocates.
     StepCall,
     /// Step one instruction on the chosen hart.
     StepInstruction,

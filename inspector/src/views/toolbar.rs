@@ -381,7 +381,7 @@ fn step_call(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let response = ui.add_enabled(is_enabled, button);
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, &name));
     let why_not = if state.can_step() {
-        "No function to step is known: attach with --elf FILE or --profile NAME.".to_owned()
+        "No function to step is known: attach with --elf FILE.".to_owned()
     } else {
         why_not(scene)
     };

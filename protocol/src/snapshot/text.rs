@@ -16,7 +16,7 @@ use super::{Hart, Recording, RecordingStep, Snapshot, Space, SpaceChange, hex};
 
 const HEADER: &str = "\
 // Pagescope: the memory of a running system, for people first.
-// Addresses and sizes are hexadecimal; flags are rwxugad, '-' where off.
+// Addresses and sizes are hexadecimal, page sizes decimal; flags are rwxugad, '-' where off.
 // A table's entries are packed: 508-511=0x21fff0c7+0x400 is four words, each 0x400 more.
 ";
 
@@ -225,11 +225,11 @@ fn check_space(space: &Space) -> Result<(), TextError> {
     if space
         .mappings
         .windows(2)
-        .any(|pair| pair[0].virt >= pair[1].virt)
+        .any(|pair| pair[0].translate(pair[1].virt).is_some() || pair[0].virt >= pair[1].virt)
     {
         return Err(TextError::Impossible {
             space: space.name.clone(),
-            what: "its mappings are not in the order of their addresses".into(),
+            what: "its mappings overlap, or are not in the order of their addresses".into(),
         });
     }
     Ok(())
