@@ -190,3 +190,47 @@ fn a_signal_leaves_the_guest_as_it_was() {
         assert!(Instant::now() < deadline, "the guest was stopped again");
     }
 }
+
+/// Cancelling from the window: the guest stands still, and runs on without stopping again.
+#[test]
+fn a_cancelled_step_leaves_no_breakpoint() {
+    let machine = Machine::boot("pace=1", true);
+    drop(machine.attach_booted());
+    let elf = pagescope::guest::ElfFile::open(&machine.elf).expect("our own ELF");
+    let address = machine.guest.address().clone();
+    let source = Source::Attach {
+        address,
+        elf: Some(Arc::new(elf)),
+    };
+    let session = Session::start(source, Arc::new(|| {})).expect("a thread");
+    let deadline = Instant::now() + HANG_GUARD;
+    let next = || session.events.recv_deadline(deadline).expect("an event");
+    while !matches!(next(), Event::Connection(Connection::Stopped)) {}
+    let step = Command::StepCall {
+        symbol: "kalloc".into(),
+        count: 1_000_000,
+    };
+    session
+        .commands
+        .send(step)
+        .expect("the session takes commands");
+    while !matches!(next(), Event::Moment(_)) {}
+    session.cancel.cancel();
+    loop {
+        match next() {
+            Event::Connection(Connection::Stopped) => break,
+            Event::Connection(Connection::Lost { why }) => panic!("{why}"),
+            _ => {}
+        }
+    }
+    session
+        .commands
+        .send(Command::Resume)
+        .expect("the session takes commands");
+    while !matches!(next(), Event::Connection(Connection::Running)) {}
+    // kalloc is called every millisecond: a breakpoint left behind would stop the guest at once.
+    let quiet_until = Instant::now() + std::time::Duration::from_millis(500);
+    while let Ok(event) = session.events.recv_deadline(quiet_until) {
+        assert!(!matches!(event, Event::Moment(_)), "{event:?}");
+    }
+}

@@ -303,7 +303,7 @@ impl Worker {
                 let text = String::from_utf8_lossy(&console).into_owned();
                 self.out.send(Event::Console(text))?;
             }
-            return self.wait_and_capture(Duration::ZERO);
+            return self.capture_if_stopped(Duration::ZERO).map(drop);
         }
         // A stub that answers is still there; pc is the cheapest thing to ask for.
         opened.target.register(HartId::new(0), "pc")?;
@@ -315,19 +315,23 @@ impl Worker {
         self.wait_and_capture(STOP_LIMIT)
     }
 
-    /// Captures if the guest stops within `limit`.
+    /// Captures if the guest stops within `limit`, and says so where it does not.
     fn wait_and_capture(&mut self, limit: Duration) -> Result<(), Trouble> {
+        if !self.capture_if_stopped(limit)? {
+            self.out.connection(Connection::Running)?;
+        }
+        Ok(())
+    }
+
+    /// Captures if the guest stops within `limit`; whether it did.
+    fn capture_if_stopped(&mut self, limit: Duration) -> Result<bool, Trouble> {
         match self.opened()?.target.wait_for_stop(limit)? {
-            None => Ok(self.report_running()?),
+            None => Ok(false),
             Some(StopReason::Exited { code }) => Err(Trouble::Ended(format!(
                 "the guest ended with exit code {code}"
             ))),
-            Some(reason) => self.capture(stop_text(reason)),
+            Some(reason) => self.capture(stop_text(reason)).map(|()| true),
         }
-    }
-
-    fn report_running(&self) -> Result<(), WindowGone> {
-        self.out.connection(Connection::Running)
     }
 
     fn step_calls(&mut self, symbol: &str, count: u32) -> Result<(), Trouble> {

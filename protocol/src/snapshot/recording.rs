@@ -20,6 +20,9 @@ use super::{
 use crate::addr::PhysPage;
 use crate::level::TranslationMode;
 
+/// Most mappings that all moments of a recording may have together: about a gigabyte of them.
+const MAX_MAPPINGS: usize = 8 << 20;
+
 /// A first snapshot and the steps after it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Recording {
@@ -131,6 +134,12 @@ pub enum RecordingError {
         step: usize,
         /// What it names.
         what: String,
+    },
+    /// Its moments together would not fit into memory.
+    #[error("its moments up to step {step} have more than {MAX_MAPPINGS} mappings together")]
+    TooLarge {
+        /// The step, from 1.
+        step: usize,
     },
 }
 
@@ -298,12 +307,21 @@ impl Recording {
     /// All its moments, the first one first. Unchanged tables are shared between them.
     ///
     /// # Errors
-    /// [`RecordingError`] where a step does not fit.
+    /// [`RecordingError`] where a step does not fit, or memory would not.
     pub fn moments(&self) -> Result<Vec<Arc<Snapshot>>, RecordingError> {
         let mut moments = Vec::with_capacity(self.steps.len() + 1);
         let mut last = Arc::new(self.base.clone());
         moments.push(Arc::clone(&last));
+        let mut mappings = 0;
         for (index, step) in self.steps.iter().enumerate() {
+            let count = |snapshot: &Snapshot| -> usize {
+                let spaces = snapshot.spaces.iter();
+                spaces.map(|space| space.mappings.len()).sum()
+            };
+            mappings += count(&last);
+            if mappings > MAX_MAPPINGS {
+                return Err(RecordingError::TooLarge { step: index + 1 });
+            }
             last = Arc::new(step.play(index + 1, &last)?);
             moments.push(Arc::clone(&last));
         }
