@@ -70,9 +70,10 @@ pub enum MapError {
     /// A pointer on the way leads to a frame that is no table of ours.
     #[error("the entry at physical {0} cannot be reached")]
     Unreachable(PhysAddr),
-    /// The address belongs to the window through which heap and tables are reached (S1.5).
-    #[error("{0} lies in the heap's own window: kalloc maps it")]
-    ReservedRegion(VirtAddr),
+    /// The address belongs to the kernel itself, or to the window through which heap and tables
+    /// are reached (S1.5): which of these, is the second field.
+    #[error("{0} lies in {1}, which the kernel maps itself")]
+    ReservedRegion(VirtAddr, &'static str),
     /// More tables are needed than there are in reserve.
     #[error("{needed} new tables are needed and {available} are in reserve: memory is used up")]
     NoTables {
@@ -89,9 +90,10 @@ pub enum UnmapError {
     /// Nothing is mapped there.
     #[error("{0} is not mapped")]
     NotMapped(VirtAddr),
-    /// The address belongs to the window through which heap and tables are reached.
-    #[error("{0} lies in the heap's own window and stays mapped")]
-    ReservedRegion(VirtAddr),
+    /// The address belongs to the kernel itself, or to the window through which heap and tables
+    /// are reached: which of these, is the second field.
+    #[error("{0} lies in {1}, which stays as it is")]
+    ReservedRegion(VirtAddr, &'static str),
 }
 
 /// What a call of [`Mapper::map`] did.

@@ -20,13 +20,13 @@ use pagescope_protocol::{
     ENTRIES_PER_TABLE, LeafFlags, Level, PAGE_SIZE, PhysAddr, PhysPage, Pte, PteKind, VirtAddr,
 };
 
-use crate::board::RAM;
+use crate::board::{self, RAM};
 use crate::boot_map::{self, BootMap, PSEUDOS_DEVICES};
 use crate::handoff::BootSection;
 use crate::heap::{Heap, HeapLayout};
 use crate::mapper::{MODE, ROOT_LEVEL};
 use crate::memory::Memory;
-use crate::pool::Pool;
+use crate::pool::{OWN_REGIONS, OwnRegion, Pool};
 use crate::window::Window;
 use pagescope_protocol::info::{name, region_kind};
 
@@ -270,8 +270,23 @@ pub(crate) fn booted(window: Window) -> (Machine, Pool, BootMap) {
         counter: window.address_of(counter_page).wrapping_add(offset),
         ..layout
     };
-    let pool = Pool::resume(layout, map.root, map.handed_out, map.reserve);
+    let pool = Pool::resume(layout, map.root, map.handed_out, map.reserve, own_regions());
     (machine, pool, map)
+}
+
+/// What the kernel's program reserves of the image's addresses: its first page and its
+/// last; and a device.
+fn own_regions() -> [OwnRegion; OWN_REGIONS] {
+    let page = |name, start| OwnRegion {
+        name,
+        start: VirtAddr::new(start),
+        end: VirtAddr::new(start + PAGE_SIZE),
+    };
+    let mut own = [OwnRegion::NONE; OWN_REGIONS];
+    own[0] = page(".text", board::SUPERVISOR_START.as_u64());
+    own[1] = page("stack", IMAGE_END.as_u64() - PAGE_SIZE);
+    own[2] = page("UART0", board::UART0.start().as_u64());
+    own
 }
 
 /// The window in which the tests put heap and tables where virtual is *not* physical: the top

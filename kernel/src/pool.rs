@@ -38,6 +38,30 @@ const RESERVE_MAX: usize = RESERVE_MARK + 1;
 /// What a page of the heap may be used for.
 pub const HEAP_FLAGS: LeafFlags = LeafFlags::READ.union(LeafFlags::WRITE);
 
+/// Addresses that the kernel itself runs at, and that nobody maps or unmaps: a section of its
+/// image (the guard, too, which is to stay unmapped), a device that it needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OwnRegion {
+    /// What lies there, for whoever is refused.
+    pub name: &'static str,
+    /// Its first byte.
+    pub start: VirtAddr,
+    /// The byte after its last.
+    pub end: VirtAddr,
+}
+
+/// How many [`OwnRegion`]s there are: six sections and a device.
+pub const OWN_REGIONS: usize = 7;
+
+impl OwnRegion {
+    /// None.
+    pub const NONE: Self = Self {
+        name: "",
+        start: VirtAddr::new(0),
+        end: VirtAddr::new(0),
+    };
+}
+
 /// Why there is no page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum AllocError {
@@ -101,17 +125,20 @@ pub struct Pool {
     heap: Heap,
     root: PhysPage,
     reserve: Reserve,
+    own: [OwnRegion; OWN_REGIONS],
     map_calls: u64,
 }
 
 impl Pool {
     /// Takes over from the program that built the tables under `root`: it has handed out
-    /// `handed_out` pages, all of them tables or in `reserve`.
+    /// `handed_out` pages, all of them tables or in `reserve`; and it has mapped what lies in
+    /// `own`.
     pub fn resume(
         layout: HeapLayout,
         root: PhysPage,
         handed_out: u64,
         reserve: [PhysPage; RESERVE_MARK],
+        own: [OwnRegion; OWN_REGIONS],
     ) -> Self {
         let [first, second] = reserve;
         Self {
@@ -121,6 +148,7 @@ impl Pool {
                 pages: [Some(first), Some(second), None],
                 lowest: RESERVE_MARK,
             },
+            own,
             map_calls: 0,
         }
     }
@@ -227,8 +255,8 @@ impl Pool {
         if !MODE.is_canonical(virt) {
             return Err(MapError::NonCanonical(virt));
         }
-        if self.is_reserved(virt) {
-            return Err(MapError::ReservedRegion(virt));
+        if let Some(name) = self.reserved_for(virt) {
+            return Err(MapError::ReservedRegion(virt, name));
         }
         self.mapper(memory).map(virt, phys, Level::L0, flags)
     }
@@ -238,8 +266,8 @@ impl Pool {
     /// # Errors
     /// [`UnmapError`]; nothing has changed then.
     pub fn unmap<M: Memory>(&mut self, memory: &mut M, virt: VirtAddr) -> Result<(), UnmapError> {
-        if self.is_reserved(virt) {
-            return Err(UnmapError::ReservedRegion(virt));
+        if let Some(name) = self.reserved_for(virt) {
+            return Err(UnmapError::ReservedRegion(virt, name));
         }
         self.mapper(memory).unmap(virt)
     }
@@ -249,8 +277,9 @@ impl Pool {
         self.mapper(memory).lookup(virt)
     }
 
-    /// Whether `virt` lies in the window of heap, tables and heap counter (S1.5).
-    pub fn is_reserved(&self, virt: VirtAddr) -> bool {
+    /// What `virt` is reserved for, if it is: the window of heap, tables and heap counter (S1.5),
+    /// or one of the kernel's own regions.
+    pub fn reserved_for(&self, virt: VirtAddr) -> Option<&'static str> {
         let HeapLayout {
             top,
             bottom,
@@ -259,7 +288,11 @@ impl Pool {
         } = self.heap.layout();
         let frame = window.frame_at(virt);
         let in_heap = frame.is_some_and(|frame| frame >= bottom && frame <= top);
-        in_heap || virt.align_down(PAGE_SIZE) == counter.align_down(PAGE_SIZE)
+        if in_heap || virt.align_down(PAGE_SIZE) == counter.align_down(PAGE_SIZE) {
+            return Some("the heap's own window");
+        }
+        let around = |region: &&OwnRegion| virt >= region.start && virt < region.end;
+        Some(self.own.iter().find(around)?.name)
     }
 
     fn next_page_needs_table<M: Memory>(&mut self, memory: &mut M) -> bool {

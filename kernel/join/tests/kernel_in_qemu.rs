@@ -73,6 +73,14 @@ fn what_it_does_not_have_is_refused_by_name() {
     assert_eq!(status.code(), Some(2));
 }
 
+/// Where the region of this name begins, by what `info` says.
+fn address_in(name: &str, answer: &str) -> u64 {
+    let is_named = |line: &&str| line.split_whitespace().nth(1) == Some(name);
+    let line = answer.lines().find(is_named).unwrap();
+    let start = line.trim().split("..").next().unwrap();
+    u64::from_str_radix(start.trim_start_matches("0x"), 16).unwrap()
+}
+
 #[test]
 fn the_console_drives_the_kernel() {
     let mut machine = Machine::boot("pace=0", &[]);
@@ -147,6 +155,31 @@ fn the_console_drives_the_kernel() {
             .ask("map 0x87000000")
             .contains("lies in the heap's own window")
     );
+
+    // What the kernel itself lives by is neither taken away nor laid open.
+    let guard = address_in("guard", &machine.ask("info"));
+    for (line, answer) in [
+        ("unmap 0x80210000", "lies in .text"),
+        ("unmap 0x10000000", "lies in UART0"),
+        ("map 0x80200000", "lies in .text"),
+        (&format!("map {guard:#x}"), "lies in the stack's guard"),
+        (
+            "map 0x100000000 0x87ffc000",
+            "0x87ffc000 is a page table, or in reserve to become one",
+        ),
+        (
+            "map 0x100000000 0x87fff000",
+            "0x87fff000 is the heap counter's page",
+        ),
+        (
+            "map 0x100000000 0x80200000",
+            "0x80200000 is a part of the kernel's image",
+        ),
+        ("lookup 0x100000000", "0x100000000: "),
+    ] {
+        let found = machine.ask(line);
+        assert!(found.contains(answer), "{line}: {found}");
+    }
 
     assert!(
         machine

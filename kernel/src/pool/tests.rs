@@ -1,6 +1,7 @@
 use super::*;
+use crate::board;
 use crate::board::{HEAP_COUNTER, HEAP_TOP};
-use crate::model::{HIGH, Machine, booted, kalloc_and_refill, refill};
+use crate::model::{HIGH, IMAGE_END, Machine, booted, kalloc_and_refill, refill};
 use crate::window::Window;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -218,15 +219,49 @@ fn the_window_is_reserved() {
     let frame = PhysAddr::new(0x8700_0000);
     for address in [0x8700_0000, 0x87ff_e000, 0x87ff_f000] {
         let address = VirtAddr::new(address);
-        let error = MapError::ReservedRegion(address);
+        let error = MapError::ReservedRegion(address, "the heap's own window");
         assert_eq!(
             pool.map(&mut machine, address, frame, HEAP_FLAGS),
             Err(error)
         );
-        let error = UnmapError::ReservedRegion(address);
+        let error = UnmapError::ReservedRegion(address, "the heap's own window");
         assert_eq!(pool.unmap(&mut machine, address), Err(error));
     }
     assert_eq!(pool.map_calls(), 3);
+}
+
+/// Without its text, its stack's guard or its console the kernel could not even say what happened.
+#[test]
+fn the_kernels_own_pages_are_reserved() {
+    let (mut machine, mut pool, _) = booted(HIGH);
+    let frame = PhysAddr::new(0x8700_0000);
+    for (address, name) in [
+        (board::SUPERVISOR_START.as_u64(), ".text"),
+        (board::SUPERVISOR_START.as_u64() + 0xfff, ".text"),
+        (IMAGE_END.as_u64() - PAGE_SIZE, "stack"),
+        (board::UART0.start().as_u64(), "UART0"),
+    ] {
+        let address = VirtAddr::new(address);
+        let before = machine.translation(address).outcome;
+        let error = MapError::ReservedRegion(address, name);
+        assert_eq!(
+            pool.map(&mut machine, address, frame, HEAP_FLAGS),
+            Err(error)
+        );
+        let error = UnmapError::ReservedRegion(address, name);
+        assert_eq!(pool.unmap(&mut machine, address), Err(error));
+        assert_eq!(machine.translation(address).outcome, before);
+    }
+    // Right after the device nothing is reserved; nor is the page that no region at all means.
+    for address in [board::UART0.end().as_u64(), 0] {
+        let address = VirtAddr::new(address);
+        assert!(
+            pool.map(&mut machine, address, frame, HEAP_FLAGS).is_ok(),
+            "{address}"
+        );
+        assert_eq!(pool.unmap(&mut machine, address), Ok(()));
+        refill(&mut machine, &mut pool);
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -106,7 +106,25 @@ fn hand_out(count: u64, idle: &mut Idle) {
     }
 }
 
+/// What would be damaged by whoever writes to this frame through a mapping of their own.
+fn owner_of(phys: PhysAddr) -> Option<&'static str> {
+    let frame = phys.page()?;
+    if kernel::with(|kernel| kernel.pool.is_table(frame)) {
+        return Some("a page table, or in reserve to become one");
+    }
+    if frame == board::HEAP_COUNTER_PAGE {
+        return Some("the heap counter's page");
+    }
+    let image = board::SUPERVISOR_START.as_u64()..entry::__stack_end.address();
+    image
+        .contains(&phys.as_u64())
+        .then_some("a part of the kernel's image")
+}
+
 fn map(virt: VirtAddr, phys: Option<PhysAddr>) {
+    if let Some((phys, owner)) = phys.and_then(|phys| Some((phys, owner_of(phys)?))) {
+        return println!("map: {phys} is {owner}, and is not mapped a second time");
+    }
     let own = if phys.is_none() { alloc_page() } else { None };
     let frame = phys.or(own.and_then(kernel::physical));
     let Some(frame) = frame else {

@@ -2,11 +2,13 @@
 
 use core::arch::global_asm;
 
+use pagescope_kernel::board;
 use pagescope_kernel::handoff::{
     BOOT_MAGIC, BOOT_VERSION, BootHeader, BootSection, HandOff, MAX_SECTIONS,
 };
-use pagescope_protocol::LeafFlags;
+use pagescope_kernel::pool::{OWN_REGIONS, OwnRegion};
 use pagescope_protocol::info::{InfoBlock, name, region_kind};
+use pagescope_protocol::{LeafFlags, VirtAddr};
 
 use crate::info::PAGESCOPE_INFO;
 
@@ -175,6 +177,29 @@ static BOOT_HEADER: BootHeader<LinkAddress> = BootHeader {
         all
     },
 };
+
+/// What must stay as the machine program has mapped it, for this program to run: its own sections,
+/// and the console.
+pub(crate) fn own_regions() -> [OwnRegion; OWN_REGIONS] {
+    let region = |name, start, end| OwnRegion {
+        name,
+        start: VirtAddr::new(start),
+        end: VirtAddr::new(end),
+    };
+    let section = |name, start: &'static Symbol, end: &'static Symbol| {
+        region(name, start.address(), end.address())
+    };
+    let uart = board::UART0;
+    [
+        section(".text", &__text_start, &__text_end),
+        section(".rodata", &__rodata_start, &__rodata_end),
+        section(".data", &__data_start, &__data_end),
+        section(".bss", &__bss_start, &__bss_end),
+        section("the stack's guard", &__guard_start, &__guard_end),
+        section("the stack", &__stack_start, &__stack_end),
+        region("UART0", uart.start().as_u64(), uart.end().as_u64()),
+    ]
+}
 
 /// Bytes of the stack that traps are handled on: their own, for the other may have overflowed.
 const TRAP_STACK_SIZE: usize = 16 << 10;

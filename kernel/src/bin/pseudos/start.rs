@@ -14,7 +14,7 @@ use pagescope_protocol::{PAGE_SIZE, PhysPage, Satp, VirtAddr};
 
 use crate::entry::HAND_OFF;
 use crate::kernel::{self, Kernel};
-use crate::{idle, info, println, selftest};
+use crate::{entry, idle, info, println, selftest};
 
 /// satp as it was at this program's first instructions.
 static SATP_AT_START: AtomicU64 = AtomicU64::new(0);
@@ -43,7 +43,13 @@ pub(crate) extern "C" fn start() -> ! {
         counter: VirtAddr::new(board::HEAP_COUNTER.as_u64()),
     };
     let reserve = hand_off.reserve.map(frame);
-    let pool = Pool::resume(layout, frame(hand_off.root), hand_off.handed_out, reserve);
+    let pool = Pool::resume(
+        layout,
+        frame(hand_off.root),
+        hand_off.handed_out,
+        reserve,
+        entry::own_regions(),
+    );
     // SAFETY: heap, tables and heap counter are the pool's alone from here on.
     let memory = unsafe { LiveMemory::new() };
     kernel::install(Kernel { pool, memory });
@@ -52,7 +58,7 @@ pub(crate) extern "C" fn start() -> ! {
 
     println!(
         "Pagescope: layout {}, tables {}, heap counter {}; `help` lists the commands",
-        crate::entry::LAYOUT,
+        entry::LAYOUT,
         name_text(&hand_off.strategy),
         hand_off.handed_out,
     );
