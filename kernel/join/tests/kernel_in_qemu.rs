@@ -76,9 +76,9 @@ fn what_it_does_not_have_is_refused_by_name() {
 /// Where the region of this name begins, by what `info` says.
 fn address_in(name: &str, answer: &str) -> u64 {
     let is_named = |line: &&str| line.split_whitespace().nth(1) == Some(name);
-    let line = answer.lines().find(is_named).unwrap();
-    let start = line.trim().split("..").next().unwrap();
-    u64::from_str_radix(start.trim_start_matches("0x"), 16).unwrap()
+    let line = answer.lines().find(is_named);
+    let digits = line.and_then(|line| line.trim().strip_prefix("0x")?.split("..").next());
+    u64::from_str_radix(digits.expect(answer), 16).expect("hexadecimal digits")
 }
 
 #[test]
@@ -354,6 +354,34 @@ fn an_unexpected_fault_is_reported_and_stops_the_hart() {
         "stval  0x0000000000000010",
     ] {
         assert!(report.contains(part), "{report}");
+    }
+}
+
+/// With the console's own mapping gone, already the report of the first fault faults. The hart
+/// stops there, and what lies around the handler's stack is not overwritten.
+#[test]
+fn a_fault_in_the_trap_handler_stops_the_hart() {
+    const L0_OF_UART0: u64 = 0x87ff_a000;
+    const SP: u8 = 2;
+    let socket = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("nested.sock");
+    let port = format!("unix:{},server=on,wait=off", socket.display());
+    let mut machine = Machine::boot("pace=0", &["-gdb", &port]);
+    machine.expect("\n> ");
+    let mut debugger = Debugger::connect(&socket);
+    // By kalloc's first instruction the line has been echoed; the mapping that kalloc is called
+    // for, and the fence after it, are still to come.
+    machine.type_line("map 0x100000000");
+    debugger.run_to(address_of("kalloc"));
+    debugger.physical();
+    assert_eq!(debugger.word(L0_OF_UART0) >> 10, 0x1_0000);
+    debugger.store(L0_OF_UART0, 0);
+    debugger.virtually();
+    debugger.run_to(address_of("trap_in_trap"));
+    let sp = debugger.register(SP);
+    // It stays there: the machine does not get anywhere else, and the stack does not grow.
+    for _ in 0..3 {
+        debugger.run_to(address_of("trap_in_trap"));
+        assert_eq!(debugger.register(SP), sp);
     }
 }
 

@@ -62,6 +62,11 @@ impl Debugger {
         assert_eq!(self.ask("Qqemu.PhyMemMode:1"), "OK");
     }
 
+    /// From here on, addresses of memory are virtual again.
+    pub(crate) fn virtually(&mut self) {
+        assert_eq!(self.ask("Qqemu.PhyMemMode:0"), "OK");
+    }
+
     /// Bytes of memory.
     pub(crate) fn bytes(&mut self, address: u64, size: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -82,6 +87,13 @@ impl Debugger {
     /// Eight bytes of memory, as a number.
     pub(crate) fn word(&mut self, address: u64) -> u64 {
         u64::from_le_bytes(self.bytes(address, 8).try_into().unwrap())
+    }
+
+    /// Stores eight bytes of memory.
+    pub(crate) fn store(&mut self, address: u64, value: u64) {
+        let digits = value.to_be_bytes().map(|byte| format!("{byte:02x}"));
+        let digits: String = digits.into_iter().rev().collect();
+        assert_eq!(self.ask(&format!("M{address:x},8:{digits}")), "OK");
     }
 
     /// How many entries of the table at `address` are valid.

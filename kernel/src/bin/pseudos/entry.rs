@@ -47,7 +47,8 @@ unsafe extern "C" {
     safe fn _start();
     /// Where other harts start.
     safe fn visit();
-    /// Loads a byte: a0 = 0 and a1 = the byte; or a0 = 1 and a1 = scause, a2 = stval.
+    /// Loads a byte: a0 = 0 and a1 = the byte; or a0 = 1 and a1 = scause. The trap handler keeps
+    /// stval elsewhere.
     pub(crate) safe fn probe_load(address: u64) -> Probed;
     /// Stores a byte; as [`probe_load`].
     pub(crate) fn probe_store(address: u64, byte: u64) -> Probed;
@@ -233,10 +234,6 @@ _start:
     j       1b
 2:  la      t0, trap_vector
     csrw    stvec, t0
-    la      t0, {trap_stack}
-    li      t1, {trap_stack_size}
-    add     t0, t0, t1
-    csrw    sscratch, t0
     call    {start}
     .cfi_endproc
     .size _start, . - _start
@@ -290,30 +287,42 @@ visit:
     .balign 4
     .type trap_vector, @function
 trap_vector:
-    csrrw   sp, sscratch, sp
-    addi    sp, sp, -{frame_size}
+    // A trap from here on, until sret, is one in the handler: nothing that could handle it can be
+    // relied on, and a second frame would overwrite the first. It stops at once, and what the
+    // first trap found stays as it is. sp is the one register that is free: its value waits in
+    // sscratch, and the stack's top is known.
+    csrw    sscratch, sp
+    la      sp, trap_in_trap
+    csrw    stvec, sp
+    la      sp, {trap_stack}+{frame_offset}
     sd      x1, 1*8(sp)
     .irp    n, 3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
     sd      x\n, \n*8(sp)
     .endr
     csrr    t0, sscratch
     sd      t0, 2*8(sp)
-    csrw    sscratch, sp            // a trap within the handler goes further down this stack
     mv      a0, sp
     call    {handle}
-    addi    t0, sp, {frame_size}
-    csrw    sscratch, t0
     ld      x1, 1*8(sp)
     .irp    n, 3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
     ld      x\n, \n*8(sp)
     .endr
-    ld      sp, 2*8(sp)
+    la      sp, trap_vector
+    csrw    stvec, sp
+    csrr    sp, sscratch
     sret
     .size trap_vector, . - trap_vector
+
+    .balign 4
+    .globl trap_in_trap
+    .type trap_in_trap, @function
+trap_in_trap:
+    wfi
+    j       trap_in_trap
+    .size trap_in_trap, . - trap_in_trap
 "#,
     trap_stack = sym TRAP_STACK,
-    trap_stack_size = const TRAP_STACK_SIZE,
-    frame_size = const size_of::<TrapFrame>(),
+    frame_offset = const TRAP_STACK_SIZE - size_of::<TrapFrame>(),
     ext_hsm = const pagescope_kernel::sbi::EXT_HSM,
     hart_stop = const pagescope_kernel::sbi::hsm::HART_STOP,
     start = sym crate::start::start,

@@ -66,7 +66,9 @@ fn answer(probed: Probed) -> Result<u64, Fault> {
     }
 }
 
-/// Handles a trap. Interrupts are never let in: the idle loop polls what wfi waited for.
+/// Handles a trap. Interrupts are never let in: the idle loop polls what wfi waited for. A trap in
+/// here does not come back here: the way in has pointed stvec at a loop that only waits, and the
+/// way out points it back.
 pub(crate) extern "C" fn handle(frame: &mut TrapFrame) {
     let (scause, sepc, stval) = (csr_read!("scause"), csr_read!("sepc"), csr_read!("stval"));
     let probes = entry::__probe_start.address()..entry::__probe_end.address();
