@@ -2,17 +2,19 @@
 //!
 //! Every `pace=` milliseconds it kallocs one page. kalloc itself has mapped it; the loop finds it
 //! filled with the fresh byte, fills it with its own address, and reads it back. With three
-//! quarters of memory handed out it begins to kfree, newest first, down to one quarter, and then
-//! up again. So whoever attaches finds kalloc being called, and tables appearing.
+//! quarters of memory handed out it begins to kfree, newest first and many pages before each
+//! kalloc, down to one quarter, and then up again. So whoever attaches at any time finds kalloc
+//! being called at the pace.
 //!
 //! It adds no mapping of its own: a debugger that steps kalloc then sees one new table at each
-//! 2 MiB boundary and no other.
+//! 2 MiB boundary and no other. New tables appear during the first climb only: pages that were
+//! freed stay mapped, and kalloc hands them out again, newest first, before any other.
 
 use pagescope_kernel::arch::{self, csr, sbi_call};
 use pagescope_kernel::csr_write;
 use pagescope_kernel::holdings::Holdings;
 use pagescope_kernel::memory::Memory as _;
-use pagescope_kernel::pace::Direction;
+use pagescope_kernel::pace::{Direction, KFREES_PER_TICK};
 use pagescope_protocol::VirtAddr;
 use pagescope_protocol::info::FRESH_FILL;
 
@@ -63,7 +65,7 @@ pub(crate) fn run(pace_ms: u64) -> ! {
 }
 
 impl Idle {
-    /// One call of kalloc or kfree.
+    /// One tick: a call of kalloc, and on the way down many of kfree before it.
     fn step(&mut self) {
         let (handed_out, capacity) = kernel::with(|kernel| {
             let heap = kernel.pool.heap();
@@ -71,15 +73,15 @@ impl Idle {
         });
         let held = self.holdings.count();
         self.direction = self.direction.next(handed_out, capacity, held);
-        match self.direction {
-            Direction::Up => {
-                if let Some(page) = kernel::alloc_page() {
-                    self.hold(page);
+        if self.direction == Direction::Down {
+            for _ in 0..KFREES_PER_TICK {
+                if self.give_up_newest().is_none() {
+                    break;
                 }
             }
-            Direction::Down => {
-                self.give_up_newest();
-            }
+        }
+        if let Some(page) = kernel::alloc_page() {
+            self.hold(page);
         }
     }
 
