@@ -8,12 +8,12 @@ use crate::bootargs::parse_pace;
 /// What `help` prints.
 pub const HELP: &str = "\
 kalloc [N]       hand out one page, or N
-kfree [N|ADDR]   take back the newest page, the newest N, or the one at ADDR
+kfree [N|0xADDR] take back the newest page, the newest N, or the one at 0xADDR
 map VA [PA]      map a page at VA: to PA, or to a new one from kalloc
 unmap VA         take that mapping away
 touch VA         load from VA and store the byte back; a fault is reported and survived
 fault KIND       touch what must fault: null, guard, text, rodata, machine
-crash            load from address 0 with nobody to catch it: the hart stops
+crash            load from address 0x10 with nobody to catch it: the hart stops
 heap             the heap counter, and what is free
 tables           every page table: frame, level, what it covers
 lookup VA        how VA is translated, entry by entry
@@ -105,13 +105,13 @@ pub enum CommandError<'a> {
     /// A word too many.
     #[error("`{0}` is one word too many")]
     TooMany(&'a str),
+    /// A count of no pages.
+    #[error("`{0}` pages: give a count from 1 on; an address begins with 0x")]
+    NoPages(&'a str),
     /// Not a number of milliseconds.
     #[error("`{0}` is no pace: milliseconds, 0 to 3600000")]
     Pace(&'a str),
 }
-
-/// Below this, the argument of `kfree` is a number of pages; from here on, an address.
-const LOWEST_ADDRESS: u64 = 0x1_0000;
 
 impl Command {
     /// Reads a line.
@@ -123,6 +123,7 @@ impl Command {
         let Some(name) = words.next() else {
             return Ok(Self::Nothing);
         };
+        let argument = words.clone().next();
         let mut number = |usage: &'static str| match words.next() {
             Some(word) => parse_number(word)
                 .ok_or(CommandError::Number(word))
@@ -132,11 +133,16 @@ impl Command {
         };
         let command = match name {
             "help" | "?" => Self::Help,
-            "kalloc" => Self::Kalloc(number("")?.unwrap_or(1)),
-            "kfree" => match number("")? {
-                None => Self::KfreeNewest(1),
-                Some(count) if count < LOWEST_ADDRESS => Self::KfreeNewest(count),
-                Some(address) => Self::Kfree(VirtAddr::new(address)),
+            "kalloc" => match (number("")?, argument) {
+                (Some(0), Some(word)) => return Err(CommandError::NoPages(word)),
+                (count, _) => Self::Kalloc(count.unwrap_or(1)),
+            },
+            "kfree" => match (number("")?, argument) {
+                (Some(address), Some(word)) if hexadecimal_digits(word).is_some() => {
+                    Self::Kfree(VirtAddr::new(address))
+                }
+                (Some(0), Some(word)) => return Err(CommandError::NoPages(word)),
+                (count, _) => Self::KfreeNewest(count.unwrap_or(1)),
             },
             "map" => {
                 let virt = number("map VA [PA]")?.unwrap_or_default();
@@ -172,9 +178,14 @@ impl Command {
     }
 }
 
+/// What follows `0x`.
+fn hexadecimal_digits(word: &str) -> Option<&str> {
+    word.strip_prefix("0x").or(word.strip_prefix("0X"))
+}
+
 /// A decimal number, or a hexadecimal one with `0x`; underscores may group its digits.
 fn parse_number(word: &str) -> Option<u64> {
-    let (digits, radix) = match word.strip_prefix("0x").or(word.strip_prefix("0X")) {
+    let (digits, radix) = match hexadecimal_digits(word) {
         Some(digits) => (digits, 16),
         None => (word, 10),
     };
@@ -208,6 +219,9 @@ mod tests {
             ("kalloc 600", Command::Kalloc(600)),
             ("kfree", Command::KfreeNewest(1)),
             ("kfree 3", Command::KfreeNewest(3)),
+            ("kfree 70000", Command::KfreeNewest(70000)),
+            ("kfree 0x1000", Command::Kfree(VirtAddr::new(0x1000))),
+            ("kfree 0x0", Command::Kfree(VirtAddr::new(0))),
             (
                 "kfree 0x87ff6000",
                 Command::Kfree(VirtAddr::new(0x87ff_6000)),
@@ -233,6 +247,14 @@ mod tests {
             (
                 "kalloc x",
                 "`x` is no number: decimal, or hexadecimal with 0x",
+            ),
+            (
+                "kfree 0",
+                "`0` pages: give a count from 1 on; an address begins with 0x",
+            ),
+            (
+                "kalloc 0",
+                "`0` pages: give a count from 1 on; an address begins with 0x",
             ),
             ("map", "usage: map VA [PA]"),
             (

@@ -107,6 +107,12 @@ fn the_console_drives_the_kernel() {
             .ask("kfree 0x80200000")
             .contains("is not a page of the heap")
     );
+    assert!(
+        machine
+            .ask("kfree 0x1000")
+            .contains("0x00001000 is not a page of the heap")
+    );
+    assert!(machine.ask("kfree 0").contains("a count from 1 on"));
     assert!(machine.ask("kalloc").contains("kalloc(10) = 0x87ff5000"));
 
     let answer = machine.ask("touch 0x123456789");
