@@ -252,6 +252,28 @@ fn the_console_drives_the_kernel() {
     assert!(status.success(), "{status}");
 }
 
+/// A reserve that could not be filled is filled as soon as there is memory for it again.
+#[test]
+fn freed_memory_serves_the_next_map() {
+    let mut machine = Machine::boot("pace=0", &[]);
+    machine.expect("\n> ");
+    assert!(machine.ask("kalloc 40000").contains("out of memory"));
+    // The reserve was full; now it is empty, and nothing is left to fill it with.
+    let answer = machine.ask("map 0x100000000 0x87ff6000");
+    assert!(answer.contains("2 new tables"), "{answer}");
+    let answer = machine.ask("map 0x140000000 0x87ff6000");
+    assert!(
+        answer.contains("2 new tables are needed and 0 are in reserve"),
+        "{answer}"
+    );
+    assert!(machine.ask("kfree 2").contains("kfree("));
+    let answer = machine.ask("map 0x140000000 0x87ff6000");
+    assert!(
+        answer.contains("0x140000000 -> 0x87ff6000, 2 new tables"),
+        "{answer}"
+    );
+}
+
 #[test]
 fn other_harts_start_and_stop() {
     let mut machine = Machine::boot("pace=0", &["-smp", "4"]);

@@ -135,7 +135,7 @@ fn map(virt: VirtAddr, phys: Option<PhysAddr>) {
         Err(error) => {
             println!("map: {error}");
             if let Some(page) = own {
-                kernel::kfree(page.as_u64() as usize);
+                kernel::free_page(page);
             }
         }
     }

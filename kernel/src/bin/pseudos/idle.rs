@@ -109,7 +109,7 @@ impl Idle {
                 check(&kernel.memory, page);
             }
         });
-        kernel::kfree(page.as_u64() as usize)
+        kernel::free_page(page)
     }
 }
 

@@ -177,13 +177,22 @@ pub(crate) fn alloc_page() -> Option<VirtAddr> {
     (page != 0).then(|| VirtAddr::new(page as u64))
 }
 
-/// [`map`], and [`refill`].
+/// [`kfree`], and [`refill`]: what was freed may be what the reserve lacks.
+#[inline(always)]
+pub(crate) fn free_page(page: VirtAddr) -> bool {
+    let freed = kfree(page.as_u64() as usize);
+    refill();
+    freed
+}
+
+/// [`map`], and [`refill`] before it and after it.
 #[inline(always)]
 pub(crate) fn map_page(
     virt: VirtAddr,
     phys: PhysAddr,
     flags: LeafFlags,
 ) -> Result<MapReport, MapError> {
+    refill();
     let mapped = map(virt, phys, flags);
     refill();
     mapped
