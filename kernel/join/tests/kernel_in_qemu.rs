@@ -272,6 +272,13 @@ fn freed_memory_serves_the_next_map() {
         answer.contains("0x140000000 -> 0x87ff6000, 2 new tables"),
         "{answer}"
     );
+    // What was handed out once is mapped for good, freed or not: the self-test says what it lacks.
+    machine.ask("kfree 40000");
+    assert!(
+        machine
+            .ask("selftest")
+            .contains("selftest needs 1024 pages that were never handed out; 0 are left")
+    );
 }
 
 #[test]

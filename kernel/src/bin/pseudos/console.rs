@@ -86,7 +86,10 @@ fn run(command: Command, idle: &mut Idle) {
         Command::Harts => harts(),
         Command::Info => info(),
         Command::Pace(pace_ms) => idle.pace_ms = pace_ms,
-        Command::Selftest => selftest::run(),
+        Command::Selftest => match selftest::obstacle() {
+            Some(obstacle) => println!("{obstacle}"),
+            None => selftest::run(),
+        },
         Command::Poweroff => sbi_call::power_off(false),
     }
 }

@@ -91,6 +91,30 @@ const CHECKS: [Check; 14] = [
     ("S1.9", paging::s1_9_kalloc_does_not_recurse),
 ];
 
+/// More than the checks use of pages that kalloc has never handed out: some of them are about how
+/// these come.
+const PAGES_NEEDED: u64 = 1024;
+
+/// How many pages there are that kalloc has never handed out.
+fn untouched_pages() -> u64 {
+    kernel::with(|kernel| {
+        let heap = kernel.pool.heap();
+        let next = heap.next_untouched().map(|page| page.number() + 1);
+        next.map_or(0, |end| end - heap.layout().bottom.number())
+    })
+}
+
+/// Why the checks cannot run, if they cannot: their failures would not be the kernel's.
+pub(crate) fn obstacle() -> Option<Reason> {
+    let left = untouched_pages();
+    (left < PAGES_NEEDED).then(|| {
+        Reason::new(format_args!(
+            "selftest needs {PAGES_NEEDED} pages that were never handed out; {left} are left: \
+             boot again"
+        ))
+    })
+}
+
 /// Runs all checks, says what they found, and ends the machine.
 pub(crate) fn run() -> ! {
     trap::power_off_on_failure();
