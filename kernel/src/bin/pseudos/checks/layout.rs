@@ -7,7 +7,7 @@ use pagescope_kernel::pool::HEAP_FLAGS;
 use pagescope_protocol::info::FRESH_FILL;
 use pagescope_protocol::{LeafFlags, PAGE_SIZE, PhysAddr, PhysPage, PteKind, VirtAddr};
 
-use super::{entry, live_root, mapped};
+use super::{entry, live_root, mapped, probe_frame};
 use crate::entry as image;
 use crate::selftest::Outcome;
 use crate::{ensure, info, kernel, start, trap};
@@ -25,7 +25,8 @@ fn counter() -> u64 {
     kernel::with(|kernel| kernel.memory.load(address))
 }
 
-/// What the device tree and the machine program say, and that RAM ends where it should.
+/// What the device tree and the machine program say, and that RAM ends where it should: what lies
+/// behind it cannot be loaded from, not even where it is mapped.
 pub(crate) fn s0_1_ram_and_entry() -> Outcome {
     let told = start::hand_off();
     let (ram_start, ram_size) = (told.ram_start, told.ram_size);
@@ -34,8 +35,8 @@ pub(crate) fn s0_1_ram_and_entry() -> Outcome {
         "the device tree has RAM at {ram_start:#x}"
     );
     ensure!(
-        ram_start + ram_size >= RAM_END,
-        "the device tree has {ram_size:#x} bytes of RAM"
+        ram_start + ram_size == RAM_END,
+        "the device tree has {ram_size:#x} bytes of RAM, required are 128 MiB"
     );
     let machine_entry = told.machine_entry;
     ensure!(
@@ -47,8 +48,11 @@ pub(crate) fn s0_1_ram_and_entry() -> Outcome {
         trap::probe_load(last).is_ok(),
         "the last byte of RAM, {last}, faults"
     );
-    let beyond = trap::probe_load(VirtAddr::new(RAM_END));
-    ensure!(beyond.is_err(), "there is something at {RAM_END:#x}");
+    let beyond = probe_frame(PhysAddr::new(RAM_END))?.map_err(|fault| fault.cause);
+    ensure!(
+        beyond == Err(Cause::LOAD_ACCESS_FAULT),
+        "a load from {RAM_END:#x}, mapped, gave {beyond:?}"
+    );
     Ok(())
 }
 

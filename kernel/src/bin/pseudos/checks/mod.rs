@@ -5,11 +5,13 @@ pub(crate) mod paging;
 
 use pagescope_kernel::csr_read;
 use pagescope_kernel::memory::Memory as _;
+use pagescope_kernel::pool::HEAP_FLAGS;
 use pagescope_protocol::translate::{Mapped, Step, pte_address};
-use pagescope_protocol::{Level, PhysPage, Pte, Satp, VirtAddr};
+use pagescope_protocol::{Level, PhysAddr, PhysPage, Pte, Satp, VirtAddr};
 
 use crate::kernel;
 use crate::selftest::Reason;
+use crate::trap::{self, Fault};
 
 /// The root table that the hardware uses now.
 fn live_root() -> PhysPage {
@@ -55,6 +57,18 @@ fn fresh_gib() -> Result<VirtAddr, Reason> {
     Ok(VirtAddr::new(
         slot.ok_or_else(none)? * Level::L2.entry_size(),
     ))
+}
+
+/// What a load finds at the first byte of a frame that nothing is mapped to: through a mapping
+/// that is gone again afterwards.
+fn probe_frame(phys: PhysAddr) -> Result<Result<u8, Fault>, Reason> {
+    let virt = fresh_gib()?;
+    let failed = |error| Reason::new(format_args!("map: {error}"));
+    kernel::map_page(virt, phys, HEAP_FLAGS).map_err(failed)?;
+    let found = trap::probe_load(virt);
+    let failed = |error| Reason::new(format_args!("unmap: {error}"));
+    kernel::unmap(virt).map_err(failed)?;
+    Ok(found)
 }
 
 /// A page from kalloc.
