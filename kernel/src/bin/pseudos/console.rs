@@ -10,7 +10,7 @@ use pagescope_kernel::line::{Line, Typed};
 use pagescope_kernel::pool::HEAP_FLAGS;
 use pagescope_protocol::info::{name_text, region_kind};
 use pagescope_protocol::translate::Outcome;
-use pagescope_protocol::{PhysAddr, VirtAddr};
+use pagescope_protocol::{PAGE_SIZE, PhysAddr, VirtAddr};
 
 use crate::idle::Idle;
 use crate::kernel::{self, alloc_page, map_page};
@@ -183,6 +183,32 @@ fn fault(kind: FaultKind) {
     match survived {
         Ok(()) => println!("{address} was reached, and should not have been"),
         Err(fault) => print_fault(if stores { "store" } else { "load" }, fault),
+    }
+    if matches!(kind, FaultKind::Machine) {
+        fault_by_protection();
+    }
+}
+
+/// The tables do not lead to the machine program; nor could anyone load from it if they did. Maps
+/// it for a moment, after UART0, where no new table is needed.
+fn fault_by_protection() {
+    let machine = board::MACHINE_RAM.start();
+    let free = (0..256)
+        .map(|number| VirtAddr::new(board::UART0.end().as_u64() + number * PAGE_SIZE))
+        .find(|virt| kernel::physical(*virt).is_none());
+    let Some(virt) = free else {
+        return println!("no address is free to map {machine} at");
+    };
+    if let Err(error) = map_page(virt, machine, HEAP_FLAGS) {
+        return println!("map: {error}");
+    }
+    println!("mapped for a moment, {virt} -> {machine}; PMP is in the way:");
+    match trap::probe_load(virt) {
+        Ok(_) => println!("{machine} was reached, and should not have been"),
+        Err(fault) => print_fault("load", fault),
+    }
+    if let Err(error) = kernel::unmap(virt) {
+        println!("unmap: {error}");
     }
 }
 
