@@ -315,5 +315,6 @@ pub(crate) fn refill(machine: &mut Machine, pool: &mut Pool) -> Vec<VirtAddr> {
             .expect("a page from kalloc can be stocked");
         returned.push(page);
     }
+    pool.settle();
     returned
 }

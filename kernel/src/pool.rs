@@ -86,9 +86,7 @@ impl Reserve {
     }
 
     fn take(&mut self) -> Option<PhysPage> {
-        let page = self.pages.iter_mut().find_map(Option::take);
-        self.lowest = self.lowest.min(self.len());
-        page
+        self.pages.iter_mut().find_map(Option::take)
     }
 
     /// Puts `page` in; gives it back where there is no room.
@@ -168,7 +166,8 @@ impl Pool {
         self.reserve.len()
     }
 
-    /// The fewest pages that ever were in reserve.
+    /// The fewest pages that were in reserve whenever it had been filled as far as there was
+    /// memory for it ([`settle`](Self::settle)): below [`RESERVE_MARK`], memory was used up.
     pub const fn reserve_lowest(&self) -> usize {
         self.reserve.lowest
     }
@@ -238,6 +237,11 @@ impl Pool {
             }
             Err(_) => self.free(memory, address),
         }
+    }
+
+    /// Says that the reserve has been filled as far as it can be.
+    pub fn settle(&mut self) {
+        self.reserve.lowest = self.reserve.lowest.min(self.reserve.len());
     }
 
     /// Maps the page at `virt` to `phys`.

@@ -331,7 +331,7 @@ fn the_information_block_is_found_and_filled_in() {
     // 8 at boot, 3 asked for, 2 that filled the reserve up after the map.
     assert_eq!(debugger.word(block.heap_counter), 13);
     assert_eq!((block.heap_next, block.freed_pages), (0x87ff_1000, 0));
-    assert_eq!((block.reserve, block.reserve_low), (2, 0));
+    assert_eq!((block.reserve, block.reserve_low), (2, 2));
     assert_eq!((block.kalloc_depth_max, block.map_calls), (1, 1));
     assert_eq!(block.machine_table_traps, 0);
     assert!(block.machine_other_traps > 0);

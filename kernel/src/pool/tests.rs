@@ -76,6 +76,8 @@ fn all_of_memory_can_be_handed_out_and_no_more() {
         Err(AllocError::OutOfMemory(capacity))
     );
     assert_eq!(pool.reserve(), RESERVE_MARK);
+    // Tables were taken, and replaced each time before anybody could miss them.
+    assert_eq!(pool.reserve_lowest(), RESERVE_MARK);
     assert_sound(&machine, &pool);
     // A map still has its two tables; the next has none, and says so.
     let frame = PhysAddr::new(0x8700_0000);
@@ -90,6 +92,7 @@ fn all_of_memory_can_be_handed_out_and_no_more() {
             available: 0
         })
     );
+    assert_eq!(pool.reserve_lowest(), 0);
     // Freed pages serve it.
     for page in pages.iter().take(4) {
         if pool.free(&mut machine, *page).is_ok() {

@@ -226,7 +226,7 @@ fn heap(idle: &Idle) {
     println!("  lowest page      {:#x}", block.heap_bottom);
     println!("  freed, waiting   {}", block.freed_pages);
     println!(
-        "  in reserve       {} (never fewer than {})",
+        "  in reserve       {} (between calls never fewer than {})",
         block.reserve, block.reserve_low
     );
     println!(

@@ -164,9 +164,12 @@ pub(crate) fn refill() {
             if let Err(error) = kernel.pool.stock(&mut kernel.memory, page) {
                 println!("the reserve could not be filled: {error}");
             }
-            info::publish_pool(&kernel.pool);
         });
     }
+    with(|kernel| {
+        kernel.pool.settle();
+        info::publish_pool(&kernel.pool);
+    });
 }
 
 /// [`kalloc`], and [`refill`]. Inlined, so that kalloc's return address is its user's.
