@@ -46,6 +46,9 @@ pub enum BootArgsError<'a> {
         "pace={0}: expected milliseconds from 0 to {MAX_PACE_MS}, for example pace={DEFAULT_PACE_MS}"
     )]
     Pace(&'a str),
+    /// A value for a word that takes none.
+    #[error("selftest={0}: selftest takes no value; leave it out not to run it")]
+    Selftest(&'a str),
 }
 
 /// Names, with commas between them.
@@ -82,6 +85,7 @@ impl<'a> BootArgs<'a> {
                 Some(("pace", value)) => {
                     args.pace_ms = parse_pace(value).ok_or(BootArgsError::Pace(value))?;
                 }
+                Some(("selftest", value)) => return Err(BootArgsError::Selftest(value)),
                 None if word == "selftest" => args.selftest = true,
                 _ => {}
             }
@@ -131,7 +135,14 @@ mod tests {
         ] {
             assert_eq!(BootArgs::parse(text).unwrap_err().to_string(), message);
         }
-        for text in ["pace=", "pace=-1", "pace=1s", "pace=99999999999999999999"] {
+        for text in [
+            "selftest=no",
+            "selftest=",
+            "pace=",
+            "pace=-1",
+            "pace=1s",
+            "pace=99999999999999999999",
+        ] {
             let error = BootArgs::parse(text).unwrap_err().to_string();
             assert!(error.starts_with(text), "{error}");
         }
