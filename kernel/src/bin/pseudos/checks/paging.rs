@@ -2,13 +2,14 @@
 
 use pagescope_kernel::csr_read;
 use pagescope_kernel::fault::Cause;
+use pagescope_kernel::holdings::Holdings;
 use pagescope_kernel::mapper::{MapError, Mapper, Tables};
 use pagescope_kernel::memory::Memory;
 use pagescope_kernel::pool::HEAP_FLAGS;
 use pagescope_kernel::window::Window;
 use pagescope_protocol::translate::{Outcome as Translated, TranslationFault};
 use pagescope_protocol::{
-    Level, PAGE_SIZE, PhysAddr, PhysPage, PteKind, TranslationMode, VirtAddr,
+    ENTRIES_PER_TABLE, Level, PAGE_SIZE, PhysAddr, PhysPage, PteKind, TranslationMode, VirtAddr,
 };
 
 use super::{entry, fresh_gib, live_root, mapped, page, step};
@@ -254,7 +255,49 @@ pub(crate) fn s1_4_translated_from_the_start() -> Outcome {
     Ok(())
 }
 
-/// A map that needs an L1 and an L0: both from the reserve, and kalloc was never inside itself.
+/// kalloc across the next 2 MiB boundary: one new L0 is linked on the way, and no other.
+/// All pages are given back.
+fn cross_2_mib() -> Outcome {
+    let next = || VirtAddr::new(info::read().heap_next);
+    let l1 = step(next(), Level::L1)?.table;
+    let l0_tables = || -> Result<usize, Reason> {
+        let mut count = 0;
+        for index in 0..ENTRIES_PER_TABLE {
+            count += usize::from(entry(l1, index)?.is_valid());
+        }
+        Ok(count)
+    };
+    let mut held = Holdings::NONE;
+    let before = l0_tables()?;
+    // The next page whose 2 MiB has no L0 yet: the one at hand, or the first below its 2 MiB. The
+    // call of kalloc that comes to it may be the refill's.
+    let mut fresh = next();
+    if step(fresh, Level::L0).is_ok() {
+        fresh = VirtAddr::new(fresh.align_down(MIB_2).as_u64() - PAGE_SIZE);
+    }
+    while step(fresh, Level::L0).is_err() {
+        let expected = next();
+        let page = VirtAddr::new(kernel::kalloc() as u64);
+        ensure!(
+            page == expected,
+            "kalloc returned {page}, expected {expected}"
+        );
+        kernel::refill();
+        kernel::with(|kernel| held.push(&mut kernel.memory, page));
+    }
+    let new = l0_tables()? - before;
+    ensure!(
+        new == 1,
+        "kalloc linked {new} tables for {fresh}, expected 1"
+    );
+    while let Some(page) = kernel::with(|kernel| held.pop(&kernel.memory)) {
+        ensure!(kernel::free_page(page), "{page} could not be freed");
+    }
+    Ok(())
+}
+
+/// A map that needs an L1 and an L0: both from the reserve, and so is kalloc's own at a boundary.
+/// kalloc was never inside itself.
 pub(crate) fn s1_9_kalloc_does_not_recurse() -> Outcome {
     let gib = fresh_gib()?;
     let frame = mapped(page()?)?.address;
@@ -292,7 +335,8 @@ pub(crate) fn s1_9_kalloc_does_not_recurse() -> Outcome {
         "the reserve holds {} pages again",
         refilled.reserve
     );
-    let depth = refilled.kalloc_depth_max;
+    cross_2_mib()?;
+    let depth = info::read().kalloc_depth_max;
     ensure!(depth == 1, "kalloc was {depth} deep inside itself");
     Ok(())
 }
