@@ -234,3 +234,49 @@ fn a_cancelled_step_leaves_no_breakpoint() {
         assert!(!matches!(event, Event::Moment(_)), "{event:?}");
     }
 }
+
+/// One instruction, running and pausing, through the window's command path.
+#[test]
+fn one_instruction_then_running_and_pausing() {
+    let machine = Machine::boot("pace=1", true);
+    drop(machine.attach_booted());
+    let address = machine.guest.address().clone();
+    let session =
+        Session::start(Source::Attach { address, elf: None }, Arc::new(|| {})).expect("a thread");
+    let deadline = Instant::now() + HANG_GUARD;
+    let next_moment = || loop {
+        match session.events.recv_deadline(deadline).expect("an event") {
+            Event::Moment(snapshot) => break snapshot,
+            Event::Failed(why) | Event::Connection(Connection::Lost { why }) => panic!("{why}"),
+            _ => {}
+        }
+    };
+    let pc = |snapshot: &Snapshot| snapshot.harts[0].pc.expect("QEMU shows pc").as_u64();
+    let attached = next_moment();
+    session
+        .commands
+        .send(Command::StepInstruction { hart: 0 })
+        .expect("it takes commands");
+    let stepped = next_moment();
+    let distance = pc(&stepped).wrapping_sub(pc(&attached));
+    // kalloc begins with plain instructions, of two or four bytes.
+    assert!(
+        distance == 2 || distance == 4,
+        "{:#x} → {:#x}",
+        pc(&attached),
+        pc(&stepped)
+    );
+    let counter = |snapshot: &Snapshot| snapshot.heap.expect("our kernel has a heap").counter;
+    // Until it has called kalloc, which it does every millisecond.
+    loop {
+        for command in [Command::Resume, Command::Pause] {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            session.commands.send(command).expect("it takes commands");
+        }
+        let paused = next_moment();
+        assert_eq!(paused.stop, "paused");
+        if counter(&paused) > counter(&attached) {
+            break;
+        }
+    }
+}

@@ -21,6 +21,9 @@ pub struct Stack {
     height: f32,
 }
 
+/// Unnamed RAM below this is what is left between things that have names.
+const SCRAP_BYTES: u64 = 1 << 20;
+
 /// The height of a gap that is not worth a line of text.
 const THIN: f32 = 5.0;
 
@@ -122,7 +125,8 @@ impl Stack {
 fn is_gap(band: &Band) -> bool {
     match band.kind {
         BandKind::Nothing => true,
-        BandKind::Ram => band.name.is_empty(),
+        // Scraps between sections; all of a guest's RAM is something.
+        BandKind::Ram => band.name.is_empty() && band.size < SCRAP_BYTES,
         _ => false,
     }
 }
