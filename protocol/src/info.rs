@@ -110,7 +110,7 @@ pub struct InfoBlock {
     pub freed_pages: u64,
     /// Mapped, zeroed pages that wait to become tables.
     pub reserve: u64,
-    /// The fewest that there ever were.
+    /// The fewest that there ever were after the reserve had been filled again.
     pub reserve_low: u64,
     /// The deepest that `kalloc` ever was inside itself: 1 is a plain call (S1.9).
     pub kalloc_depth_max: u64,

@@ -103,7 +103,7 @@ pub struct KernelFacts {
     /// Pages that wait to become tables.
     #[serde(default)]
     pub reserve: u64,
-    /// The fewest that there ever were.
+    /// The fewest that there ever were after the reserve had been filled again.
     #[serde(default)]
     pub reserve_low: u64,
     /// Traps that the machine program took for page tables.
