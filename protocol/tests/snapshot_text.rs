@@ -209,7 +209,7 @@ fn example() -> Snapshot {
 #[test]
 fn the_text_reads_well() {
     let expected = r#"// Pagescope: the memory of a running system, for people first.
-// Addresses and sizes are hexadecimal; flags are rwxugad, '-' where off.
+// Addresses and sizes are hexadecimal, page sizes decimal; flags are rwxugad, '-' where off.
 // A table's entries are packed: 508-511=0x21fff0c7+0x400 is four words, each 0x400 more.
 Snapshot(
     version: 1,
