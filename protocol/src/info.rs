@@ -30,7 +30,7 @@ pub const INFO_MAGIC: u64 = u64::from_le_bytes(*b"PAGESCOP");
 pub const POINTER_MAGIC: u64 = u64::from_le_bytes(*b"PAGEINFO");
 
 /// The version of the block that this code writes and reads.
-pub const INFO_VERSION: u64 = 1;
+pub const INFO_VERSION: u64 = 2;
 
 /// Bytes after the ELF's entry at which the [`InfoPointer`] lies.
 pub const POINTER_OFFSET: u64 = 8;
@@ -112,6 +112,9 @@ pub struct InfoBlock {
     pub reserve: u64,
     /// The fewest that there ever were after the reserve had been filled again.
     pub reserve_low: u64,
+    /// How many the strategy keeps, so that any one `map` can be served: `reserve_low` below it says
+    /// that memory was used up.
+    pub reserve_mark: u64,
     /// The deepest that `kalloc` ever was inside itself: 1 is a plain call (S1.9).
     pub kalloc_depth_max: u64,
     /// Calls of `map()`.
@@ -275,6 +278,7 @@ impl InfoBlock {
         freed_pages: 0,
         reserve: 0,
         reserve_low: 0,
+        reserve_mark: 0,
         kalloc_depth_max: 0,
         map_calls: 0,
         machine_table_traps: 0,
@@ -324,6 +328,7 @@ impl InfoBlock {
             freed_pages: at(offset_of!(Self, freed_pages))?,
             reserve: at(offset_of!(Self, reserve))?,
             reserve_low: at(offset_of!(Self, reserve_low))?,
+            reserve_mark: at(offset_of!(Self, reserve_mark))?,
             kalloc_depth_max: at(offset_of!(Self, kalloc_depth_max))?,
             map_calls: at(offset_of!(Self, map_calls))?,
             machine_table_traps: at(offset_of!(Self, machine_table_traps))?,
@@ -379,7 +384,7 @@ impl TraceEvent {
 
 // Both sides are built from this file; these keep an accidental change of the interface from
 // going unnoticed.
-const _: () = assert!(InfoBlock::SIZE == 3 * 8 + 2 * 24 + 18 * 8);
+const _: () = assert!(InfoBlock::SIZE == 3 * 8 + 2 * 24 + 19 * 8);
 const _: () = assert!(Region::SIZE == 4 * 8 + 24);
 const _: () = assert!(TraceEvent::SIZE == 6 * 8);
 

@@ -5,7 +5,7 @@ use core::cell::UnsafeCell;
 
 use pagescope_kernel::board;
 use pagescope_kernel::handoff::HandOff;
-use pagescope_kernel::pool::Pool;
+use pagescope_kernel::pool::{Pool, RESERVE_MARK};
 use pagescope_protocol::info::{InfoBlock, Region, TraceEvent, name, region_kind, region_space};
 use pagescope_protocol::{PAGE_SIZE, PhysRange};
 
@@ -102,6 +102,7 @@ pub(crate) fn publish_pool(pool: &Pool) {
         freed_pages = heap.freed(),
         reserve = pool.reserve() as u64,
         reserve_low = pool.reserve_lowest() as u64,
+        reserve_mark = RESERVE_MARK as u64,
         map_calls = pool.map_calls(),
     );
 }
