@@ -87,6 +87,8 @@ pub struct Listener {
     /// Where in `held` the packet's `$` is.
     start: usize,
     too_long: bool,
+    /// A debugger that has gone may send one more acknowledgement.
+    owed: bool,
     state: State,
     mode: Mode,
     /// When the last byte came, in ticks.
@@ -103,6 +105,7 @@ impl Listener {
             length: 0,
             start: 0,
             too_long: false,
+            owed: false,
             state: State::Between,
             mode: Mode::Console,
             last: 0,
@@ -122,6 +125,8 @@ impl Listener {
 
     /// Says who is at the other end from now on. What is held was heard before.
     pub const fn set_mode(&mut self, mode: Mode) {
+        // The reply to its last packet is acknowledged after it has gone.
+        self.owed = matches!((self.mode, mode), (Mode::Stopped, Mode::Console));
         self.mode = mode;
     }
 
@@ -163,7 +168,9 @@ impl Listener {
     }
 
     fn hear_between(&mut self, byte: u8, console: &mut impl FnMut(u8)) -> Heard {
+        let owed = core::mem::take(&mut self.owed);
         match (byte, self.mode) {
+            (b'+', Mode::Console) if owed => Heard::Nothing,
             (b'$', _) => {
                 self.begin();
                 Heard::Nothing
