@@ -28,7 +28,9 @@ impl Ear {
         for byte in bytes {
             self.now += 1;
             let console = &mut self.console;
-            let heard = self.listener.hear(*byte, self.now, &mut |byte| console.push(byte));
+            let heard = self
+                .listener
+                .hear(*byte, self.now, &mut |byte| console.push(byte));
             if heard != Heard::Nothing {
                 all.push(heard);
             }
@@ -138,7 +140,10 @@ fn a_typed_line_gives_the_console_back_only_where_the_guest_runs_or_was_called()
     }
     // Noise before a packet is no line.
     let mut ear = Ear::new(Mode::Running);
-    assert_eq!(ear.hear(&[b"xyz", &packet(b"?")[..]].concat()), [Heard::Packet]);
+    assert_eq!(
+        ear.hear(&[b"xyz", &packet(b"?")[..]].concat()),
+        [Heard::Packet]
+    );
     assert_eq!(ear.listener.text(), b"?");
 }
 
@@ -153,7 +158,10 @@ fn damage_is_told_from_silence() {
     let longest = packet(&[b'a'; PACKET_SIZE - 4]);
     assert_eq!(ear.hear(&longest), [Heard::Packet]);
     // Another packet begins within one.
-    assert_eq!(ear.hear(&[b"$abc", &packet(b"?")[..]].concat()), [Heard::Packet]);
+    assert_eq!(
+        ear.hear(&[b"$abc", &packet(b"?")[..]].concat()),
+        [Heard::Packet]
+    );
     assert_eq!(ear.listener.text(), b"?");
 }
 

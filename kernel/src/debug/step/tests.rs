@@ -63,32 +63,32 @@ fn stops(instructions: &[u32]) -> Vec<u64> {
 fn every_control_flow_instruction_leads_where_the_assembler_says() {
     let behind = PC + 4;
     for (bits, pc, link) in [
-        (0x0000_006f, PC, None),                            // j .
-        (0x0080_00ef, PC + 8, Some((1, behind))),           // jal ra, .+8
-        (0xff9f_f06f, PC - 8, None),                        // j .-8
-        (0x8000_006f, PC - 0x10_0000, None),                // j .-1M
-        (0x7fff_f06f, PC + 0xf_fffe, None),                 // j .+1M-2
-        (0x0000_8067, 0x1000, None),                        // ret
-        (0x0045_00e7, 0xa004, Some((1, behind))),           // jalr ra, 4(a0)
-        (0xfff5_0067, 0x9ffe, None),                        // jr -1(a0): the lowest bit is dropped
-        (0x2d23_0067, 0x62d2, None),                        // jr 722(t1)
-        (0x00b5_0463, behind, None),                        // beq a0, a1, .+8
-        (0x00a5_0463, PC + 8, None),                        // beq a0, a0, .+8
-        (0xfeb5_1ee3, PC - 4, None),                        // bne a0, a1, .-4
-        (0x00b5_4463, PC + 8, None),                        // blt a0, a1, .+8
-        (0x00b5_5463, behind, None),                        // bge a0, a1, .+8
-        (0x00b5_6463, PC + 8, None),                        // bltu a0, a1, .+8
-        (0x00b5_7463, behind, None),                        // bgeu a0, a1, .+8
-        (0x80b5_1063, PC - 0x1000, None),                   // bne a0, a1, .-4096
-        (0x1050_0073, behind, None),                        // wfi
-        (0xa001, PC, None),                                 // c.j .
-        (0xbffd, PC - 2, None),                             // c.j .-2
-        (0xa021, PC + 8, None),                             // c.j .+8
-        (0x8082, 0x1000, None),                             // c.jr ra
-        (0x9502 | 0x0080, 0xb000, Some((1, PC + 2))),       // c.jalr a1
-        (0xc509, PC + 2, None),                             // c.beqz a0, .+10: a0 is not 0
-        (0xe509, PC + 10, None),                            // c.bnez a0, .+10
-        (0xfd7d, PC - 2, None),                             // c.bnez a0, .-2
+        (0x0000_006f, PC, None),                      // j .
+        (0x0080_00ef, PC + 8, Some((1, behind))),     // jal ra, .+8
+        (0xff9f_f06f, PC - 8, None),                  // j .-8
+        (0x8000_006f, PC - 0x10_0000, None),          // j .-1M
+        (0x7fff_f06f, PC + 0xf_fffe, None),           // j .+1M-2
+        (0x0000_8067, 0x1000, None),                  // ret
+        (0x0045_00e7, 0xa004, Some((1, behind))),     // jalr ra, 4(a0)
+        (0xfff5_0067, 0x9ffe, None),                  // jr -1(a0): the lowest bit is dropped
+        (0x2d23_0067, 0x62d2, None),                  // jr 722(t1)
+        (0x00b5_0463, behind, None),                  // beq a0, a1, .+8
+        (0x00a5_0463, PC + 8, None),                  // beq a0, a0, .+8
+        (0xfeb5_1ee3, PC - 4, None),                  // bne a0, a1, .-4
+        (0x00b5_4463, PC + 8, None),                  // blt a0, a1, .+8
+        (0x00b5_5463, behind, None),                  // bge a0, a1, .+8
+        (0x00b5_6463, PC + 8, None),                  // bltu a0, a1, .+8
+        (0x00b5_7463, behind, None),                  // bgeu a0, a1, .+8
+        (0x80b5_1063, PC - 0x1000, None),             // bne a0, a1, .-4096
+        (0x1050_0073, behind, None),                  // wfi
+        (0xa001, PC, None),                           // c.j .
+        (0xbffd, PC - 2, None),                       // c.j .-2
+        (0xa021, PC + 8, None),                       // c.j .+8
+        (0x8082, 0x1000, None),                       // c.jr ra
+        (0x9502 | 0x0080, 0xb000, Some((1, PC + 2))), // c.jalr a1
+        (0xc509, PC + 2, None),                       // c.beqz a0, .+10: a0 is not 0
+        (0xe509, PC + 10, None),                      // c.bnez a0, .+10
+        (0xfd7d, PC - 2, None),                       // c.bnez a0, .-2
     ] {
         assert_eq!(carries(bits), (pc, link), "{bits:#x}");
     }
@@ -172,8 +172,16 @@ fn writes_to_satp_and_sie_are_seen_coming() {
         other => panic!("{other:?}"),
     };
     assert_eq!(plan(0x1805_1073), (Some(0xa000), true), "csrw satp, a0");
-    assert_eq!(plan(0x1805_2073), (Some(0x8000_0000_0008_fffc), true), "csrs satp, a0");
-    assert_eq!(plan(0x1805_3073), (Some(0x8000_0000_0008_5ffc), true), "csrc satp, a0");
+    assert_eq!(
+        plan(0x1805_2073),
+        (Some(0x8000_0000_0008_fffc), true),
+        "csrs satp, a0"
+    );
+    assert_eq!(
+        plan(0x1805_3073),
+        (Some(0x8000_0000_0008_5ffc), true),
+        "csrc satp, a0"
+    );
     assert_eq!(plan(0x1800_5073), (Some(0), true), "csrwi satp, 0");
     assert_eq!(plan(0x1040_5073), (None, false), "csrwi sie, 0");
     assert_eq!(plan(0x1040_2573), (None, false), "csrr a0, sie");
@@ -238,7 +246,16 @@ mod encode {
 
     /// offset[8|4:3] rs1' offset[7:6|2:1|5].
     pub(super) fn c_branch(bnez: bool, rs1: u32, offset: i64) -> u32 {
-        let places = [(8, 12), (4, 11), (3, 10), (7, 6), (6, 5), (2, 4), (1, 3), (5, 2)];
+        let places = [
+            (8, 12),
+            (4, 11),
+            (3, 10),
+            (7, 6),
+            (6, 5),
+            (2, 4),
+            (1, 3),
+            (5, 2),
+        ];
         let function = if bnez { 0xe001 } else { 0xc001 };
         function | (rs1 - 8) << 7 | scatter(offset, &places)
     }
