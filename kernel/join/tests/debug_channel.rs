@@ -389,3 +389,108 @@ fn stepping_goes_over_everything() {
     assert_eq!(line.packet("D"), "OK");
     assert!(line.ask("heap").contains("heap counter"));
 }
+
+const ECALL: u32 = 0x0000_0073;
+const EBREAK: u16 = 0x9002;
+
+fn register(number: usize, value: u64) -> String {
+    let digits: String = value
+        .to_le_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!("P{number:x}={digits}")
+}
+
+fn bytes(text: &str) -> Vec<u8> {
+    let pairs = text.as_bytes().chunks(2);
+    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    pairs.map(byte).collect()
+}
+
+/// Hart 0 is made to start hart 1, which runs into a breakpoint with its translation off.
+#[test]
+fn another_hart_stops_at_a_breakpoint_of_its_own() {
+    let guest = Guest::boot("other", "pace=0");
+    let mut line = guest.connect();
+    line.expect("\n> ");
+    let visit = address_of("visit");
+    assert!(line.packet("qSupported").contains("PacketSize="));
+    let before = line.packet("g");
+    let code = bytes(&line.packet(&format!("m{visit:x},40")));
+    let is_ecall = |word: &[u8]| *word == ECALL.to_le_bytes();
+    let offset = code.windows(4).position(is_ecall).unwrap() as u64;
+    // SBI: HSM, hart_start(hart 1, visit, a word of free memory).
+    for (number, value) in [
+        (17, 0x0048_534d),
+        (16, 0),
+        (10, 1),
+        (11, visit),
+        (12, 0x8780_0000),
+        (32, visit + offset),
+    ] {
+        assert_eq!(line.packet(&register(number, value)), "OK");
+    }
+    assert_eq!(line.packet(&format!("Z0,{visit:x},2")), "OK");
+    line.start("vCont;c");
+    let stop = line.stop();
+    assert!(stop.starts_with("T05thread:02;swbreak"), "{stop}");
+    let hexadecimal = |value: u64| register(0, value)[3..].to_owned();
+    assert_eq!(line.packet("Hg2"), "OK");
+    assert_eq!(line.packet("p20"), hexadecimal(visit));
+    assert_eq!(line.packet("p1041"), hexadecimal(1), "S-mode");
+    assert_eq!(line.packet("p1c1"), hexadecimal(0), "satp");
+    // Over its first instruction, then to its end: it stops itself, and is stepped no further.
+    assert_eq!(line.packet(&format!("z0,{visit:x},2")), "OK");
+    let mut steps = 0;
+    while line.packet("p1041") == hexadecimal(1) {
+        line.start("vCont;s:2");
+        assert!(line.stop().starts_with("T05thread:02"));
+        steps += 1;
+        assert!(steps < 20);
+    }
+    assert!(steps > 4, "{steps}");
+    let answered = line.packet("m87800000,8");
+    assert_ne!(answered, hexadecimal(0));
+    assert_eq!(line.packet("Hg1"), "OK");
+    assert_eq!(line.packet(&format!("G{before}")), "OK");
+    assert_eq!(line.packet("D"), "OK");
+    assert!(line.ask("harts").contains("3 other harts have answered"));
+}
+
+/// The program's own ebreak is shown to the debugger, and then to the program, as if it had been
+/// delegated.
+#[test]
+fn the_programs_own_ebreak_is_the_programs() {
+    let guest = Guest::boot("ebreak", "pace=0");
+    let mut line = guest.connect();
+    line.expect("\n> ");
+    let done = address_of("debug_kalloc");
+    assert!(line.packet("qSupported").contains("PacketSize="));
+    let code = bytes(&line.packet(&format!("m{done:x},20")));
+    let is_ebreak = |word: &[u8]| *word == EBREAK.to_le_bytes();
+    let place = done + code.windows(2).position(is_ebreak).unwrap() as u64;
+    assert_eq!(line.packet(&register(32, place)), "OK");
+    line.start("vCont;c");
+    let stop = line.stop();
+    assert!(
+        stop.starts_with("T05thread:01") && !stop.contains("swbreak"),
+        "{stop}"
+    );
+    // A step is into the program's handler.
+    line.start("vCont;s:1");
+    assert!(line.stop().starts_with("T05thread:01"));
+    let hexadecimal = |value: u64| register(0, value)[3..].to_owned();
+    assert_eq!(line.packet("p183"), hexadecimal(3), "scause");
+    assert_eq!(line.packet("p182"), hexadecimal(place), "sepc");
+    assert_eq!(line.packet("p20"), line.packet("p146"), "stvec");
+    // Which reports it; what it prints comes in packets.
+    line.start("vCont;c");
+    let mut printed = String::new();
+    while !printed.contains("sepc") {
+        let text = line.answer();
+        let digits = text.strip_prefix('O').unwrap();
+        printed += &String::from_utf8(bytes(digits)).unwrap();
+    }
+    assert!(printed.contains("unexpected trap: breakpoint"), "{printed}");
+}
