@@ -20,6 +20,10 @@ pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"PAGEBOOT");
 /// The version of both structures.
 pub const BOOT_VERSION: u64 = 2;
 
+/// What [`Services::kalloc`] answers instead of a page where it finds that it must not be called
+/// just now.
+pub const KALLOC_BUSY: u64 = 1;
+
 /// Most sections that a header lists.
 pub const MAX_SECTIONS: usize = 8;
 
@@ -77,7 +81,7 @@ pub struct Services<A = u64> {
     /// Jump here in S-mode, whatever the registers hold, to have a page handed out: it has a stack
     /// of its own, and ends at `kalloc_done`.
     pub kalloc: A,
-    /// An ebreak, with the page in a0 (0: there is none). It is not to be passed.
+    /// An ebreak, with the page in a0 (0: there is none), or [`KALLOC_BUSY`]. It is not to be passed.
     pub kalloc_done: A,
     /// A byte that is not 0 while heap and tables are being changed, when `kalloc` must not be
     /// jumped to.

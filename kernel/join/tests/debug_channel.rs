@@ -408,6 +408,64 @@ fn bytes(text: &str) -> Vec<u8> {
     pairs.map(byte).collect()
 }
 
+/// At every instruction of a call of kalloc, `monitor kalloc` hands out a page or says why not; and
+/// the call ends as if nothing had been.
+#[test]
+fn monitor_kalloc_is_safe_anywhere() {
+    each_strategy(|strategy| {
+        let guest = Guest::boot(
+            &format!("kalloc-{strategy}"),
+            &format!("pace=20 tables={strategy}"),
+        );
+        let mut line = guest.connect();
+        line.expect("\n> ");
+        let kalloc = address_of("kalloc");
+        assert!(line.packet("qSupported").contains("PacketSize="));
+        let monitor = |line: &mut Line| {
+            let said = line.packet("qRcmd,6b616c6c6f63");
+            let said = String::from_utf8(bytes(said.strip_prefix('O').unwrap())).unwrap();
+            assert_eq!(line.answer(), "OK");
+            said
+        };
+        assert_eq!(line.packet(&format!("Z0,{kalloc:x},2")), "OK");
+        line.start("vCont;c");
+        assert!(line.stop().starts_with("T05thread:01;swbreak"));
+        assert_eq!(line.packet(&format!("z0,{kalloc:x},2")), "OK");
+        let back = line.packet("p1");
+        let (mut pages, mut refused) = (Vec::new(), 0);
+        while line.packet("p20") != back {
+            let registers = line.packet("g");
+            let said = monitor(&mut line);
+            match said.strip_prefix("kalloc() = 0x") {
+                Some(page) => pages.push(u64::from_str_radix(page.trim(), 16).unwrap()),
+                None => {
+                    assert!(said.contains("`finish` that"), "{said}");
+                    refused += 1;
+                }
+            }
+            assert_eq!(line.packet("g"), registers, "{said}");
+            line.start("vCont;s:1");
+            assert!(line.stop().starts_with("T05thread:01"));
+        }
+        assert!(pages.len() > 3 && refused > 100, "{pages:x?}, {refused}");
+        let page = u64::from_le_bytes(bytes(&line.packet("pa")).try_into().unwrap());
+        let mut all = pages.clone();
+        all.push(page);
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(
+            all.len(),
+            pages.len() + 1,
+            "each page once: {pages:x?} {page:#x}"
+        );
+        // Not on a hart that waits to be started.
+        assert_eq!(line.packet("Hg2"), "OK");
+        assert!(monitor(&mut line).contains("not in S-mode"));
+        assert_eq!(line.packet("D"), "OK");
+        assert!(line.ask("heap").contains("kalloc in kalloc at most 1 deep"));
+    });
+}
+
 /// Hart 0 is made to start hart 1, which runs into a breakpoint with its translation off.
 #[test]
 fn another_hart_stops_at_a_breakpoint_of_its_own() {

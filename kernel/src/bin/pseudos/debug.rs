@@ -2,6 +2,8 @@
 
 use core::arch::global_asm;
 
+use pagescope_kernel::handoff::KALLOC_BUSY;
+
 use crate::kernel;
 
 /// Bytes of the stack that a debugger's call runs on: its own, for the hart was stopped anywhere.
@@ -42,5 +44,9 @@ debug_kalloc_done:
 );
 
 extern "C" fn page_for_debugger() -> u64 {
+    if kernel::is_in_kalloc() {
+        // What was stopped is a call of kalloc; this one would be within it.
+        return KALLOC_BUSY;
+    }
     kernel::alloc_page().map_or(0, |page| page.as_u64())
 }

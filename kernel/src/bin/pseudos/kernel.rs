@@ -71,6 +71,11 @@ pub(crate) fn with<R>(use_it: impl FnOnce(&mut Kernel) -> R) -> R {
     }
 }
 
+/// Whether a call of [`kalloc`] is under way.
+pub(crate) fn is_in_kalloc() -> bool {
+    KALLOC_DEPTH.load(Ordering::Relaxed) != 0
+}
+
 /// Hands out a page: its address, or 0 where there is none. It is mapped, and filled with
 /// [`FRESH_FILL`](pagescope_protocol::info::FRESH_FILL).
 ///

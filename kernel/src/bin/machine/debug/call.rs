@@ -10,11 +10,16 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use pagescope_kernel::arch;
 use pagescope_kernel::arch::csr::{MEI, MTI};
 use pagescope_kernel::debug::view::Physical as _;
+use pagescope_kernel::handoff::KALLOC_BUSY;
 
 use super::harts::{self, Reason, Stopped};
 use super::session::Session;
 use super::wire;
 use crate::clint;
+
+/// Why it cannot be called now.
+const BUSY: &str =
+    "the kernel is changing its heap or its tables just now; `finish` that and try again";
 
 /// How long a call may take, in seconds.
 const TIME_LIMIT: u64 = 2;
@@ -73,8 +78,7 @@ impl Session {
         match busy {
             _ if !read => Err("the selected hart's tables do not map the kernel"),
             [0] => Ok(()),
-            _ => Err("the kernel is changing its heap or its tables just now; \
-                      `finish` that and try again"),
+            _ => Err(BUSY),
         }
     }
 
@@ -93,6 +97,7 @@ impl Session {
             (false, _) => wire::say(format_args!(
                 "kalloc has not come back; the registers are as they were, the heap may not be\n"
             )),
+            (true, KALLOC_BUSY) => wire::say(format_args!("{BUSY}\n")),
             (true, 0) => wire::say(format_args!("kalloc() = 0: out of memory\n")),
             (true, page) => wire::say(format_args!("kalloc() = {page:#x}\n")),
         }
