@@ -14,7 +14,7 @@
 //! Two bits say of each page what it is, so that a page which was not handed out cannot be freed:
 //! not twice, not a table, not somebody else's.
 
-use pagescope_protocol::{PhysPage, VirtAddr};
+use pagescope_protocol::{Level, PhysPage, VirtAddr};
 use thiserror::Error;
 
 use crate::board;
@@ -80,6 +80,9 @@ pub struct HeapLayout {
     pub window: Window,
     /// Where the program finds the heap counter.
     pub counter: VirtAddr,
+    /// The index, in its 2 MiB of the window, of the page that is passed over: a table's place
+    /// ([`SelfMap::in_place_index`](crate::self_map::SelfMap::in_place_index)).
+    pub passed_over: Option<usize>,
 }
 
 /// The allocator's state.
@@ -145,8 +148,16 @@ impl Heap {
 
     /// The untouched page that comes next; `None` where there are none left.
     pub fn next_untouched(&self) -> Option<PhysPage> {
-        let number = self.layout.top.number().checked_sub(self.taken)?;
-        (number >= self.layout.bottom.number()).then(|| PhysPage::from_truncated(number))
+        let lowest = self.layout.bottom.number();
+        let highest = self.layout.top.number().checked_sub(self.taken)?;
+        let mut pages = (lowest..=highest).rev().map(PhysPage::from_truncated);
+        pages.find(|page| !self.is_passed_over(*page))
+    }
+
+    /// Whether `page` is one that [`take`](Self::take) never gives.
+    fn is_passed_over(&self, page: PhysPage) -> bool {
+        let index = Level::L0.index_of(self.layout.window.address_of(page));
+        self.layout.passed_over == Some(index)
     }
 
     /// What `page` is; `None` where it is not the heap's.
@@ -160,14 +171,37 @@ impl Heap {
         self.set_state(page, PageState::Table);
     }
 
+    /// Declares a table's frame to be a page that is handed out: it can be given back then.
+    pub fn release_table(&mut self, page: PhysPage) {
+        if self.state(page) == Some(PageState::Table) {
+            self.set_state(page, PageState::InUse);
+        }
+    }
+
+    /// Hands out a page that [`take`](Self::take) passes over, to be the table of its own 2 MiB:
+    /// `false` where that has been done, or where it is not such a page.
+    pub fn claim<M: Memory>(&mut self, memory: &mut M, page: PhysPage) -> bool {
+        let free = self.is_passed_over(page) && self.state(page) == Some(PageState::Untouched);
+        if free {
+            self.set_state(page, PageState::Table);
+            self.count(memory, self.handed_out + 1);
+        }
+        free
+    }
+
     /// Hands out a page: the one freed last, else the next untouched one. The caller has mapped
-    /// the latter.
+    /// the latter. A page that is passed over and is no table yet is nobody's for good, and counts
+    /// as handed out.
     pub fn take<M: Memory>(&mut self, memory: &mut M) -> Option<PhysPage> {
         let page = match self.pop_freed(memory) {
             Some(page) => page,
             None => {
                 let page = self.next_untouched()?;
-                self.taken += 1;
+                let first = self.layout.top.number() - self.taken;
+                for number in page.number() + 1..=first {
+                    self.claim(memory, PhysPage::from_truncated(number));
+                }
+                self.taken = self.layout.top.number() + 1 - page.number();
                 page
             }
         };
