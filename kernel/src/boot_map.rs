@@ -93,7 +93,12 @@ pub fn build<M: Memory>(
     let root = Table::root(root);
     let l1 = Table::covering(l1, Level::L1, top);
     let l0 = Table::covering(l0, Level::L0, top);
-    store_entry(memory, root, ROOT_LEVEL.index_of(top), Pte::pointer(l1.frame));
+    store_entry(
+        memory,
+        root,
+        ROOT_LEVEL.index_of(top),
+        Pte::pointer(l1.frame),
+    );
     store_entry(memory, l1, Level::L1.index_of(top), Pte::pointer(l0.frame));
     if let Some(slot) = self_map.recursive_slot() {
         store_entry(memory, root, slot, Pte::pointer(root.frame));

@@ -67,7 +67,9 @@ pub fn table_frames<M: Memory>(space: &Space, memory: &M) -> u64 {
 /// Whether a frame is one of `space`'s tables, linked and not in reserve.
 pub fn is_linked<M: Memory>(space: &Space, memory: &M, frame: PhysPage) -> bool {
     let mut found = false;
-    census(space, memory, &mut |table| found |= table.table.frame == frame);
+    census(space, memory, &mut |table| {
+        found |= table.table.frame == frame
+    });
     found
 }
 
@@ -98,9 +100,8 @@ mod tests {
                 // is at the highest.
                 let mut walked = BTreeMap::new();
                 for table in &machine.walk().tables {
-                    let meaningful = |kind: PteKind| {
-                        matches!(kind, PteKind::Pointer(_) | PteKind::Leaf(_))
-                    };
+                    let meaningful =
+                        |kind: PteKind| matches!(kind, PteKind::Pointer(_) | PteKind::Leaf(_));
                     let used = table
                         .entries()
                         .filter(|(_, pte)| meaningful(pte.classify(table.level)))

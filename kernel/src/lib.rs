@@ -19,6 +19,7 @@
 //!              ▲ └───▶ space ◀─ heap ◀─ reserve       all of them; frames, and those in reserve
 //!           self_map                                 the policy: pool, self-leaf, mirror, demand
 //!              └─────▶ table_service                 M-mode's side of demand
+//!  stress                                           random maps, checked against a shadow
 //!  holdings ─ pace ─ census ─ command ─ line ─ fault ─ sbi ─ uart    the smaller parts
 //! ```
 #![no_std]
@@ -46,6 +47,7 @@ pub mod reserve;
 pub mod sbi;
 pub mod self_map;
 pub mod space;
+pub mod stress;
 pub mod table_service;
 pub mod uart;
 pub mod window;

@@ -272,7 +272,10 @@ impl<M: Memory, S: Supply> Mapper<'_, M, S> {
         change: impl FnOnce(Pte, Level) -> Result<Pte, UnmapError>,
     ) -> Result<u64, UnmapError> {
         let (translation, table) = self.leaf_of(virt)?;
-        let found = translation.trail.last().map_or(Pte::INVALID, |step| step.pte);
+        let found = translation
+            .trail
+            .last()
+            .map_or(Pte::INVALID, |step| step.pte);
         let changed = change(found, table.level)?;
         self.store_entry(table, virt, changed);
         self.memory.fence_page(virt);

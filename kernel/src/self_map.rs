@@ -25,7 +25,7 @@ pub mod self_leaf;
 
 use core::fmt;
 
-use pagescope_protocol::{Level, PhysPage, VirtAddr};
+use pagescope_protocol::{Level, PhysPage, VirtAddr, VirtRange};
 
 use crate::mapper::{MODE, ROOT_LEVEL};
 use crate::window::Window;
@@ -121,6 +121,11 @@ pub trait SelfMap: Sync + fmt::Debug {
         None
     }
 
+    /// A region of its own in which tables are seen, and nothing else is.
+    fn region(&self) -> Option<VirtRange> {
+        None
+    }
+
     /// The slot in which the root points to itself.
     fn recursive_slot(&self) -> Option<usize> {
         None
@@ -148,6 +153,11 @@ pub trait SelfMap: Sync + fmt::Debug {
     fn is_served_by_machine_mode(&self) -> bool {
         false
     }
+}
+
+/// The GiB that the root's entry `slot` covers.
+pub(crate) const fn gib(slot: usize) -> Option<VirtRange> {
+    VirtRange::new(virt(slot, 0, 0), Level::L2.entry_size())
 }
 
 /// The address with these three indices, root first.

@@ -18,7 +18,7 @@ use pagescope_protocol::translate::Translation;
 use pagescope_protocol::{LeafFlags, Level, PAGE_SIZE, PhysAddr, PhysPage, VirtAddr, VirtRange};
 use thiserror::Error;
 
-use crate::heap::{FreeError, Heap, HeapLayout, PageState};
+use crate::heap::{Audit, FreeError, Heap, HeapLayout, PageState};
 use crate::mapper::{MODE, MapError, MapReport, Mapper, Reach, Supply, UnmapError};
 use crate::memory::Memory;
 use crate::reserve::Reserve;
@@ -70,11 +70,16 @@ pub enum AllocError {
 struct FromReserve<'a> {
     heap: &'a Heap,
     reserve: &'static Reserve,
+    mark: usize,
 }
 
 impl Supply for FromReserve<'_> {
+    /// As many as are in reserve, and as the heap can replace: so the reserve is never below its mark
+    /// once it has been filled again.
     fn available(&self) -> usize {
-        self.reserve.len()
+        let in_reserve = self.reserve.len();
+        let replaceable = in_reserve as u64 + self.heap.available();
+        in_reserve.min(replaceable.saturating_sub(self.mark as u64) as usize)
     }
 
     fn take<M: Memory>(&mut self, _memory: &mut M) -> Option<PhysPage> {
@@ -151,6 +156,11 @@ impl Space {
         self.root
     }
 
+    /// Counts every page of the heap.
+    pub fn audit<M: Memory>(&self, memory: &M) -> Audit {
+        self.heap.audit(memory)
+    }
+
     /// The strategy.
     pub const fn self_map(&self) -> &'static dyn SelfMap {
         self.self_map
@@ -161,8 +171,8 @@ impl Space {
         self.reserve.len()
     }
 
-    /// The fewest pages that were in reserve whenever it had been filled as far as there was
-    /// memory for it ([`settle`](Self::settle)): below the strategy's mark, memory was used up.
+    /// The fewest pages that were in reserve whenever it had been filled again
+    /// ([`settle`](Self::settle)): never below the strategy's mark.
     pub const fn reserve_lowest(&self) -> usize {
         self.reserve_lowest
     }
@@ -449,6 +459,7 @@ impl Space {
             supply: FromReserve {
                 heap: &self.heap,
                 reserve: self.reserve,
+                mark: self.self_map.reserve_mark(),
             },
             self_map: self.self_map,
             reach: Reach::Windows,

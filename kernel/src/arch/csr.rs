@@ -48,6 +48,12 @@ pub const MTI: u64 = 1 << 7;
 /// Supervisor external interrupts.
 pub const SEI: u64 = 1 << 9;
 
+/// mstatus.SIE: S-mode's interrupts are let in.
+pub const MSTATUS_SIE: u64 = 1 << 1;
+/// mstatus.SPIE: what SIE was before the trap into S-mode.
+pub const MSTATUS_SPIE: u64 = 1 << 5;
+/// mstatus.SPP: the mode before the trap into S-mode, 1 for S.
+pub const MSTATUS_SPP: u64 = 1 << 8;
 /// mstatus.MPP, the mode that mret returns to.
 pub const MSTATUS_MPP: u64 = 0b11 << 11;
 /// mstatus.MPP: S-mode.

@@ -1,8 +1,8 @@
 use super::*;
 use crate::board::{HEAP_COUNTER, HEAP_COUNTER_PAGE, HEAP_TOP, PCI_ECAM, RAM, UART0};
+use crate::model::{HIGH, Machine, booted, sections};
 use crate::self_map::STRATEGIES;
 use crate::self_map::pool::Pool;
-use crate::model::{HIGH, Machine, booted, sections};
 use pagescope_protocol::translate::pte_address;
 use std::string::String;
 use std::vec::Vec;

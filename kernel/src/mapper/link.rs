@@ -52,7 +52,10 @@ impl<M: Memory, S: Supply> Mapper<'_, M, S> {
             return Err(MapError::TableInTheWay(virt));
         };
         let companion = self.self_map.companion(level, virt);
-        let (needed, available) = (1 + usize::from(companion.is_some()), self.supply.available());
+        let (needed, available) = (
+            1 + usize::from(companion.is_some()),
+            self.supply.available(),
+        );
         let no_tables = MapError::NoTables { needed, available };
         if needed > available {
             return Err(no_tables);
@@ -91,7 +94,11 @@ impl<M: Memory, S: Supply> Mapper<'_, M, S> {
             needed: 1,
             available,
         })?;
-        let above = if level == Level::L0 { Level::L1 } else { ROOT_LEVEL };
+        let above = if level == Level::L0 {
+            Level::L1
+        } else {
+            ROOT_LEVEL
+        };
         let parent = self.table_on_the_way(virt, above)?;
         self.store_entry(parent, virt, Pte::pointer(frame));
         self.memory.fence_all();

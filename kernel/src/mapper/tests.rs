@@ -103,8 +103,14 @@ fn leaves_of_every_size_are_mapped_changed_and_unmapped() {
         let others = |range: &coalesce::MappedRange| !kalloc.contains(range.virt);
         let after = machine.mappings();
         assert_eq!(
-            before.iter().filter(|range| others(range)).collect::<Vec<_>>(),
-            after.iter().filter(|range| others(range)).collect::<Vec<_>>(),
+            before
+                .iter()
+                .filter(|range| others(range))
+                .collect::<Vec<_>>(),
+            after
+                .iter()
+                .filter(|range| others(range))
+                .collect::<Vec<_>>(),
         );
     });
 }

@@ -15,10 +15,10 @@
 //!
 //! Costs what `mirror` costs, and a trap for each new level.
 
-use pagescope_protocol::{Level, VirtAddr};
+use pagescope_protocol::{Level, VirtAddr, VirtRange};
 
 use super::mirror::{self, Mirror};
-use super::{SelfMap, Table, WindowLeaf};
+use super::{SelfMap, Table, WindowLeaf, gib};
 use crate::window::Window;
 
 /// The strategy.
@@ -44,6 +44,10 @@ impl SelfMap for Demand {
 
     fn reserved(&self, virt: VirtAddr, _level: Level) -> Option<&'static str> {
         mirror::reserved(virt)
+    }
+
+    fn region(&self) -> Option<VirtRange> {
+        gib(mirror::WINDOW)
     }
 
     fn companion(&self, level: Level, virt: VirtAddr) -> Option<VirtAddr> {

@@ -24,9 +24,9 @@
 //!
 //! Costs a 1 GiB window, the root's slot 510, and one frame for each L1.
 
-use pagescope_protocol::{Level, VirtAddr};
+use pagescope_protocol::{Level, VirtAddr, VirtRange};
 
-use super::{SelfMap, Table, WindowLeaf, indices, virt};
+use super::{SelfMap, Table, WindowLeaf, gib, indices, virt};
 use crate::window::Window;
 
 /// The root's entry for the window.
@@ -66,6 +66,10 @@ impl SelfMap for Mirror {
 
     fn reserved(&self, virt: VirtAddr, _level: Level) -> Option<&'static str> {
         reserved(virt)
+    }
+
+    fn region(&self) -> Option<VirtRange> {
+        gib(WINDOW)
     }
 
     fn companion(&self, level: Level, virt: VirtAddr) -> Option<VirtAddr> {

@@ -28,9 +28,9 @@
 //! root's slots 510 and 511. Of PCI ECAM, the 2 MiB of buses 252 and 253 are therefore not
 //! reachable.
 
-use pagescope_protocol::{ENTRIES_PER_TABLE, Level, PhysPage, VirtAddr};
+use pagescope_protocol::{ENTRIES_PER_TABLE, Level, PhysPage, VirtAddr, VirtRange};
 
-use super::{SelfMap, Table, WindowLeaf, indices, virt};
+use super::{SelfMap, Table, WindowLeaf, gib, indices, virt};
 use crate::board;
 use crate::window::Window;
 
@@ -83,6 +83,10 @@ impl SelfMap for SelfLeaf {
         }
         let taken = j == OWN_LEAF && level <= Level::L1 || k == OWN_LEAF && level == Level::L0;
         taken.then_some("a table's own window")
+    }
+
+    fn region(&self) -> Option<VirtRange> {
+        gib(RECURSIVE)
     }
 
     fn recursive_slot(&self) -> Option<usize> {

@@ -56,7 +56,8 @@ fn windows_do_not_collide_and_are_reserved() {
         let places = [0, 1, 63, 255, 256, 509, 510, 511];
         let mut add = |table: Table| {
             // What no table can cover is nobody's window.
-            if table.level != ROOT_LEVEL && strategy.reserved(table.covers_from, Level::L2).is_some()
+            if table.level != ROOT_LEVEL
+                && strategy.reserved(table.covers_from, Level::L2).is_some()
             {
                 return;
             }

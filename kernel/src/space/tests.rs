@@ -91,9 +91,12 @@ fn s0_4_the_counter_says_which_page_comes_next() {
             assert_eq!(page, window.address_of(frame));
             assert!(machine.page_is_filled(page, FRESH_FILL));
             refill(&mut machine, &mut space);
-            let now = table_frames(&space, &machine);
-            assert!(now <= tables + 1);
-            tables = now;
+            // A look at all tables takes its time: near the boundaries, and now and then.
+            if matches!(number % 512, 505..) || number.is_multiple_of(100) {
+                let now = table_frames(&space, &machine);
+                assert!(now <= tables + 1);
+                tables = now;
+            }
         }
         // Two 2 MiB were entered.
         assert_eq!(tables, first_tables + 2);
@@ -120,29 +123,33 @@ fn all_of_memory_can_be_handed_out_and_no_more() {
         // Tables were taken, and replaced each time before anybody could miss them.
         assert_eq!((space.reserve(), space.reserve_lowest()), (mark, mark));
         assert_sound(&machine, &space);
-        // A map still has its tables; the next has none, and says so.
+        // The reserve is for what can be replaced: a map that needs tables is refused.
         let frame = PhysAddr::new(0x8700_0000);
-        map(&mut space, &mut machine, FRESH_GIB, frame).unwrap();
-        refill(&mut machine, &mut space);
-        let next = FRESH_GIB.wrapping_add(1 << 30);
         let error = MapError::NoTables {
             needed: mark,
             available: 0,
         };
+        assert_eq!(map(&mut space, &mut machine, FRESH_GIB, frame), Err(error));
+        assert_eq!(space.heap().available(), 0);
+        // Freed pages serve it.
+        let freed: Vec<_> = pages
+            .iter()
+            .filter(|page| space.free(&mut machine, **page).is_ok())
+            .take(mark)
+            .collect();
+        assert_eq!(space.heap().available(), freed.len() as u64);
+        let report = map(&mut space, &mut machine, FRESH_GIB, frame).unwrap();
+        assert_eq!((report.new_tables, report.frames), (2, mark));
+        refill(&mut machine, &mut space);
+        assert_eq!(space.heap().available(), 0);
+        let next = FRESH_GIB.wrapping_add(1 << 30);
         assert_eq!(map(&mut space, &mut machine, next, frame), Err(error));
-        assert_eq!(space.reserve_lowest(), 0);
-        // What is unmapped serves it at once.
+        // So does what is unmapped, at once.
         space.unmap(&mut machine, FRESH_GIB).unwrap();
         let report = map(&mut space, &mut machine, next, frame).unwrap();
         assert_eq!((report.new_tables, report.frames), (2, mark));
-        // So do freed pages.
-        for page in pages.iter().take(6) {
-            if space.free(&mut machine, *page).is_ok() {
-                refill(&mut machine, &mut space);
-            }
-        }
-        let report = map(&mut space, &mut machine, FRESH_GIB, frame).unwrap();
-        assert_eq!(report.new_tables, 2);
+        refill(&mut machine, &mut space);
+        assert_eq!((space.reserve(), space.reserve_lowest()), (mark, mark));
         assert_sound(&machine, &space);
     }
 }
@@ -262,10 +269,7 @@ fn the_window_is_reserved() {
     for address in [0x8700_0000, 0x87ff_e000, 0x87ff_f000] {
         let address = VirtAddr::new(address);
         let error = MapError::ReservedRegion(address, "the heap's own window");
-        assert_eq!(
-            map(&mut pool, &mut machine, address, frame),
-            Err(error)
-        );
+        assert_eq!(map(&mut pool, &mut machine, address, frame), Err(error));
         let error = UnmapError::ReservedRegion(address, "the heap's own window");
         assert_eq!(pool.unmap(&mut machine, address), Err(error));
     }
@@ -286,10 +290,7 @@ fn the_kernels_own_pages_are_reserved() {
         let address = VirtAddr::new(address);
         let before = machine.translation(address).outcome;
         let error = MapError::ReservedRegion(address, name);
-        assert_eq!(
-            map(&mut pool, &mut machine, address, frame),
-            Err(error)
-        );
+        assert_eq!(map(&mut pool, &mut machine, address, frame), Err(error));
         let error = UnmapError::ReservedRegion(address, name);
         assert_eq!(pool.unmap(&mut machine, address), Err(error));
         assert_eq!(machine.translation(address).outcome, before);
@@ -406,7 +407,7 @@ fn steps() -> impl prop::strategy::Strategy<Value = Vec<Step>> {
 type Shadow = Vec<(VirtAddr, PhysAddr, Level)>;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
     /// Whatever is done in whatever order, with whatever strategy, starting right below the boundary.
     /// All translations are the shadow's; and undone, nothing is lost.
     #[test]

@@ -94,9 +94,7 @@ fn an_empty_reserve_is_s_modes_fault() {
     // Frames that are not S-mode's do not count, and are never written to.
     let foreign = Reserve::new();
     for number in [1, 2, 0x7_ffff, 1 << 40] {
-        foreign
-            .put(PhysPage::from_truncated(number))
-            .unwrap();
+        foreign.put(PhysPage::from_truncated(number)).unwrap();
     }
     assert_eq!(serve(&foreign), Verdict::Exhausted);
 }
@@ -109,7 +107,16 @@ fn what_is_present_is_tried_again_and_what_is_forbidden_is_not() {
     let reserve: &'static Reserve = Box::leak(Box::default());
     let root = space.root();
     let window = space.window_of(Table::root(root));
-    let mut serve = |needs| serve(&mut Physical(&mut machine), root, reserve, RAM, window, needs);
+    let mut serve = |needs| {
+        serve(
+            &mut Physical(&mut machine),
+            root,
+            reserve,
+            RAM,
+            window,
+            needs,
+        )
+    };
     assert_eq!(serve(LeafFlags::WRITE), Verdict::Present);
     assert_eq!(serve(LeafFlags::EXECUTE), Verdict::NotOurs);
 }
@@ -119,7 +126,13 @@ fn what_is_present_is_tried_again_and_what_is_forbidden_is_not() {
 #[test]
 fn damage_is_survived() {
     for slot in [2usize, 4, 511] {
-        for word in [0x3fff_ffff_ffff_fc01u64, 0x0000_0000_0000_0401, 5, 7, 0x2000_0001] {
+        for word in [
+            0x3fff_ffff_ffff_fc01u64,
+            0x0000_0000_0000_0401,
+            5,
+            7,
+            0x2000_0001,
+        ] {
             let (mut machine, space) = demand();
             let root = space.root();
             machine.store_physical(root.start().wrapping_add(slot as u64 * 8), word);

@@ -4,7 +4,8 @@
 //!  reset ─▶ entry ─▶ boot: device tree, bootargs, boot header, boot map ─▶ mret ─▶ S-mode
 //!                                                                            │
 //!  other harts wait in hart                        trap ◀── ecall, timer, IPI ┘
-//!                                                   └─▶ sbi
+//!                                                   ├─▶ sbi
+//!                                                   └─▶ table_service, or reflect: page faults
 //! ```
 //!
 //! It is linked where it is loaded, so every absolute pointer in it is right at all times. S-mode
@@ -24,7 +25,11 @@ mod hart;
 #[cfg(target_os = "none")]
 mod out;
 #[cfg(target_os = "none")]
+mod reflect;
+#[cfg(target_os = "none")]
 mod sbi;
+#[cfg(target_os = "none")]
+mod table_service;
 #[cfg(target_os = "none")]
 mod trap;
 

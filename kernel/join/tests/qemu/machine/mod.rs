@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
 pub(crate) mod rsp;
+pub(crate) mod selftest;
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};

@@ -1,0 +1,5 @@
+//! The whole kernel, in QEMU.
+
+mod kernel;
+mod machine;
+mod strategies;
