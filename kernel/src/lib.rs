@@ -20,6 +20,7 @@
 //!           self_map                                 the policy: pool, self-leaf, mirror, demand
 //!              └─────▶ table_service                 M-mode's side of demand
 //!  stress                                           random maps, checked against a shadow
+//!  debug                                            the debug channel: a GDB stub's parts
 //!  holdings ─ pace ─ census ─ command ─ line ─ fault ─ sbi ─ uart    the smaller parts
 //! ```
 #![no_std]
@@ -34,6 +35,7 @@ pub mod boot_map;
 pub mod bootargs;
 pub mod census;
 pub mod command;
+pub mod debug;
 pub mod device_tree;
 pub mod fault;
 pub mod handoff;

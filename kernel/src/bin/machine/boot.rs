@@ -18,7 +18,7 @@ use pagescope_protocol::{PhysAddr, PhysRange, Satp};
 
 use crate::entry::{self, INFO_POINTER, MAX_HARTS};
 use crate::out::{self, refuse, say};
-use crate::{hart, table_service, trap};
+use crate::{debug, hart, table_service, trap};
 
 /// Harts that there are and that can be started.
 static HARTS: AtomicU64 = AtomicU64::new(1);
@@ -76,6 +76,7 @@ pub(crate) extern "C" fn boot(hart: u64, device_tree: u64) -> ! {
     if self_map.is_served_by_machine_mode() {
         table_service::start(reserve, map.root);
     }
+    open_debug_channel(&hand_off, &header);
 
     say(format_args!(
         "layout {}, tables {}: root table {}, {} pages handed out; starting S-mode at {:#x}",
@@ -86,6 +87,16 @@ pub(crate) extern "C" fn boot(hart: u64, device_tree: u64) -> ! {
         header.entry,
     ));
     hart::enter_supervisor(header.entry, Satp::new(MODE, 0, map.root), hart, 0)
+}
+
+fn open_debug_channel(hand_off: &HandOff, header: &BootHeader) {
+    let start = PhysAddr::new(hand_off.ram_start);
+    let ram = PhysRange::new(start, hand_off.ram_size).unwrap_or(board::RAM);
+    let ticks = match hand_off.timebase_hz {
+        0 => board::DEFAULT_TIMEBASE_HZ,
+        ticks => ticks,
+    };
+    debug::open(ram, header.services, ticks);
 }
 
 fn device_tree_facts(address: u64) -> Facts<'static> {

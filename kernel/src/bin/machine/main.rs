@@ -5,7 +5,8 @@
 //!                                                                            │
 //!  other harts wait in hart                        trap ◀── ecall, timer, IPI ┘
 //!                                                   ├─▶ sbi
-//!                                                   └─▶ table_service, or reflect: page faults
+//!                                                   ├─▶ table_service, or reflect: page faults
+//!                                   UART ─▶ PLIC ─▶ └─▶ debug: a GDB stub; stops all harts
 //! ```
 //!
 //! It is linked where it is loaded, so every absolute pointer in it is right at all times. S-mode
@@ -16,6 +17,8 @@
 mod boot;
 #[cfg(target_os = "none")]
 mod clint;
+#[cfg(target_os = "none")]
+mod debug;
 #[cfg(target_os = "none")]
 mod entry;
 #[cfg(target_os = "none")]

@@ -12,10 +12,13 @@ use pagescope_protocol::info::InfoBlock;
 
 use crate::entry::TrapFrame;
 use crate::out::{EXIT_BROKEN, say};
-use crate::{clint, finisher, hart, reflect, sbi, table_service};
+use crate::{clint, debug, finisher, hart, reflect, sbi, table_service};
 
 /// The physical address of the information block; 0 before there is one.
 static INFO: AtomicU64 = AtomicU64::new(0);
+
+/// The field of the information block that counts traps which are not about tables.
+const OTHER_TRAPS: usize = offset_of!(InfoBlock, machine_other_traps);
 
 /// Counts traps in the information block at `block` from now on.
 pub(crate) fn count_in(block: PhysAddr) {
@@ -34,19 +37,40 @@ fn count(offset: usize) {
     }
 }
 
+/// Where the information block is, once there is one.
+pub(crate) fn info_block() -> Option<PhysAddr> {
+    let block = INFO.load(Ordering::Relaxed);
+    (block != 0).then_some(PhysAddr::new(block))
+}
+
 /// Handles a trap of S-mode. `frame` is what it resumes with.
 pub(crate) extern "C" fn handle(frame: &mut TrapFrame) {
     let cause = Cause::from_bits(csr_read!("mcause"));
-    let is_served = table_service::serves(cause);
-    count(if is_served {
-        offset_of!(InfoBlock, machine_table_traps)
-    } else {
-        offset_of!(InfoBlock, machine_other_traps)
-    });
+    // What the debug channel does is not counted: looking must not change what is looked at.
     match cause {
+        Cause::BREAKPOINT => return debug::breakpoint(frame),
+        Cause::MACHINE_EXTERNAL_INTERRUPT => return debug::external_interrupt(frame),
+        Cause::MACHINE_TIMER_INTERRUPT if debug::timer(frame) => return,
+        Cause::MACHINE_SOFTWARE_INTERRUPT => {
+            clint::set_software_interrupt(hart::current(), false);
+            if debug::was_sent_for(hart::current()) {
+                count(OTHER_TRAPS);
+                // SAFETY: hands the interrupt on to S-mode.
+                unsafe { csr_set!("mip", SSI) };
+            }
+            return debug::software_interrupt(frame);
+        }
+        _ => {}
+    }
+    if table_service::serves(cause) {
         // mepc is not advanced: the access is tried again.
-        _ if is_served => {}
-        Cause::LOAD_PAGE_FAULT | Cause::STORE_PAGE_FAULT => reflect::to_supervisor(),
+        return count(offset_of!(InfoBlock, machine_table_traps));
+    }
+    count(OTHER_TRAPS);
+    match cause {
+        Cause::LOAD_PAGE_FAULT | Cause::STORE_PAGE_FAULT => {
+            reflect::reflect(cause.bits(), csr_read!("mtval"));
+        }
         Cause::ECALL_FROM_S => {
             sbi::handle(frame);
             let after = csr_read!("mepc") + 4;
@@ -59,11 +83,6 @@ pub(crate) extern "C" fn handle(frame: &mut TrapFrame) {
                 csr_clear!("mie", MTI);
                 csr_set!("mip", STI);
             }
-        }
-        Cause::MACHINE_SOFTWARE_INTERRUPT => {
-            clint::set_software_interrupt(hart::current(), false);
-            // SAFETY: hands the interrupt on to S-mode.
-            unsafe { csr_set!("mip", SSI) };
         }
         cause => report(cause, "S-mode"),
     }

@@ -4,7 +4,7 @@ use core::arch::global_asm;
 
 use pagescope_kernel::board;
 use pagescope_kernel::handoff::{
-    BOOT_MAGIC, BOOT_VERSION, BootHeader, BootSection, HandOff, MAX_SECTIONS,
+    BOOT_MAGIC, BOOT_VERSION, BootHeader, BootSection, HandOff, MAX_SECTIONS, Services,
 };
 use pagescope_kernel::reserve::Reserve;
 use pagescope_kernel::space::{OWN_REGIONS, OwnRegion};
@@ -12,6 +12,7 @@ use pagescope_protocol::info::{InfoBlock, name, region_kind};
 use pagescope_protocol::{LeafFlags, VirtAddr};
 
 use crate::info::PAGESCOPE_INFO;
+use crate::{debug, kernel};
 
 /// The layout that this program implements.
 pub(crate) const LAYOUT: &str = "pseudos";
@@ -188,6 +189,11 @@ static BOOT_HEADER: BootHeader<LinkAddress> = BootHeader {
             "stack",
         );
         all
+    },
+    services: Services {
+        kalloc: LinkAddress(debug::debug_kalloc as *const ()),
+        kalloc_done: LinkAddress(debug::debug_kalloc_done as *const ()),
+        busy: LinkAddress::of(kernel::BUSY),
     },
 };
 
