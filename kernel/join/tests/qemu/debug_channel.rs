@@ -254,7 +254,7 @@ fn a_client_that_vanishes_leaves_a_kernel_that_can_be_attached_to() {
         assert_eq!(line.packet(&format!("m{kalloc:x},4")), code);
         // The breakpoint is gone with who set it: kalloc runs.
         assert_eq!(line.packet("D"), "OK");
-        assert!(line.ask("kalloc").contains("kalloc(8) = 0x"));
+        assert!(line.ask("kalloc").contains(") = 0x87ff"));
 
         // Running under a debugger, and gone: a person who types a line has the console.
         assert!(line.packet("qSupported").contains("PacketSize="));
