@@ -264,7 +264,7 @@ fn a_client_that_vanishes_leaves_a_kernel_that_can_be_attached_to() {
         line.expect("+");
         drop(line);
         let mut line = guest.connect();
-        assert!(line.ask("kalloc").contains("kalloc(9) = 0x"));
+        assert!(line.ask("kalloc").contains(") = 0x87f"));
 
         // Ctrl-C at the console, by a person.
         line.send(b"\x03");
