@@ -22,6 +22,7 @@
 //! of them than `MAX_HARTS`.
 
 mod call;
+mod csrs;
 mod harts;
 mod line;
 mod lock;
