@@ -6,7 +6,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pagescope::link::{GdbTarget, HartId, Target as _};
 use pagescope_protocol::snapshot::{KernelFacts, Snapshot, Space};
@@ -45,7 +45,8 @@ impl AtConsole {
             .set_read_timeout(Some(HANG_GUARD))
             .expect("a socket takes a timeout");
         let mut at = Self { machine, console };
-        at.ask("heap");
+        // A line whose echo is not in what was printed before.
+        at.ask("pace 0");
         at
     }
 
@@ -82,6 +83,8 @@ impl AtConsole {
                 return target;
             }
             Box::new(target).detach().expect("the guest goes on");
+            // It is given the time to come to where it waits.
+            std::thread::sleep(Duration::from_millis(20));
         }
         panic!("the hart is in M-mode all the time");
     }
