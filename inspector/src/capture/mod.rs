@@ -20,7 +20,7 @@ use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, Satp, TranslationMode, 
 use crate::guest::info::InfoPlace;
 use crate::guest::{ElfFile, MachineMap};
 use crate::link::{HartId, LinkError, Registers, Stub, Target};
-use crate::model::{Difference, virtual_bands};
+use crate::model::{BandKind, Difference, virtual_bands};
 
 use tables::RamTables;
 
@@ -345,9 +345,15 @@ fn name_mappings(snapshot: &mut Snapshot) {
                 .iter()
                 .take_while(|band| mapping.translate(VirtAddr::new(band.start)).is_some());
             let mut names: Vec<&str> = Vec::new();
+            let mut windows = 0;
             for band in inside.filter(|band| !band.name.is_empty()) {
-                if names.last() != Some(&band.name.as_str()) {
-                    names.push(&band.name);
+                let is_window = matches!(band.kind, BandKind::Table(_));
+                windows = if is_window { windows + 1 } else { 0 };
+                match names.last_mut() {
+                    // Which is whose, the tables themselves say.
+                    Some(last) if windows > 1 => *last = "table windows",
+                    Some(last) if *last == band.name => {}
+                    _ => names.push(&band.name),
                 }
             }
             let more = names.len() > MOST_NAMES;

@@ -94,6 +94,8 @@ impl KernelInfo {
             kalloc_depth_max: self.block.kalloc_depth_max,
             reserve: self.block.reserve,
             reserve_low: self.block.reserve_low,
+            reserve_mark: Some(self.block.reserve_mark),
+            map_calls: Some(self.block.map_calls),
             machine_table_traps: self.block.machine_table_traps,
         }
     }

@@ -6,11 +6,11 @@
 
 mod unmapped;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use pagescope_protocol::snapshot::{PhysicalKind, RegionKind, RegionSpace, Snapshot, Space};
+use pagescope_protocol::snapshot::{PhysicalKind, RegionKind, RegionSpace, Snapshot, Space, Table};
 use pagescope_protocol::walk::entry_address;
-use pagescope_protocol::{LeafFlags, Level, PhysAddr, Pte, PteKind, VirtAddr};
+use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, Pte, PteKind, VirtAddr};
 
 use super::{Change, ChangeKind, Difference, size_text};
 
@@ -316,8 +316,12 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
         }
     }
     for band in &mut bands {
-        if band.kind == BandKind::Heap {
-            band.name = heap_name(snapshot, band).unwrap_or_else(|| band.name.clone());
+        match band.kind {
+            BandKind::Heap => {
+                band.name = heap_name(snapshot, band).unwrap_or_else(|| band.name.clone());
+            }
+            BandKind::Table(_) => band.name = window_name(band),
+            _ => {}
         }
     }
     unmapped::fill(snapshot, space.mode, bands)
@@ -377,6 +381,16 @@ pub fn kind_of_flags(flags: LeafFlags) -> BandKind {
     }
 }
 
+/// What a leaf that leads to a table is called: the window through which that table is written.
+fn window_name(band: &Band) -> String {
+    let pages = band.size / pagescope_protocol::PAGE_SIZE;
+    let frame = band.phys.and_then(PhysAddr::page);
+    match (pages, frame) {
+        (0 | 1, Some(frame)) => format!("window of {} {frame}", band.name),
+        (pages, _) => format!("windows of {pages} {}", band.name),
+    }
+}
+
 /// `kalloc(7)`, or `kalloc(10…3)` for a run of pages, newest first.
 fn heap_name(snapshot: &Snapshot, band: &Band) -> Option<String> {
     let heap = snapshot.heap?;
@@ -393,6 +407,13 @@ fn heap_name(snapshot: &Snapshot, band: &Band) -> Option<String> {
 /// Virtual ranges whose leaf is new or changed: start and last address, in order, without overlap.
 pub fn fresh_ranges(space: &Space, difference: &Difference) -> Vec<(u64, u64)> {
     let mut ranges = Vec::new();
+    // A recursive root shows a table at lower levels, too, and its entries there.
+    let mut roles: BTreeMap<PhysPage, Vec<&Table>> = BTreeMap::new();
+    if !difference.changes.is_empty() {
+        for table in &space.tables {
+            roles.entry(table.frame).or_default().push(table);
+        }
+    }
     let mut fresh = |virt: VirtAddr, level: Level, pte: Pte| {
         if let PteKind::Leaf(_) = pte.classify(level) {
             let last = virt.as_u64().saturating_add(level.entry_size() - 1);
@@ -403,23 +424,29 @@ pub fn fresh_ranges(space: &Space, difference: &Difference) -> Vec<(u64, u64)> {
         match change {
             Change::Entry {
                 kind: ChangeKind::Added | ChangeKind::Changed,
+                table,
+                index,
                 level,
                 virt,
                 after,
                 ..
-            } => fresh(*virt, *level, *after),
+            } => {
+                fresh(*virt, *level, *after);
+                for role in roles.get(table).into_iter().flatten() {
+                    let virt = entry_address(space.mode, role.covers_from, role.level, *index);
+                    fresh(virt, role.level, *after);
+                }
+            }
             Change::Table {
                 kind: ChangeKind::Added,
-                level,
                 frame,
                 ..
             } => {
-                let Some(table) = space.table_at(*frame, *level) else {
-                    continue;
-                };
-                for (index, pte) in table.iter() {
-                    let virt = entry_address(space.mode, table.covers_from, *level, index);
-                    fresh(virt, *level, pte);
+                for role in roles.get(frame).into_iter().flatten() {
+                    for (index, pte) in role.iter() {
+                        let virt = entry_address(space.mode, role.covers_from, role.level, index);
+                        fresh(virt, role.level, pte);
+                    }
                 }
             }
             _ => {}
