@@ -209,6 +209,11 @@ fn outline_cells(painter: &egui::Painter, anchors: &Anchors, scene: &Scene<'_>) 
                 if is_fresh {
                     return Some(scene.palette.fresh);
                 }
+                let space = scene.state.space()?;
+                let table = space.table_at(step.table, step.level)?;
+                if scene.derived.is_own_window(table, step.index, step.pte) {
+                    return Some(scene.palette.level(step.level));
+                }
                 let kind = scene.derived.kind_of_entry(step.level, step.pte)?;
                 Some(scene.palette.band(kind))
             })

@@ -324,8 +324,52 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
             _ => {}
         }
     }
-    unmapped::fill(snapshot, space.mode, bands)
+    unmapped::fill(snapshot, space.mode, fold_recursion(space, bands))
 }
+
+/// Through a recursive root the entries of an L1 are read as if they were an L0's, so each superpage
+/// shows up as one 4 KiB page of its first bytes. A run of those is one band.
+fn fold_recursion(space: &Space, bands: Vec<Band>) -> Vec<Band> {
+    let root = space.table(space.root);
+    let slot = root.and_then(|root| {
+        let to_root = |pte: Pte| pte.classify(root.level) == PteKind::Pointer(space.root);
+        let found = root.iter().filter(|(_, pte)| to_root(*pte)).last();
+        found.map(|(slot, _)| (root.level, slot))
+    });
+    let Some((level, slot)) = slot else {
+        return bands;
+    };
+    let page = pagescope_protocol::PAGE_SIZE;
+    let is_read_as_pages = |band: &Band| {
+        level.index_of(VirtAddr::new(band.start)) == slot
+            && band.size.is_multiple_of(page)
+            && !matches!(band.kind, BandKind::Table(_))
+    };
+    let mut folded: Vec<Band> = Vec::with_capacity(bands.len());
+    for band in bands {
+        match folded.last_mut() {
+            Some(last)
+                if is_read_as_pages(last)
+                    && is_read_as_pages(&band)
+                    && last.start.checked_add(last.size) == Some(band.start)
+                    && (last.kind, last.flags, last.fresh)
+                        == (band.kind, band.flags, band.fresh) =>
+            {
+                last.size += band.size;
+                // Its pages do not lie beside each other.
+                last.phys = None;
+                if !last.name.ends_with(READ_AS_PAGES) {
+                    last.name.push_str(READ_AS_PAGES);
+                }
+            }
+            _ => folded.push(band),
+        }
+    }
+    folded
+}
+
+/// What is said of superpages that a recursive root shows as pages.
+pub const READ_AS_PAGES: &str = ", superpages read as pages";
 
 fn goes_on(last: &Band, next: &Band) -> bool {
     let pages_on = last.phys.and_then(|phys| phys.checked_add(last.size)) == next.phys;

@@ -15,7 +15,7 @@ use super::paint;
 use super::scene::{Anchors, Scene};
 use super::theme;
 use card::CardTexture;
-pub(super) use card::level_list;
+pub(super) use card::{OWN_WINDOW, level_list};
 
 /// What the tables keep from frame to frame: one small texture for each large card.
 #[derive(Default)]

@@ -48,11 +48,13 @@ pub fn paint_window(painter: &Painter, window: &WindowAnchor, palette: &Palette)
     let (Some(from), Some((card, cell))) = (window.from, window.leaf) else {
         return;
     };
-    let start = pos2(from.right(), from.bottom() - 11.0);
+    // Beside the last row of cells, above the words under them.
+    let start = pos2(from.right(), from.bottom() - 46.0);
     let (end, points) = if card == from {
-        // Out to the right, up beside the card, and back to the cell.
+        // Out to the right, along the card, and back to the cell.
         let end = pos2(cell.right() + 3.0, cell.center().y);
-        let out = vec2(26.0, 0.0);
+        let start = pos2(card.right(), end.y - 34.0);
+        let out = vec2(24.0, 0.0);
         (
             end,
             [start, start + out, pos2(card.right(), end.y) + out, end],

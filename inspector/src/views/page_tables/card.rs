@@ -18,6 +18,11 @@ use crate::views::paint::{self, CellGrid};
 use crate::views::scene::{Anchors, CellAnchor, Scene};
 use crate::views::theme;
 
+/// What a leaf to the table itself is, in a recursive space.
+pub(in crate::views) const OWN_WINDOW: &str = "A leaf to this table itself. At this level it is a \
+    misaligned superpage, which faults, on purpose: the root's entry to itself makes the walk read \
+    this table as L0, and there this is its window.";
+
 /// A card's cells, kept as long as they show the same.
 pub(super) struct CardTexture {
     key: (u64, Level, PhysPage, bool, usize),
@@ -151,7 +156,14 @@ fn window_foot(painter: &egui::Painter, rect: Rect, table: &Table, scene: &Scene
     };
     if let Some(role) = facts.role_at(table.level) {
         let font = theme::words(theme::SMALL);
-        paint::line(painter, rect, Align::Min, &role, font, palette.dim);
+        let own = match facts.table.parent {
+            None => "root".to_owned(),
+            Some(_) => facts.level().to_string(),
+        };
+        let short = format!("{own} as {}", table.level);
+        let fits = paint::width(painter, &role, font.clone()) <= rect.width();
+        let words = if fits { &role } else { &short };
+        paint::line(painter, rect, Align::Min, words, font, palette.dim);
         return;
     }
     let (words, color) = match facts.window() {
@@ -164,8 +176,8 @@ fn window_foot(painter: &egui::Painter, rect: Rect, table: &Table, scene: &Scene
             (words, palette.text)
         }
     };
-    for size in [10.5, 9.0] {
-        for words in &words {
+    for words in &words {
+        for size in [10.5, 9.0] {
             let font = theme::numbers(size);
             if paint::width(painter, words, font.clone()) <= rect.width() {
                 paint::line(painter, rect, Align::Min, words, font, color);
@@ -346,9 +358,12 @@ fn make_texture(
     let mut image = ColorImage::filled(size, scene.palette.empty);
     let mut valid = 0;
     for (pixel, (index, pte)) in image.pixels.iter_mut().zip(table.iter()) {
-        let Some(kind) = scene.derived.kind_of_entry(table.level, pte) else {
-            continue;
+        let kind = if scene.derived.is_own_window(table, index, pte) {
+            Some(BandKind::Table(table.level))
+        } else {
+            scene.derived.kind_of_entry(table.level, pte)
         };
+        let Some(kind) = kind else { continue };
         valid += 1;
         let is_fresh = scene.derived.is_fresh_entry(table.frame, index, pte);
         *pixel = if is_fresh {
@@ -413,7 +428,11 @@ fn interact(
         if kind != PteKind::Invalid {
             ui.monospace(pte.to_string());
         }
-        ui.label(entry_words::sentence(kind, level));
+        if scene.derived.is_own_window(table, index, pte) {
+            ui.label(OWN_WINDOW);
+        } else {
+            ui.label(entry_words::sentence(kind, level));
+        }
         if scene.derived.is_fresh_entry(frame, index, pte) {
             ui.label("New or changed in this step.");
         }
