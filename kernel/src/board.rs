@@ -3,6 +3,7 @@
 //! ```text
 //!  0x00100000  test finisher     ends the machine
 //!  0x02000000  CLINT             timer and inter-processor interrupts, M-mode's
+//!  0x0c000000  PLIC              the UART's interrupt, M-mode's
 //!  0x10000000  UART0             16550
 //!  0x30000000  PCI ECAM          256 MiB of configuration space
 //!  0x80000000  RAM ┬ machine program, 2 MiB, closed to S-mode by PMP
@@ -45,6 +46,12 @@ pub const HEAP_TOP: PhysPage = PhysPage::from_truncated(0x87ff_e000 / PAGE_SIZE)
 
 /// The console's 16550.
 pub const UART0: PhysRange = range(0x1000_0000, PAGE_SIZE);
+
+/// The console's interrupt.
+pub const UART0_INTERRUPT: u32 = 10;
+
+/// The platform-level interrupt controller.
+pub const PLIC: PhysRange = range(0x0c00_0000, 0x60_0000);
 
 /// PCI's configuration space: 256 buses of 1 MiB.
 pub const PCI_ECAM: PhysRange = range(0x3000_0000, 256 << 20);

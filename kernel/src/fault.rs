@@ -15,6 +15,8 @@ pub struct Cause(u64);
 impl Cause {
     /// Illegal instruction.
     pub const ILLEGAL_INSTRUCTION: Self = Self(2);
+    /// ebreak.
+    pub const BREAKPOINT: Self = Self(3);
     /// A load that PMP forbids.
     pub const LOAD_ACCESS_FAULT: Self = Self(5);
     /// A system call of S-mode to M-mode.
@@ -29,6 +31,8 @@ impl Cause {
     pub const MACHINE_SOFTWARE_INTERRUPT: Self = Self(INTERRUPT | 3);
     /// M-mode's timer interrupt.
     pub const MACHINE_TIMER_INTERRUPT: Self = Self(INTERRUPT | 7);
+    /// M-mode's external interrupt.
+    pub const MACHINE_EXTERNAL_INTERRUPT: Self = Self(INTERRUPT | 11);
 
     /// The cause that the register says.
     pub const fn from_bits(bits: u64) -> Self {

@@ -18,7 +18,7 @@ use thiserror::Error;
 pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"PAGEBOOT");
 
 /// The version of both structures.
-pub const BOOT_VERSION: u64 = 1;
+pub const BOOT_VERSION: u64 = 2;
 
 /// Most sections that a header lists.
 pub const MAX_SECTIONS: usize = 8;
@@ -65,6 +65,23 @@ pub struct BootHeader<A = u64> {
     pub section_count: u64,
     /// The sections, in ascending order.
     pub sections: [BootSection<A>; MAX_SECTIONS],
+    /// What the debug channel may use.
+    pub services: Services<A>,
+}
+
+/// How the debug channel has the supervisor program do something: virtual addresses. Zeros say
+/// that a program offers nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct Services<A = u64> {
+    /// Jump here in S-mode, whatever the registers hold, to have a page handed out: it has a stack
+    /// of its own, and ends at `kalloc_done`.
+    pub kalloc: A,
+    /// An ebreak, with the page in a0 (0: there is none). It is not to be passed.
+    pub kalloc_done: A,
+    /// A byte that is not 0 while heap and tables are being changed, when `kalloc` must not be
+    /// jumped to.
+    pub busy: A,
 }
 
 /// What the machine program tells the supervisor program.
@@ -158,6 +175,9 @@ pub enum HeaderError {
     /// The information block or the hand-off lies in no section that can be written.
     #[error("the boot header points to {0}, which is in no section that can be written")]
     Target(PhysAddr),
+    /// A service's address is in no section of its kind.
+    #[error("the boot header has a service at {0}, where there can be none")]
+    Service(VirtAddr),
 }
 
 impl BootSection {
@@ -247,7 +267,21 @@ impl BootHeader {
             return Err(HeaderError::Entry(entry));
         }
         self.check_target(self.info, size_of::<pagescope_protocol::info::InfoBlock>())?;
-        self.check_target(self.hand_off, size_of::<HandOff>())
+        self.check_target(self.hand_off, size_of::<HandOff>())?;
+        self.check_service(self.services.kalloc, LeafFlags::EXECUTE)?;
+        self.check_service(self.services.kalloc_done, LeafFlags::EXECUTE)?;
+        self.check_service(self.services.busy, LeafFlags::WRITE)
+    }
+
+    /// A service that is not offered is sound.
+    fn check_service(&self, address: u64, flag: LeafFlags) -> Result<(), HeaderError> {
+        let address = VirtAddr::new(address);
+        let holds = |section: &BootSection| {
+            let flags = section.leaf_flags().unwrap_or_default();
+            flags.contains(flag) && section.range().is_some_and(|range| range.contains(address))
+        };
+        let sound = address.as_u64() == 0 || self.sections().iter().any(holds);
+        sound.then_some(()).ok_or(HeaderError::Service(address))
     }
 
     fn check_target(&self, address: u64, size_bytes: usize) -> Result<(), HeaderError> {
@@ -266,7 +300,7 @@ impl BootHeader {
 }
 
 const _: () = assert!(size_of::<BootSection>() == 5 * 8 + 24);
-const _: () = assert!(size_of::<BootHeader>() == 6 * 8 + 24 + MAX_SECTIONS * 64);
+const _: () = assert!(size_of::<BootHeader>() == 9 * 8 + 24 + MAX_SECTIONS * 64);
 
 #[cfg(test)]
 mod tests;

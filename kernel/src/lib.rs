@@ -17,6 +17,7 @@
 //!  board ─ handoff ─ bootargs ─ device_tree          what the machine is, what it was told
 //!  memory ─▶ mapper ─▶ boot_map                      page tables: mechanism, and the first ones
 //!              └─────▶ pool ◀─ heap                  page tables: the policy; frames
+//!  debug                                            the debug channel: a GDB stub's parts
 //!  holdings ─ pace ─ census ─ command ─ line ─ fault ─ sbi ─ uart    the smaller parts
 //! ```
 #![no_std]
@@ -31,6 +32,7 @@ pub mod boot_map;
 pub mod bootargs;
 pub mod census;
 pub mod command;
+pub mod debug;
 pub mod device_tree;
 pub mod fault;
 pub mod handoff;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  +0  RBR (read), THR (write)    a byte in, a byte out
+//!  +1  IER                        bit 0: interrupts when a byte has come
 //!  +2  FCR (write)                bit 0: FIFOs on
 //!  +5  LSR                        bit 0: a byte waits in RBR; bit 5: THR takes a byte
 //! ```
@@ -11,6 +12,7 @@
 use core::fmt;
 
 const RBR_THR: usize = 0;
+const IER: usize = 1;
 const FCR: usize = 2;
 const LSR: usize = 5;
 const LSR_DATA_READY: u8 = 1 << 0;
@@ -35,6 +37,11 @@ impl Uart {
     /// Switches the FIFOs on, so that a line typed while nobody polls is kept.
     pub fn enable_fifos(&mut self) {
         self.write(FCR, 1);
+    }
+
+    /// Has the device interrupt for as long as a byte waits.
+    pub fn enable_receive_interrupt(&mut self) {
+        self.write(IER, 1);
     }
 
     /// Sends one byte, waiting until the device takes it.
@@ -92,5 +99,7 @@ mod tests {
         assert_eq!(uart.read(RBR_THR), b'y');
         uart.enable_fifos();
         assert_eq!(uart.read(FCR), 1);
+        uart.enable_receive_interrupt();
+        assert_eq!(uart.read(IER), 1);
     }
 }

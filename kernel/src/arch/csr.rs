@@ -48,11 +48,22 @@ pub const MTI: u64 = 1 << 7;
 /// Supervisor external interrupts.
 pub const SEI: u64 = 1 << 9;
 
+/// Machine external interrupts.
+pub const MEI: u64 = 1 << 11;
+
+/// mstatus.SIE.
+pub const MSTATUS_SIE: u64 = 1 << 1;
+/// mstatus.SPIE.
+pub const MSTATUS_SPIE: u64 = 1 << 5;
+/// mstatus.SPP, the mode that sret returns to: S-mode, or else U-mode.
+pub const MSTATUS_SPP: u64 = 1 << 8;
 /// mstatus.MPP, the mode that mret returns to.
 pub const MSTATUS_MPP: u64 = 0b11 << 11;
 /// mstatus.MPP: S-mode.
 pub const MSTATUS_MPP_S: u64 = 0b01 << 11;
 /// mstatus.MPIE.
 pub const MSTATUS_MPIE: u64 = 1 << 7;
+/// mstatus.FS, whether floating-point registers may be used: 0 is off.
+pub const MSTATUS_FS: u64 = 0b11 << 13;
 /// mstatus.MPRV: loads and stores as in the mode that MPP says.
 pub const MSTATUS_MPRV: u64 = 1 << 17;

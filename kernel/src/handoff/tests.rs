@@ -24,6 +24,11 @@ fn header() -> BootHeader {
         hand_off: 0x8020_8000,
         section_count: 6,
         sections: all,
+        services: Services {
+            kalloc: 0x8020_0500,
+            kalloc_done: 0x8020_0510,
+            busy: 0x8020_7008,
+        },
     }
 }
 
@@ -42,9 +47,9 @@ fn a_sound_header_is_believed() {
 #[test]
 fn each_thing_that_is_wrong_is_named() {
     type Break = fn(&mut BootHeader);
-    let cases: [(Break, HeaderError); 9] = [
+    let cases: [(Break, HeaderError); 11] = [
         (|h| h.magic = 7, HeaderError::Magic(7)),
-        (|h| h.version = 2, HeaderError::Version(2)),
+        (|h| h.version = 1, HeaderError::Version(1)),
         (|h| h.section_count = 9, HeaderError::SectionCount(9)),
         (
             |h| h.sections[1].start += 1,
@@ -70,12 +75,31 @@ fn each_thing_that_is_wrong_is_named() {
             |h| h.hand_off = 0x8020_fff8,
             HeaderError::Target(PhysAddr::new(0x8020_fff8)),
         ),
+        (
+            |h| h.services.kalloc = 0x8020_7000,
+            HeaderError::Service(VirtAddr::new(0x8020_7000)),
+        ),
+        (
+            |h| h.services.busy = 0x8020_0500,
+            HeaderError::Service(VirtAddr::new(0x8020_0500)),
+        ),
     ];
     for (spoil, error) in cases {
         let mut header = header();
         spoil(&mut header);
         assert_eq!(header.check(supervisor_ram()), Err(error));
     }
+}
+
+#[test]
+fn a_program_need_not_offer_services() {
+    let mut header = header();
+    header.services = Services {
+        kalloc: 0,
+        kalloc_done: 0,
+        busy: 0,
+    };
+    assert_eq!(header.check(supervisor_ram()), Ok(()));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use pagescope_protocol::{PhysAddr, PhysRange, Satp};
 
 use crate::entry::{self, INFO_POINTER, MAX_HARTS};
 use crate::out::{self, refuse, say};
-use crate::{hart, trap};
+use crate::{debug, hart, trap};
 
 /// Harts that there are and that can be started.
 static HARTS: AtomicU64 = AtomicU64::new(1);
@@ -64,6 +64,7 @@ pub(crate) extern "C" fn boot(hart: u64, device_tree: u64) -> ! {
     // SAFETY: the pointer at the entry is M-mode's to write, and nobody reads it here.
     unsafe { (&raw mut INFO_POINTER.block).write_volatile(header.info) };
     trap::count_in(PhysAddr::new(header.info));
+    open_debug_channel(&hand_off, &header);
 
     say(format_args!(
         "layout {}, tables {}: root table {}, {} pages handed out; starting S-mode at {:#x}",
@@ -74,6 +75,16 @@ pub(crate) extern "C" fn boot(hart: u64, device_tree: u64) -> ! {
         header.entry,
     ));
     hart::enter_supervisor(header.entry, Satp::new(MODE, 0, map.root), hart, 0)
+}
+
+fn open_debug_channel(hand_off: &HandOff, header: &BootHeader) {
+    let start = PhysAddr::new(hand_off.ram_start);
+    let ram = PhysRange::new(start, hand_off.ram_size).unwrap_or(board::RAM);
+    let ticks = match hand_off.timebase_hz {
+        0 => board::DEFAULT_TIMEBASE_HZ,
+        ticks => ticks,
+    };
+    debug::open(ram, header.services, ticks);
 }
 
 fn device_tree_facts(address: u64) -> Facts<'static> {

@@ -26,3 +26,11 @@ pub(crate) fn set_timer(hart: usize, time: u64) {
     // SAFETY: as above.
     unsafe { register.write_volatile(time) }
 }
+
+/// When the timer of `hart` interrupts next.
+pub(crate) fn timer(hart: usize) -> u64 {
+    let address = CLINT.start().as_u64() + MTIMECMP + 8 * hart as u64;
+    let register = core::ptr::with_exposed_provenance::<u64>(address as usize);
+    // SAFETY: as above.
+    unsafe { register.read_volatile() }
+}

@@ -11,7 +11,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use pagescope_kernel::arch::csr::{
-    MSI, MSTATUS_MPIE, MSTATUS_MPP, MSTATUS_MPP_S, MSTATUS_MPRV, SEI, SSI, STI,
+    MSTATUS_MPIE, MSTATUS_MPP, MSTATUS_MPP_S, MSTATUS_MPRV, SEI, SSI, STI,
 };
 use pagescope_kernel::board::MACHINE_RAM;
 use pagescope_kernel::fault::Cause;
@@ -20,7 +20,7 @@ use pagescope_kernel::{arch, csr_clear, csr_read, csr_set, csr_write};
 use pagescope_protocol::{PhysAddr, Satp};
 
 use crate::entry::{self, MAX_HARTS};
-use crate::{boot, clint};
+use crate::{boot, clint, debug};
 
 /// pmpcfg: a naturally aligned power of two, without permissions.
 const PMP_NAPOT: u64 = 0b11 << 3;
@@ -30,10 +30,12 @@ const PMP_RWX: u64 = 0b111;
 /// mcounteren: S-mode reads cycle, time and instret.
 const ALL_COUNTERS: u64 = 0b111;
 
-/// All exceptions that S-mode handles itself: every one that there is but its calls to us.
-const DELEGATED_EXCEPTIONS: u64 = 0xb1ff;
+/// All exceptions that S-mode handles itself: every one that there is but its calls to us, and
+/// breakpoints, which may be a debugger's.
+const DELEGATED_EXCEPTIONS: u64 = 0xb1f7;
 
 const _: () = assert!(DELEGATED_EXCEPTIONS & 1 << Cause::ECALL_FROM_S.bits() == 0);
+const _: () = assert!(DELEGATED_EXCEPTIONS & 1 << Cause::BREAKPOINT.bits() == 0);
 const _: () = assert!(DELEGATED_EXCEPTIONS >> Cause::STORE_PAGE_FAULT.bits() == 1);
 
 /// One hart's place.
@@ -73,9 +75,9 @@ pub(crate) fn enter_supervisor(start: u64, satp: Satp, a0: u64, a1: u64) -> ! {
         csr_write!("mideleg", SSI | STI | SEI);
         csr_write!("mcounteren", ALL_COUNTERS);
         csr_write!("sie", 0);
-        csr_write!("mie", MSI);
+        csr_write!("mie", debug::interrupts(current()));
         csr_write!("satp", satp.bits());
-        core::arch::asm!("sfence.vma x0, x0", options(nostack));
+        core::arch::asm!("sfence.vma x0, x0", "fence.i", options(nostack));
         csr_write!("mepc", start);
         csr_clear!("mstatus", MSTATUS_MPP | MSTATUS_MPIE | MSTATUS_MPRV);
         csr_set!("mstatus", MSTATUS_MPP_S);
@@ -87,9 +89,10 @@ pub(crate) fn enter_supervisor(start: u64, satp: Satp, a0: u64, a1: u64) -> ! {
 pub(crate) extern "C" fn wait_to_be_started(number: u64) -> ! {
     let number = number as usize;
     // SAFETY: M-mode's own interrupt enable; mstatus.MIE is off, so nothing traps.
-    unsafe { csr_write!("mie", MSI) };
+    unsafe { csr_write!("mie", debug::interrupts(number)) };
     loop {
         clint::set_software_interrupt(number, false);
+        debug::waiting(number);
         if let Some(hart) = HARTS.get(number)
             && hart.state.load(Ordering::Acquire) == hsm::START_PENDING
         {
@@ -97,7 +100,7 @@ pub(crate) extern "C" fn wait_to_be_started(number: u64) -> ! {
             let argument = hart.argument.load(Ordering::Relaxed);
             enter_supervisor(start, Satp::default(), number as u64, argument);
         }
-        while csr_read!("mip") & MSI == 0 {
+        while csr_read!("mip") & debug::interrupts(number) == 0 {
             arch::wait_for_interrupt();
         }
     }

@@ -4,7 +4,8 @@
 //!  reset ─▶ entry ─▶ boot: device tree, bootargs, boot header, boot map ─▶ mret ─▶ S-mode
 //!                                                                            │
 //!  other harts wait in hart                        trap ◀── ecall, timer, IPI ┘
-//!                                                   └─▶ sbi
+//!                                                   ├─▶ sbi
+//!                                   UART ─▶ PLIC ─▶ └─▶ debug: a GDB stub; stops all harts
 //! ```
 //!
 //! It is linked where it is loaded, so every absolute pointer in it is right at all times. S-mode
@@ -16,6 +17,8 @@ mod boot;
 #[cfg(target_os = "none")]
 mod clint;
 #[cfg(target_os = "none")]
+mod debug;
+#[cfg(target_os = "none")]
 mod entry;
 #[cfg(target_os = "none")]
 mod finisher;
@@ -23,6 +26,8 @@ mod finisher;
 mod hart;
 #[cfg(target_os = "none")]
 mod out;
+#[cfg(target_os = "none")]
+mod reflect;
 #[cfg(target_os = "none")]
 mod sbi;
 #[cfg(target_os = "none")]

@@ -1,12 +1,12 @@
 //! Words on the UART, and the end of a machine that cannot go on.
 
-use core::fmt::{self, Write as _};
+use core::fmt;
 use core::panic::PanicInfo;
 
 use pagescope_kernel::board;
 use pagescope_kernel::uart::Uart;
 
-use crate::finisher;
+use crate::{debug, finisher};
 
 /// Exit code of QEMU where what was asked for is refused.
 pub(crate) const EXIT_REFUSED: u16 = 2;
@@ -21,10 +21,9 @@ pub(crate) fn uart() -> Uart {
     unsafe { Uart::new(registers) }
 }
 
-/// Prints a line that says who speaks.
+/// Prints a line that says who speaks; to a debugger, where one listens.
 pub(crate) fn say(arguments: fmt::Arguments<'_>) {
-    // The device takes every byte; `Uart::write_str` never fails.
-    let _ = writeln!(uart(), "machine: {arguments}");
+    debug::write_last(format_args!("machine: {arguments}\n"));
 }
 
 /// Says why nothing can be booted, and ends the machine.

@@ -6,7 +6,7 @@ use pagescope_kernel::{csr_clear, csr_read, csr_set};
 use pagescope_protocol::{PhysAddr, PhysRange};
 
 use crate::entry::TrapFrame;
-use crate::{boot, clint, finisher, hart, out};
+use crate::{boot, clint, debug, finisher, hart};
 
 /// Who implements it: no number is registered for this kernel.
 const IMPLEMENTATION_ID: u64 = 0x5053;
@@ -27,7 +27,7 @@ pub(crate) fn handle(frame: &mut TrapFrame) {
         (sbi::EXT_DBCN, dbcn::CONSOLE_WRITE) => console_write(a0, a1, a2),
         (sbi::EXT_DBCN, dbcn::CONSOLE_READ) => console_read(a0, a1, a2),
         (sbi::EXT_DBCN, dbcn::CONSOLE_WRITE_BYTE) => {
-            out::uart().send(a0 as u8);
+            debug::write(&[a0 as u8]);
             Ok(0)
         }
         _ => Err(SbiError::NotSupported),
@@ -64,7 +64,7 @@ fn set_timer(time: u64) -> SbiResult {
 fn send_ipi(mask: u64, mask_base: u64) -> SbiResult {
     let harts = sbi::select_harts(mask, mask_base, boot::harts()).ok_or(SbiError::InvalidParam)?;
     for hart in (0..boot::harts()).filter(|hart| harts >> hart & 1 != 0) {
-        clint::set_software_interrupt(hart as usize, true);
+        debug::send_for(hart as usize);
     }
     Ok(0)
 }
@@ -90,22 +90,31 @@ fn buffer(size_bytes: u64, low: u64, high: u64) -> Result<*mut u8, SbiError> {
     ))
 }
 
+/// Most bytes of one call: a debugger that interrupts waits for its end.
+const CONSOLE_MOST: u64 = 4096;
+
 fn console_write(size_bytes: u64, low: u64, high: u64) -> SbiResult {
     let bytes = buffer(size_bytes, low, high)?;
-    let mut uart = out::uart();
-    for offset in 0..size_bytes as usize {
-        // SAFETY: `buffer` found all of it in S-mode's RAM.
-        uart.send(unsafe { bytes.add(offset).read_volatile() });
+    let size_bytes = size_bytes.min(CONSOLE_MOST);
+    let mut part = [0; 64];
+    let mut written = 0;
+    while written < size_bytes as usize {
+        let size = part.len().min(size_bytes as usize - written);
+        for (offset, byte) in part[..size].iter_mut().enumerate() {
+            // SAFETY: `buffer` found all of it in S-mode's RAM.
+            *byte = unsafe { bytes.add(written + offset).read_volatile() };
+        }
+        debug::write(&part[..size]);
+        written += size;
     }
     Ok(size_bytes)
 }
 
 fn console_read(size_bytes: u64, low: u64, high: u64) -> SbiResult {
     let bytes = buffer(size_bytes, low, high)?;
-    let mut uart = out::uart();
     let mut read = 0;
     while read < size_bytes
-        && let Some(byte) = uart.receive()
+        && let Some(byte) = debug::read()
     {
         // SAFETY: as above, and the caller gave it to be written to.
         unsafe { bytes.add(read as usize).write_volatile(byte) };

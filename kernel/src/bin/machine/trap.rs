@@ -11,7 +11,7 @@ use pagescope_protocol::info::InfoBlock;
 
 use crate::entry::TrapFrame;
 use crate::out::{EXIT_BROKEN, say};
-use crate::{clint, finisher, hart, sbi};
+use crate::{clint, debug, finisher, hart, sbi};
 
 /// The physical address of the information block; 0 before there is one.
 static INFO: AtomicU64 = AtomicU64::new(0);
@@ -32,10 +32,33 @@ fn count_trap() {
     }
 }
 
+/// Where the information block is, once there is one.
+pub(crate) fn info_block() -> Option<PhysAddr> {
+    let block = INFO.load(Ordering::Relaxed);
+    (block != 0).then_some(PhysAddr::new(block))
+}
+
 /// Handles a trap of S-mode. `frame` is what it resumes with.
 pub(crate) extern "C" fn handle(frame: &mut TrapFrame) {
+    let cause = Cause::from_bits(csr_read!("mcause"));
+    // What the debug channel does is not counted: looking must not change what is looked at.
+    match cause {
+        Cause::BREAKPOINT => return debug::breakpoint(frame),
+        Cause::MACHINE_EXTERNAL_INTERRUPT => return debug::external_interrupt(frame),
+        Cause::MACHINE_TIMER_INTERRUPT if debug::timer(frame) => return,
+        Cause::MACHINE_SOFTWARE_INTERRUPT => {
+            clint::set_software_interrupt(hart::current(), false);
+            if debug::was_sent_for(hart::current()) {
+                count_trap();
+                // SAFETY: hands the interrupt on to S-mode.
+                unsafe { csr_set!("mip", SSI) };
+            }
+            return debug::software_interrupt(frame);
+        }
+        _ => {}
+    }
     count_trap();
-    match Cause::from_bits(csr_read!("mcause")) {
+    match cause {
         Cause::ECALL_FROM_S => {
             sbi::handle(frame);
             let after = csr_read!("mepc") + 4;
@@ -48,11 +71,6 @@ pub(crate) extern "C" fn handle(frame: &mut TrapFrame) {
                 csr_clear!("mie", MTI);
                 csr_set!("mip", STI);
             }
-        }
-        Cause::MACHINE_SOFTWARE_INTERRUPT => {
-            clint::set_software_interrupt(hart::current(), false);
-            // SAFETY: hands the interrupt on to S-mode.
-            unsafe { csr_set!("mip", SSI) };
         }
         cause => report(cause, "S-mode"),
     }

@@ -35,7 +35,7 @@ impl Console {
 
     /// Takes what has been typed since the last time.
     pub(crate) fn poll(&mut self, idle: &mut Idle) {
-        while let Some(byte) = out::uart().receive() {
+        while let Some(byte) = out::read() {
             match self.line.push(byte) {
                 Typed::Echo(byte) => print!("{}", char::from(byte)),
                 Typed::Rub => print!("\x08 \x08"),

@@ -4,13 +4,14 @@ use core::arch::global_asm;
 
 use pagescope_kernel::board;
 use pagescope_kernel::handoff::{
-    BOOT_MAGIC, BOOT_VERSION, BootHeader, BootSection, HandOff, MAX_SECTIONS,
+    BOOT_MAGIC, BOOT_VERSION, BootHeader, BootSection, HandOff, MAX_SECTIONS, Services,
 };
 use pagescope_kernel::pool::{OWN_REGIONS, OwnRegion};
 use pagescope_protocol::info::{InfoBlock, name, region_kind};
 use pagescope_protocol::{LeafFlags, VirtAddr};
 
 use crate::info::PAGESCOPE_INFO;
+use crate::{debug, kernel};
 
 /// The layout that this program implements.
 pub(crate) const LAYOUT: &str = "pseudos";
@@ -176,6 +177,11 @@ static BOOT_HEADER: BootHeader<LinkAddress> = BootHeader {
             "stack",
         );
         all
+    },
+    services: Services {
+        kalloc: LinkAddress(debug::debug_kalloc as *const ()),
+        kalloc_done: LinkAddress(debug::debug_kalloc_done as *const ()),
+        busy: LinkAddress::of(kernel::BUSY),
     },
 };
 

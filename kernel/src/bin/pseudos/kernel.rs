@@ -38,6 +38,9 @@ static KERNEL: Shared = Shared {
     kernel: UnsafeCell::new(None),
 };
 
+/// A byte that is not 0 while somebody uses the kernel, for the debug channel.
+pub(crate) const BUSY: *const AtomicBool = &raw const KERNEL.busy;
+
 /// Calls of kalloc that are under way.
 static KALLOC_DEPTH: AtomicU64 = AtomicU64::new(0);
 

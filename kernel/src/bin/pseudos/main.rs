@@ -7,6 +7,7 @@
 //!
 //!  kernel    kalloc, kfree, map, unmap, lookup: the symbols that debuggers know
 //!  info      the information block and the trace, for the inspector
+//!  debug     what the machine program's debug channel may call
 //!  trap      faults: survived where a probe expects them, reported where not
 //! ```
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -15,6 +16,8 @@
 mod checks;
 #[cfg(target_os = "none")]
 mod console;
+#[cfg(target_os = "none")]
+mod debug;
 #[cfg(target_os = "none")]
 mod entry;
 #[cfg(target_os = "none")]
