@@ -18,8 +18,8 @@ use pagescope_protocol::walk::{Limits as WalkLimits, SpaceWalk, walk_space};
 use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, Satp, TranslationMode, VirtAddr};
 
 use crate::guest::info::InfoPlace;
-use crate::guest::{ElfFile, MachineMap};
-use crate::link::{HartId, LinkError, Registers, Stub, Target};
+use crate::guest::{ElfFile, MachineMap, RamSource};
+use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target};
 use crate::model::{BandKind, Difference, virtual_bands};
 
 use tables::RamTables;
@@ -43,12 +43,35 @@ impl Capturer {
     /// When the target cannot be asked.
     pub fn new(target: &mut dyn Target, elf: Option<Arc<ElfFile>>) -> Result<Self, LinkError> {
         let machine = MachineMap::ask(target)?;
-        Ok(Self {
+        let mut capturer = Self {
             elf,
             machine,
             info: None,
             last: None,
-        })
+        };
+        if capturer.machine.ram_source() == RamSource::BuiltIn
+            && target.facts().physical != PhysicalAccess::Unavailable
+        {
+            capturer.ask_kernel_for_ram(target)?;
+        }
+        Ok(capturer)
+    }
+
+    /// Takes our kernel's word for where RAM is, where nobody else says it.
+    fn ask_kernel_for_ram(&mut self, target: &mut dyn Target) -> Result<(), LinkError> {
+        let place = InfoPlace::find(target, &self.machine, self.elf.as_deref())?;
+        let info = match place {
+            Some(place) => place.read(target, &self.machine)?,
+            None => None,
+        };
+        let told = info.and_then(|info| {
+            let (start, size) = info.ram();
+            self.machine.with_kernel_ram(start, size)
+        });
+        if let Some(machine) = told {
+            self.machine = machine;
+        }
+        Ok(())
     }
 
     /// What lies where.
@@ -218,7 +241,7 @@ impl Capturer {
                 format!("QEMU {number}, {}", facts.architecture)
             }
             Stub::Qemu { version: None } => format!("QEMU, {}", facts.architecture),
-            Stub::Other => facts.architecture.clone(),
+            Stub::Other => format!("{}, {}", facts.architecture, self.machine.ram_source()),
         };
         let guest = match (kernel, &self.elf) {
             (Some(kernel), _) => format!("{}, {}", kernel.layout, kernel.strategy),

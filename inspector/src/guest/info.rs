@@ -86,6 +86,11 @@ impl InfoPlace {
 }
 
 impl KernelInfo {
+    /// Where the kernel says that RAM is: first byte and bytes. A claim, as all of it is.
+    pub const fn ram(&self) -> (PhysAddr, u64) {
+        (PhysAddr::new(self.block.ram_start), self.block.ram_size)
+    }
+
     /// The layout, the strategy and the counters.
     pub fn facts(&self) -> KernelFacts {
         KernelFacts {
