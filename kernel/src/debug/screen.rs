@@ -49,6 +49,8 @@ pub fn screen(text: &[u8], threads: usize) -> Screened {
             _ => Screened::Reply(REFUSED),
         },
         [b'H', b'g' | b'c', rest @ ..] | [b'T', rest @ ..] => thread(rest, threads),
+        // Nobody would go on, and nothing would be said.
+        b"vCont" | b"vCont;" => Screened::Reply(REFUSED),
         // The signals are nobody's here: a kernel has none.
         [b'C', signal @ ..] if number(signal).is_some() => Screened::As(b"c"),
         [b'S', signal @ ..] if number(signal).is_some() => Screened::As(b"s"),
@@ -139,6 +141,8 @@ mod tests {
             (b"S05", Screened::As(b"s")),
             (b"c80200000", Screened::Reply(REFUSED)),
             (b"C05;80200000", Screened::Reply(REFUSED)),
+            (b"vCont", Screened::Reply(REFUSED)),
+            (b"vCont;c", Screened::Pass),
             (b"qSupported:swbreak+", Screened::Attach),
             (b"qRcmd,6b616c6c6f63", Screened::Kalloc),
             (b"qRcmd,68656170", Screened::Pass),

@@ -42,7 +42,7 @@ impl Session {
     pub(super) fn begin_call(&mut self) {
         let hart = self.machine.selected;
         if let Err(why) = self.check_call(hart) {
-            return wire::say(&[why.as_bytes()]);
+            return wire::say(format_args!("{why}\n"));
         }
         let stopped = harts::record(hart);
         self.call = Some(Call {
@@ -61,20 +61,20 @@ impl Session {
 
     fn check_call(&self, hart: usize) -> Result<(), &'static str> {
         if self.services.kalloc == 0 {
-            return Err("this layout's program does not offer kalloc to debuggers\n");
+            return Err("this layout's program does not offer kalloc to debuggers");
         }
         let stopped = harts::record(hart);
         if stopped.privilege != harts::SUPERVISOR {
-            return Err("the selected hart is not in S-mode; select one that is, with `thread`\n");
+            return Err("the selected hart is not in S-mode; select one that is, with `thread`");
         }
         let place = stopped.view().locate(&self.machine.ram, self.services.busy);
         let mut busy = [1];
         let read = place.is_some_and(|place| self.machine.ram.try_read(place, &mut busy));
         match busy {
-            _ if !read => Err("the selected hart's tables do not map the kernel\n"),
+            _ if !read => Err("the selected hart's tables do not map the kernel"),
             [0] => Ok(()),
             _ => Err("the kernel is changing its heap or its tables just now; \
-                      `finish` that and try again\n"),
+                      `finish` that and try again"),
         }
     }
 
@@ -89,20 +89,12 @@ impl Session {
         stopped.reason = Reason::Asked;
         stopped.write_all();
         clint::set_timer(call.hart, call.timer);
-        if !came_back {
-            return wire::say(&[
-                b"kalloc has not come back; the registers are as they were, the heap may not be\n",
-            ]);
-        }
-        let digits = hexadecimal(page);
-        match page {
-            0 => wire::say(&[b"kalloc() = 0: out of memory\n"]),
-            _ => wire::say(&[b"kalloc() = 0x", &digits, b"\n"]),
+        match (came_back, page) {
+            (false, _) => wire::say(format_args!(
+                "kalloc has not come back; the registers are as they were, the heap may not be\n"
+            )),
+            (true, 0) => wire::say(format_args!("kalloc() = 0: out of memory\n")),
+            (true, page) => wire::say(format_args!("kalloc() = {page:#x}\n")),
         }
     }
-}
-
-fn hexadecimal(value: u64) -> [u8; 16] {
-    let digit = |place: usize| (value >> (60 - 4 * place)) as u8 & 15;
-    core::array::from_fn(|place| b"0123456789abcdef"[usize::from(digit(place))])
 }

@@ -249,7 +249,10 @@ impl Session {
             }
             (Mode::Running | Mode::Called, Heard::Line) => self.leave(),
             (Mode::Stopped, Heard::Damaged) => crate::out::uart().send(b'-'),
-            (Mode::Stopped, Heard::TooLong) => wire::reply(REFUSED),
+            (Mode::Stopped, Heard::TooLong) => {
+                wire::begin();
+                wire::reply(REFUSED);
+            }
             (Mode::Stopped, Heard::Again) => wire::send_again(),
             _ => {}
         }
@@ -314,6 +317,7 @@ impl Session {
 
     /// Answers the packet of `size` bytes.
     fn packet(&mut self, size: usize) {
+        wire::begin();
         let packet = self.packet;
         let text = packet.get(1..size.saturating_sub(3)).unwrap_or(&[]);
         let fed = match screen(text, harts::count()) {
@@ -322,6 +326,11 @@ impl Session {
             Screened::As(text) => self.feed(text),
             Screened::Attach => {
                 self.renew();
+                // gdbstub wants a feature to be named.
+                let text = match text {
+                    b"qSupported" => b"qSupported:swbreak+",
+                    text => text,
+                };
                 self.features.keep(text);
                 self.feed(text)
             }

@@ -1,6 +1,8 @@
 //! gdbstub's way to the UART, and what a debugger that did not understand gets again.
 
 use core::convert::Infallible;
+use core::fmt::{self, Write as _};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use gdbstub::conn::Connection;
 use pagescope_kernel::debug::listen::PACKET_SIZE;
@@ -19,6 +21,14 @@ static LAST: Lock<Last> = Lock::new(Last {
     length: 0,
 });
 
+/// gdbstub has acknowledged the packet that it was given last.
+static ACKNOWLEDGED: AtomicBool = AtomicBool::new(false);
+
+/// Another packet is to be answered.
+pub(crate) fn begin() {
+    ACKNOWLEDGED.store(false, Ordering::Relaxed);
+}
+
 /// The UART's sending side.
 pub(crate) struct Wire {
     /// Nothing is sent: packets are played to gdbstub whose answers the debugger has had.
@@ -34,6 +44,10 @@ impl Connection for Wire {
         }
         out::uart().send(byte);
         LAST.with(|last| {
+            if byte == b'+' {
+                // No reply has this byte in it.
+                ACKNOWLEDGED.store(true, Ordering::Relaxed);
+            }
             if byte == b'$' {
                 last.length = 0;
             }
@@ -66,9 +80,15 @@ pub(crate) fn send_again() {
     });
 }
 
-/// Acknowledges a packet that gdbstub has not seen, and answers it.
+fn acknowledge() {
+    if !ACKNOWLEDGED.swap(true, Ordering::Relaxed) {
+        out::uart().send(b'+');
+    }
+}
+
+/// Answers a packet that gdbstub has not seen, or has not answered.
 pub(crate) fn reply(answer: &[u8]) {
-    out::uart().send(b'+');
+    acknowledge();
     send(answer);
 }
 
@@ -86,10 +106,30 @@ fn send(answer: &[u8]) {
 }
 
 /// Answers a `monitor` command that gdbstub has not seen with this text.
-pub(crate) fn say(parts: &[&[u8]]) {
-    out::uart().send(b'+');
-    for part in parts {
-        super::line::packet(b"O", part);
-    }
+pub(crate) fn say(text: fmt::Arguments<'_>) {
+    acknowledge();
+    let mut line = Line {
+        bytes: [0; 128],
+        length: 0,
+    };
+    // What does not fit is left out.
+    let _ = line.write_fmt(text);
+    super::line::packet(b"O", &line.bytes[..line.length]);
     send(b"OK");
+}
+
+/// A line of text.
+struct Line {
+    bytes: [u8; 128],
+    length: usize,
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.length + text.len();
+        let place = self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?;
+        place.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
 }
