@@ -18,7 +18,7 @@ use pagescope_protocol::walk::{Limits as WalkLimits, SpaceWalk, walk_space};
 use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, Satp, TranslationMode, VirtAddr};
 
 use crate::guest::info::InfoPlace;
-use crate::guest::{ElfFile, MachineMap, RamSource};
+use crate::guest::{ElfFile, KernelInfo, MachineMap, RamSource};
 use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target};
 use crate::model::{BandKind, Difference, virtual_bands};
 
@@ -64,14 +64,20 @@ impl Capturer {
             Some(place) => place.read(target, &self.machine)?,
             None => None,
         };
-        let told = info.and_then(|info| {
-            let (start, size) = info.ram();
-            self.machine.with_kernel_ram(start, size)
-        });
-        if let Some(machine) = told {
-            self.machine = machine;
+        if let Some(info) = info {
+            self.believe_about_ram(&info);
         }
         Ok(())
+    }
+
+    fn believe_about_ram(&mut self, info: &KernelInfo) {
+        if self.machine.ram_source() != RamSource::BuiltIn {
+            return;
+        }
+        let (start, size) = info.ram();
+        if let Some(machine) = self.machine.with_kernel_ram(start, size) {
+            self.machine = machine;
+        }
     }
 
     /// What lies where.
@@ -209,6 +215,9 @@ impl Capturer {
             self.info = None;
             return Ok(());
         };
+        // We may have come before it had published the block.
+        self.believe_about_ram(&info);
+        snapshot.physical = self.machine.regions().to_vec();
         snapshot.kernel = Some(info.facts());
         snapshot.heap = info.heap(target, &self.machine)?;
         if let Some(heap) = snapshot.heap {

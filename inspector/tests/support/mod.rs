@@ -77,6 +77,11 @@ impl Machine {
         self.guest.address().to_string()
     }
 
+    /// The kernel's debug channel as the command line takes it: the machine's serial port.
+    pub(crate) fn channel(&self) -> String {
+        format!("unix:{}", self.guest.console().display())
+    }
+
     /// The ELF as the command line takes it.
     pub(crate) fn elf_text(&self) -> String {
         self.elf.to_string_lossy().into_owned()

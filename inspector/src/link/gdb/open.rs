@@ -24,7 +24,7 @@ const PROBE_BYTES: u64 = 512;
 
 pub(super) fn connect(address: &Address, options: ConnectOptions) -> Result<GdbTarget, LinkError> {
     let mut client = Client::connect(address, options.timeout, options.cancel)?;
-    let features = client.request(SUPPORTED)?;
+    let features = client.first_request(SUPPORTED)?;
     if features == SUPPORTED {
         return Err(LinkError::NotAStub {
             address: address.clone(),
