@@ -79,7 +79,7 @@ pub(super) fn run(options: &Check) -> Result<Answer, Failure> {
         None => snapshot.spaces.iter().collect(),
     };
     let report = Report::new(&snapshot, spaces);
-    format::print(options.format, &answer(&report), || check_text(&report))?;
+    format::print_nested(options.format, &answer(&report), 4, || check_text(&report))?;
     match report.verdict {
         Verdict::Sound | Verdict::Nothing => Ok(Answer::Yes),
         Verdict::Unsound => Ok(Answer::No),

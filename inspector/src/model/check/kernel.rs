@@ -7,7 +7,9 @@ use super::{Finding, Rule};
 /// The most tables that one `map` lacks on Sv39: an L1 and an L0 (S1.7).
 const TRAPS_PER_MAP: u64 = 2;
 
-pub(super) fn check(facts: &KernelFacts, findings: &mut Vec<Finding>) {
+/// `pages` is how many the allocator handed out: it maps each of them itself, beside the calls of
+/// `map()` that the kernel counts.
+pub(super) fn check(facts: &KernelFacts, pages: u64, findings: &mut Vec<Finding>) {
     let low = facts.reserve_low;
     if let Some(mark) = facts.reserve_mark
         && low < mark
@@ -19,12 +21,13 @@ pub(super) fn check(facts: &KernelFacts, findings: &mut Vec<Finding>) {
     }
     let traps = facts.machine_table_traps;
     if let Some(calls) = facts.map_calls
-        && traps > calls.saturating_mul(TRAPS_PER_MAP)
+        && traps > calls.saturating_add(pages).saturating_mul(TRAPS_PER_MAP)
     {
         findings.push(Finding::new(
             Rule::TableTraps,
             format!(
-                "the machine program took {traps} traps for page tables in {calls} calls of map"
+                "the machine program took {traps} traps for page tables in {calls} calls of map and \
+                 {pages} of kalloc"
             ),
         ));
     }
