@@ -36,11 +36,9 @@ fn comparable(snapshot: &Snapshot) -> Snapshot {
     let mut snapshot = snapshot.clone();
     snapshot.provenance = Provenance::default();
     let ram: Vec<_> = snapshot.ram().collect();
-    snapshot.physical.retain(|region| {
-        region
-            .range()
-            .is_some_and(|range| ram.iter().any(|ram| *ram == range))
-    });
+    snapshot
+        .physical
+        .retain(|region| region.range().is_some_and(|range| ram.contains(&range)));
     for region in &mut snapshot.physical {
         region.name.clear();
     }
