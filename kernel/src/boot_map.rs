@@ -1,7 +1,8 @@
 //! The page tables that exist before S-mode runs its first instruction (S1.4).
 //!
 //! The machine program builds them, where addresses are still physical and nothing can fault. The
-//! order is the source document's, so that every frame is where it draws it (S0.6, S0.8):
+//! order is the source document's, so that every frame is where it draws it (S0.6, S0.8). With
+//! `pool`:
 //!
 //! ```text
 //!  0x87fff000  the heap counter's page    ◀─ L0[511]
@@ -15,7 +16,10 @@
 //!  0x87ff7000  kalloc(7)  in reserve      ◀─ L0[503]
 //! ```
 //!
-//! Every frame of a table has its leaf in the top L0: S-mode can write them all without help.
+//! There every table's leaf lies in the top L0, as the document draws it. With the other
+//! strategies the first three tables are the same frames, linked the same way, and their leaves lie
+//! where the strategy says; `mirror`'s own four tables come next (kalloc(3) to kalloc(6)). Whatever
+//! the strategy, S-mode can write all tables without help.
 
 use pagescope_protocol::{
     LeafFlags, Level, PAGE_SIZE, PhysAddr, PhysPage, PhysRange, Pte, VirtAddr,
@@ -24,17 +28,13 @@ use thiserror::Error;
 
 use crate::board;
 use crate::handoff::BootSection;
-use crate::heap::{Heap, HeapLayout};
-use crate::mapper::{MapError, Mapper, ROOT_LEVEL, Tables};
+use crate::heap::{Heap, HeapLayout, PageState};
+use crate::mapper::{MapError, Mapper, ROOT_LEVEL, Reach, Supply};
 use crate::memory::Memory;
-use crate::pool::{HEAP_FLAGS, RESERVE_MARK};
+use crate::reserve::Reserve;
+use crate::self_map::{SelfMap, Table, WindowLeaf};
+use crate::space::HEAP_FLAGS;
 use crate::window::Window;
-
-/// Flags of every leaf of the heap, its tables and the devices. No G: there is one address space,
-/// and nothing to keep in the TLB across another.
-const READ_WRITE: LeafFlags = HEAP_FLAGS
-    .union(LeafFlags::ACCESSED)
-    .union(LeafFlags::DIRTY);
 
 /// Why the tables could not be built.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
@@ -47,87 +47,111 @@ pub enum BootMapError {
     Map(#[from] MapError),
 }
 
+/// What is to be built.
+#[derive(Clone, Copy, Debug)]
+pub struct BootPlan<'a> {
+    /// Where S-mode will see its heap.
+    pub window: Window,
+    /// How S-mode will reach its tables.
+    pub self_map: &'static dyn SelfMap,
+    /// The supervisor program's sections.
+    pub sections: &'a [BootSection],
+    /// Devices, which are mapped where they are, and in leaves of which level.
+    pub devices: &'a [(PhysRange, Level)],
+}
+
 /// What was built.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BootMap {
     /// The root table, for satp.
     pub root: PhysPage,
-    /// The reserve.
-    pub reserve: [PhysPage; RESERVE_MARK],
     /// Pages handed out, and so the heap counter's value.
     pub handed_out: u64,
 }
 
-/// Builds the tables. `memory` is physical, `heap` untouched (its layout in physical addresses).
-/// S-mode will see heap and tables through `window`, and `sections` and devices where they are.
+/// Builds the tables, and fills the reserve. `memory` is physical, `heap` untouched (its layout in
+/// physical addresses).
 ///
 /// # Errors
 /// [`BootMapError`].
 pub fn build<M: Memory>(
     memory: &mut M,
     heap: &mut Heap,
-    window: Window,
-    sections: &[BootSection],
-    devices: &[(PhysRange, Level)],
+    reserve: &Reserve,
+    plan: BootPlan<'_>,
 ) -> Result<BootMap, BootMapError> {
+    let BootPlan {
+        window, self_map, ..
+    } = plan;
     memory.store(heap.layout().counter, 0);
     let l0 = take_zeroed(memory, heap)?;
     let l1 = take_zeroed(memory, heap)?;
     let root = take_zeroed(memory, heap)?;
 
-    // The self-map: the root leads to L1, L1 to L0, and L0 holds leaves for all three.
+    // The root leads to L1, L1 to L0, and the root to itself where the strategy says so.
     let top = window.address_of(l0);
-    store_entry(memory, root, ROOT_LEVEL, top, Pte::pointer(l1));
-    store_entry(memory, l1, Level::L1, top, Pte::pointer(l0));
-    for page in [root, l1, l0, board::HEAP_COUNTER_PAGE] {
-        store_entry(
-            memory,
-            l0,
-            Level::L0,
-            window.address_of(page),
-            Pte::leaf(page, READ_WRITE),
-        );
+    let root = Table::root(root);
+    let l1 = Table::covering(l1, Level::L1, top);
+    let l0 = Table::covering(l0, Level::L0, top);
+    store_entry(
+        memory,
+        root,
+        ROOT_LEVEL.index_of(top),
+        Pte::pointer(l1.frame),
+    );
+    store_entry(memory, l1, Level::L1.index_of(top), Pte::pointer(l0.frame));
+    if let Some(slot) = self_map.recursive_slot() {
+        store_entry(memory, root, slot, Pte::pointer(root.frame));
     }
 
-    // From here on, a new table gets its leaf in L0 as it is taken.
-    let tables = BootTables { heap, l0, window };
     let mut mapper = Mapper {
         memory,
-        tables,
-        window: Window::IDENTITY,
-        root,
+        supply: FromHeap { heap },
+        self_map,
+        reach: Reach::Physical,
+        heap: window,
+        root: root.frame,
     };
-    for (range, level) in devices {
-        map_range(
-            &mut mapper,
-            VirtAddr::new(range.start().as_u64()),
-            *range,
-            *level,
-            HEAP_FLAGS,
-        )?;
+    // Without their leaves at first, which lie in one another.
+    let companion = self_map.companion(Level::L1, top);
+    let companion = companion.map(|covers_from| (Level::L0, covers_from));
+    let own_tables = || self_map.own_tables().iter().copied().chain(companion);
+    for (level, covers_from) in own_tables() {
+        mapper.link_unexposed(level, covers_from)?;
     }
-    for section in sections {
+    for table in [l0, l1, root] {
+        mapper.expose(table)?;
+    }
+    for (level, covers_from) in own_tables() {
+        let table = mapper.table_on_the_way(covers_from, level)?;
+        mapper.expose(table)?;
+    }
+    let counter_page = board::HEAP_COUNTER_PAGE;
+    let counter_address = window.address_of(counter_page);
+    mapper.map(counter_address, counter_page.start(), Level::L0, HEAP_FLAGS)?;
+
+    for (range, level) in plan.devices {
+        let virt = VirtAddr::new(range.start().as_u64());
+        map_range(&mut mapper, virt, *range, *level, HEAP_FLAGS)?;
+    }
+    for section in plan.sections {
         if let (Some(flags), Some(range)) = (section.leaf_flags(), section.physical()) {
-            map_range(
-                &mut mapper,
-                VirtAddr::new(section.start),
-                range,
-                Level::L0,
-                flags,
-            )?;
+            let virt = VirtAddr::new(section.start);
+            map_range(&mut mapper, virt, range, Level::L0, flags)?;
         }
     }
-    let Mapper {
-        memory, mut tables, ..
-    } = mapper;
-    let mut reserve = [root; RESERVE_MARK];
-    for place in &mut reserve {
-        *place = tables.take(memory).ok_or(BootMapError::OutOfMemory)?;
+    for _ in 0..self_map.reserve_mark() {
+        let frame = mapper.supply.take(mapper.memory);
+        let frame = frame.ok_or(BootMapError::OutOfMemory)?;
+        if self_map.window_leaf() == WindowLeaf::InHeapWindow {
+            let address = window.address_of(frame);
+            mapper.map(address, frame.start(), Level::L0, HEAP_FLAGS)?;
+        }
+        reserve.put(frame).map_err(|_| BootMapError::OutOfMemory)?;
     }
     Ok(BootMap {
-        root,
-        reserve,
-        handed_out: tables.heap.handed_out(),
+        root: root.frame,
+        handed_out: heap.handed_out(),
     })
 }
 
@@ -142,6 +166,7 @@ pub fn physical_heap(image_end: PhysAddr) -> HeapLayout {
         bottom: first_page_from(image_end),
         window: Window::IDENTITY,
         counter: VirtAddr::new(board::HEAP_COUNTER.as_u64()),
+        passed_over: None,
     }
 }
 
@@ -157,62 +182,52 @@ fn take_zeroed<M: Memory>(memory: &mut M, heap: &mut Heap) -> Result<PhysPage, B
 }
 
 /// Stores an entry of a table that is reached by its physical address.
-fn store_entry<M: Memory>(memory: &mut M, table: PhysPage, level: Level, virt: VirtAddr, pte: Pte) {
-    let offset = level.index_of(virt) as u64 * 8;
-    let address = Window::IDENTITY.address_of(table).wrapping_add(offset);
+fn store_entry<M: Memory>(memory: &mut M, table: Table, index: usize, pte: Pte) {
+    let address = VirtAddr::new(table.frame.start().as_u64() + index as u64 * 8);
     memory.store(address, pte.bits());
 }
 
-fn map_range<M: Memory, T: Tables>(
-    mapper: &mut Mapper<'_, M, T>,
+/// Maps a stretch, but for what the strategy needs of its addresses.
+fn map_range<M: Memory, S: Supply>(
+    mapper: &mut Mapper<'_, M, S>,
     virt: VirtAddr,
     range: PhysRange,
     level: Level,
     flags: LeafFlags,
 ) -> Result<(), MapError> {
-    let mut offset = 0;
-    while offset < range.size() {
+    let size = level.entry_size();
+    for offset in (0..range.size()).step_by(size as usize) {
         let (virt, phys) = (
             virt.wrapping_add(offset),
             range.start().wrapping_add(offset),
         );
-        mapper.map(virt, phys, level, flags)?;
-        offset += level.entry_size();
+        if mapper.self_map.reserved(virt, level).is_none() {
+            mapper.map(virt, phys, level, flags)?;
+        }
     }
     Ok(())
 }
 
-/// Tables straight from the heap, each with its leaf in the top L0.
-struct BootTables<'a> {
+/// Tables straight from the heap.
+struct FromHeap<'a> {
     heap: &'a mut Heap,
-    l0: PhysPage,
-    window: Window,
 }
 
-impl Tables for BootTables<'_> {
+impl Supply for FromHeap<'_> {
     fn available(&self) -> usize {
-        // All tables must lie in the 2 MiB that the top L0 covers.
-        let top = self.l0.number();
+        // All first tables must lie in the 2 MiB that the top L0 covers.
+        let top = self.heap.layout().top.number();
         let lowest = top & !(pagescope_protocol::ENTRIES_PER_TABLE as u64 - 1);
         let next = self.heap.next_untouched().map_or(0, PhysPage::number);
         (next + 1).saturating_sub(lowest) as usize
     }
 
     fn take<M: Memory>(&mut self, memory: &mut M) -> Option<PhysPage> {
-        let page = take_zeroed(memory, self.heap).ok()?;
-        let virt = self.window.address_of(page);
-        store_entry(
-            memory,
-            self.l0,
-            Level::L0,
-            virt,
-            Pte::leaf(page, READ_WRITE),
-        );
-        Some(page)
+        take_zeroed(memory, self.heap).ok()
     }
 
     fn is_table(&self, frame: PhysPage) -> bool {
-        self.heap.state(frame) == Some(crate::heap::PageState::Table)
+        self.heap.state(frame) == Some(PageState::Table)
     }
 }
 

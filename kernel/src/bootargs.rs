@@ -1,6 +1,6 @@
 //! The command line: what `-append` says, as the device tree hands it on.
 //!
-//! `layout=pseudos tables=pool pace=20 selftest`. A layout or a strategy that this kernel does
+//! `layout=pseudos tables=pool pace=20 selftest bench`. A layout or a strategy that this kernel does
 //! not have is refused by name; so is a value that cannot be. Other words are somebody else's.
 
 use core::fmt;
@@ -11,7 +11,7 @@ use thiserror::Error;
 pub const LAYOUTS: [&str; 1] = ["pseudos"];
 
 /// The strategies that can be asked for.
-pub const STRATEGIES: [&str; 1] = ["pool"];
+pub const STRATEGIES: [&str; 4] = ["pool", "self-leaf", "mirror", "demand"];
 
 /// Milliseconds between the idle loop's calls where `pace=` does not say.
 pub const DEFAULT_PACE_MS: u64 = 20;
@@ -30,6 +30,8 @@ pub struct BootArgs<'a> {
     pub pace_ms: u64,
     /// `selftest`.
     pub selftest: bool,
+    /// `bench`.
+    pub bench: bool,
 }
 
 /// Why a command line is refused.
@@ -47,8 +49,8 @@ pub enum BootArgsError<'a> {
     )]
     Pace(&'a str),
     /// A value for a word that takes none.
-    #[error("selftest={0}: selftest takes no value; leave it out not to run it")]
-    Selftest(&'a str),
+    #[error("{0}={1}: {0} takes no value; leave it out not to run it")]
+    TakesNoValue(&'static str, &'a str),
 }
 
 /// Names, with commas between them.
@@ -75,6 +77,7 @@ impl<'a> BootArgs<'a> {
             strategy: STRATEGIES[0],
             pace_ms: DEFAULT_PACE_MS,
             selftest: false,
+            bench: false,
         };
         for word in text.split_ascii_whitespace() {
             match word.split_once('=') {
@@ -85,8 +88,12 @@ impl<'a> BootArgs<'a> {
                 Some(("pace", value)) => {
                     args.pace_ms = parse_pace(value).ok_or(BootArgsError::Pace(value))?;
                 }
-                Some(("selftest", value)) => return Err(BootArgsError::Selftest(value)),
+                Some(("selftest", value)) => {
+                    return Err(BootArgsError::TakesNoValue("selftest", value));
+                }
+                Some(("bench", value)) => return Err(BootArgsError::TakesNoValue("bench", value)),
                 None if word == "selftest" => args.selftest = true,
+                None if word == "bench" => args.bench = true,
                 _ => {}
             }
         }
@@ -113,13 +120,21 @@ mod tests {
     }
 
     #[test]
+    fn every_strategy_can_be_asked_for() {
+        let names = crate::self_map::STRATEGIES.map(|strategy| strategy.name());
+        assert_eq!(names, STRATEGIES);
+    }
+
+    #[test]
     fn words_are_read() {
-        let args = BootArgs::parse(" root=/dev/vda layout=pseudos  tables=pool pace=0 selftest\n");
+        let args =
+            BootArgs::parse(" root=/dev/vda layout=pseudos  tables=pool pace=0 selftest bench\n");
         let expected = BootArgs {
             layout: Some("pseudos"),
             strategy: "pool",
             pace_ms: 0,
             selftest: true,
+            bench: true,
         };
         assert_eq!(args, Ok(expected));
     }
@@ -131,13 +146,17 @@ mod tests {
                 "layout=nonsense",
                 "unknown layout=nonsense; this kernel has: pseudos",
             ),
-            ("tables=", "unknown tables=; this kernel has: pool"),
+            (
+                "tables=",
+                "unknown tables=; this kernel has: pool, self-leaf, mirror, demand",
+            ),
         ] {
             assert_eq!(BootArgs::parse(text).unwrap_err().to_string(), message);
         }
         for text in [
             "selftest=no",
             "selftest=",
+            "bench=1",
             "pace=",
             "pace=-1",
             "pace=1s",

@@ -1,111 +1,117 @@
 //! Counting page tables: every one of an address space, with what it covers and how full it is.
 
-use pagescope_protocol::translate::pte_address;
-use pagescope_protocol::{ENTRIES_PER_TABLE, Level, PhysPage, Pte, PteKind, VirtAddr};
+use pagescope_protocol::{ENTRIES_PER_TABLE, PhysPage, Pte, PteKind};
 
-use crate::mapper::{MODE, ROOT_LEVEL};
+use crate::mapper::MODE;
 use crate::memory::Memory;
-use crate::window::Window;
+use crate::self_map::Table;
+use crate::space::Space;
 
 /// One table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TableUse {
-    /// Its frame.
-    pub frame: PhysPage,
-    /// Its level.
-    pub level: Level,
-    /// The first address that it covers.
-    pub covers_from: VirtAddr,
+    /// The table.
+    pub table: Table,
     /// Its entries that point to tables.
     pub pointers: usize,
     /// Its entries that map something.
     pub leaves: usize,
 }
 
-/// Address spaces that can be counted: how tables are reached, and which frames are some.
-#[derive(Debug)]
-pub struct Census<'a, M, F> {
-    /// The program's memory.
-    pub memory: &'a M,
-    /// Where tables are reached.
-    pub window: Window,
-    /// Whether a frame is a table; others are not looked into.
-    pub is_table: F,
+/// Tells `visit` of every table of `space`, each before the tables that it points to. A pointer that
+/// leads back to the root is counted, and not followed.
+pub fn census<M: Memory>(space: &Space, memory: &M, visit: &mut impl FnMut(TableUse)) {
+    visit_table(space, memory, Table::root(space.root()), visit);
 }
 
-impl<M: Memory, F: Fn(PhysPage) -> bool> Census<'_, M, F> {
-    /// Tells `visit` of every table under `root`, each before the tables it points to.
-    pub fn visit(&self, root: PhysPage, visit: &mut impl FnMut(TableUse)) {
-        self.visit_table(root, ROOT_LEVEL, VirtAddr::new(0), visit);
+/// As deep as there are levels.
+fn visit_table<M: Memory>(
+    space: &Space,
+    memory: &M,
+    table: Table,
+    visit: &mut impl FnMut(TableUse),
+) {
+    if !space.is_table(table.frame) {
+        return;
     }
-
-    /// As deep as there are levels.
-    fn visit_table(
-        &self,
-        frame: PhysPage,
-        level: Level,
-        covers_from: VirtAddr,
-        visit: &mut impl FnMut(TableUse),
-    ) {
-        if !(self.is_table)(frame) {
-            return;
-        }
-        let kind = |index| self.entry(frame, index).classify(level);
-        let count =
-            |wanted: fn(&PteKind) -> bool| (0..ENTRIES_PER_TABLE).map(kind).filter(wanted).count();
-        visit(TableUse {
-            frame,
-            level,
-            covers_from,
-            pointers: count(|kind| matches!(kind, PteKind::Pointer(_))),
-            leaves: count(|kind| matches!(kind, PteKind::Leaf(_))),
-        });
-        for index in 0..ENTRIES_PER_TABLE {
-            if let (PteKind::Pointer(next), Some(next_level)) = (kind(index), level.next()) {
-                let offset = index as u64 * level.entry_size();
-                let covers = MODE.sign_extend(covers_from.as_u64().wrapping_add(offset));
-                self.visit_table(next, next_level, covers, visit);
-            }
+    let address = space.window_of(table);
+    let kind = |index: usize| {
+        let entry = memory.load(address.wrapping_add(index as u64 * 8));
+        Pte::from_bits(entry).classify(table.level)
+    };
+    let count =
+        |wanted: fn(&PteKind) -> bool| (0..ENTRIES_PER_TABLE).map(kind).filter(wanted).count();
+    visit(TableUse {
+        table,
+        pointers: count(|kind| matches!(kind, PteKind::Pointer(_))),
+        leaves: count(|kind| matches!(kind, PteKind::Leaf(_))),
+    });
+    for index in 0..ENTRIES_PER_TABLE {
+        if let (PteKind::Pointer(next), Some(level)) = (kind(index), table.level.next())
+            && next != space.root()
+        {
+            let offset = index as u64 * table.level.entry_size();
+            let covers = MODE.sign_extend(table.covers_from.as_u64().wrapping_add(offset));
+            visit_table(space, memory, Table::covering(next, level, covers), visit);
         }
     }
+}
 
-    fn entry(&self, frame: PhysPage, index: usize) -> Pte {
-        let offset = pte_address(frame, index).page_offset();
-        let address = self.window.address_of(frame).wrapping_add(offset);
-        Pte::from_bits(self.memory.load(address))
-    }
+/// How many frames are tables of `space`.
+pub fn table_frames<M: Memory>(space: &Space, memory: &M) -> u64 {
+    let mut frames = 0;
+    census(space, memory, &mut |_| frames += 1);
+    frames
+}
+
+/// Whether a frame is one of `space`'s tables, linked and not in reserve.
+pub fn is_linked<M: Memory>(space: &Space, memory: &M, frame: PhysPage) -> bool {
+    let mut found = false;
+    census(space, memory, &mut |table| {
+        found |= table.table.frame == frame
+    });
+    found
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{HIGH, booted};
+    use crate::self_map::STRATEGIES;
+    use crate::window::Window;
     use std::collections::BTreeMap;
 
     #[test]
     fn the_census_finds_what_a_walk_finds() {
-        for window in [Window::IDENTITY, HIGH] {
-            let (machine, pool, map) = booted(window);
-            let mut counted = BTreeMap::new();
-            let census = Census {
-                memory: &machine,
-                window,
-                is_table: |frame| pool.is_table(frame),
-            };
-            census.visit(map.root, &mut |table| {
-                let used = table.pointers + table.leaves;
-                counted.insert(table.frame, (table.level, table.covers_from, used));
-            });
-            let walked: BTreeMap<_, _> = machine
-                .walk()
-                .tables
-                .iter()
-                .map(|table| {
-                    let used = table.entries().filter(|(_, pte)| pte.is_valid()).count();
-                    (table.page, (table.level, table.covers_from, used))
-                })
-                .collect();
-            assert_eq!(counted, walked);
+        for self_map in STRATEGIES {
+            for window in [Window::IDENTITY, HIGH] {
+                let (machine, space) = booted(self_map, window);
+                let mut counted = BTreeMap::new();
+                census(&space, &machine, &mut |found| {
+                    let used = found.pointers + found.leaves;
+                    let Table {
+                        frame,
+                        level,
+                        covers_from,
+                    } = found.table;
+                    counted.insert(frame, (level, covers_from, used));
+                });
+                // The walk meets a table of a recursive space at several levels; what it is, it
+                // is at the highest.
+                let mut walked = BTreeMap::new();
+                for table in &machine.walk().tables {
+                    let meaningful =
+                        |kind: PteKind| matches!(kind, PteKind::Pointer(_) | PteKind::Leaf(_));
+                    let used = table
+                        .entries()
+                        .filter(|(_, pte)| meaningful(pte.classify(table.level)))
+                        .count();
+                    walked
+                        .entry(table.page)
+                        .or_insert((table.level, table.covers_from, used));
+                }
+                assert_eq!(counted, walked, "{}", self_map.name());
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What can be typed on the console.
 
-use pagescope_protocol::{PhysAddr, VirtAddr};
+use pagescope_protocol::{LeafFlags, Level, PhysAddr, VirtAddr};
 use thiserror::Error;
 
 use crate::bootargs::parse_pace;
@@ -9,10 +9,16 @@ use crate::bootargs::parse_pace;
 pub const HELP: &str = "\
 kalloc [N]       hand out one page, or N
 kfree [N|0xADDR] take back the newest page, the newest N, or the one at 0xADDR
-map VA [PA]      map a page at VA: to PA, or to a new one from kalloc
-unmap VA         take that mapping away
+map VA [N|0xPA] [4K|2M|1G]
+                 map N leaves from VA on: to new pages from kalloc, or one leaf to PA. Larger leaves
+                 without PA show RAM as it lies, read-only
+unmap VA [N]     take away the leaf that maps VA, and the N-1 after it
+protect VA FLAGS give the leaf that maps VA these permissions: letters of rwxu
+rsw VA           flip a software bit (RSW) of the entry that maps VA, through its table's window
 touch VA         load from VA and store the byte back; a fault is reported and survived
-fault KIND       touch what must fault: null, guard, text, rodata, machine
+fault WHERE      touch what must fault: null, guard, text, rodata, machine, window
+stress N         N random maps and unmaps, each checked; then everything is counted
+bench            what a map costs with this strategy, in cycles and in frames
 crash            load from address 0x10 with nobody to catch it: the hart stops
 heap             the heap counter, and what is free
 tables           every page table: frame, level, what it covers
@@ -37,10 +43,18 @@ pub enum Command {
     KfreeNewest(u64),
     /// `kfree` of this page.
     Kfree(VirtAddr),
-    /// `map`, to this address or to a new page.
-    Map(VirtAddr, Option<PhysAddr>),
-    /// `unmap`.
-    Unmap(VirtAddr),
+    /// `map`: where, what, and in leaves of which level.
+    Map(VirtAddr, MapTo, Level),
+    /// `unmap` of so many leaves.
+    Unmap(VirtAddr, u64),
+    /// `protect`.
+    Protect(VirtAddr, LeafFlags),
+    /// `rsw`.
+    FlipRsw(VirtAddr),
+    /// `stress`, so many steps.
+    Stress(u64),
+    /// `bench`.
+    Bench,
     /// `touch`.
     Touch(VirtAddr),
     /// `fault`.
@@ -65,6 +79,15 @@ pub enum Command {
     Poweroff,
 }
 
+/// What `map` maps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MapTo {
+    /// So many leaves: 4 KiB ones to pages from kalloc, larger ones to RAM as it lies.
+    Own(u64),
+    /// One leaf, to this address.
+    Given(PhysAddr),
+}
+
 /// Something that must fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FaultKind {
@@ -78,15 +101,18 @@ pub enum FaultKind {
     Rodata,
     /// A load from the machine program.
     Machine,
+    /// A load from a window in which there is no table, and can be none.
+    Window,
 }
 
 impl FaultKind {
-    const ALL: [(&'static str, Self); 5] = [
+    const ALL: [(&'static str, Self); 6] = [
         ("null", Self::Null),
         ("guard", Self::Guard),
         ("text", Self::Text),
         ("rodata", Self::Rodata),
         ("machine", Self::Machine),
+        ("window", Self::Window),
     ];
 }
 
@@ -145,14 +171,35 @@ impl Command {
                 (count, _) => Self::KfreeNewest(count.unwrap_or(1)),
             },
             "map" => {
-                let virt = number("map VA [PA]")?.unwrap_or_default();
-                Self::Map(VirtAddr::new(virt), number("")?.map(PhysAddr::new))
+                let virt = VirtAddr::new(number(MAP_USAGE)?.unwrap_or_default());
+                let next = words.next();
+                let (what, size) = match next.filter(|word| level(word).is_none()) {
+                    Some(word) => (map_to(word)?, words.next()),
+                    None => (MapTo::Own(1), next),
+                };
+                let level = match size {
+                    Some(word) => level(word).ok_or(CommandError::Usage(MAP_USAGE))?,
+                    None => Level::L0,
+                };
+                Self::Map(virt, what, level)
             }
-            "unmap" => Self::Unmap(VirtAddr::new(number("unmap VA")?.unwrap_or_default())),
+            "unmap" => {
+                let virt = VirtAddr::new(number("unmap VA [N]")?.unwrap_or_default());
+                Self::Unmap(virt, number("")?.unwrap_or(1))
+            }
+            "protect" => {
+                let usage = "protect VA FLAGS, with FLAGS some letters of rwxu";
+                let virt = VirtAddr::new(number(usage)?.unwrap_or_default());
+                let flags = words.next().and_then(permissions);
+                Self::Protect(virt, flags.ok_or(CommandError::Usage(usage))?)
+            }
+            "rsw" => Self::FlipRsw(VirtAddr::new(number("rsw VA")?.unwrap_or_default())),
+            "stress" => Self::Stress(number("stress N")?.unwrap_or_default()),
+            "bench" => Self::Bench,
             "touch" => Self::Touch(VirtAddr::new(number("touch VA")?.unwrap_or_default())),
             "lookup" => Self::Lookup(VirtAddr::new(number("lookup VA")?.unwrap_or_default())),
             "fault" => {
-                let usage = CommandError::Usage("fault null|guard|text|rodata|machine");
+                let usage = CommandError::Usage("fault null|guard|text|rodata|machine|window");
                 let word = words.next().ok_or(usage)?;
                 let kinds = FaultKind::ALL;
                 let (_, kind) = kinds.iter().find(|(name, _)| *name == word).ok_or(usage)?;
@@ -176,6 +223,42 @@ impl Command {
             None => Ok(command),
         }
     }
+}
+
+const MAP_USAGE: &str = "map VA [N|0xPA] [4K|2M|1G]";
+
+/// The level whose leaves have this size.
+fn level(word: &str) -> Option<Level> {
+    match word {
+        "4K" | "4k" => Some(Level::L0),
+        "2M" | "2m" => Some(Level::L1),
+        "1G" | "1g" => Some(Level::L2),
+        _ => None,
+    }
+}
+
+fn map_to(word: &str) -> Result<MapTo, CommandError<'_>> {
+    match parse_number(word) {
+        None => Err(CommandError::Number(word)),
+        Some(address) if hexadecimal_digits(word).is_some() => {
+            Ok(MapTo::Given(PhysAddr::new(address)))
+        }
+        Some(0) => Err(CommandError::NoPages(word)),
+        Some(count) => Ok(MapTo::Own(count)),
+    }
+}
+
+/// The permissions that these letters say.
+fn permissions(word: &str) -> Option<LeafFlags> {
+    let flag = |letter| match letter {
+        'r' => Some(LeafFlags::READ),
+        'w' => Some(LeafFlags::WRITE),
+        'x' => Some(LeafFlags::EXECUTE),
+        'u' => Some(LeafFlags::USER),
+        _ => None,
+    };
+    let flags: Option<LeafFlags> = word.chars().map(flag).collect();
+    flags.filter(|flags| !flags.is_empty())
 }
 
 /// What follows `0x`.
@@ -212,6 +295,7 @@ mod tests {
     #[test]
     fn commands_are_read() {
         let virt = VirtAddr::new(0x1_0000_0000);
+        let page = MapTo::Given(PhysAddr::new(0x87ff_6000));
         for (line, command) in [
             ("", Command::Nothing),
             ("  help ", Command::Help),
@@ -226,11 +310,36 @@ mod tests {
                 "kfree 0x87ff6000",
                 Command::Kfree(VirtAddr::new(0x87ff_6000)),
             ),
-            ("map 0x1_0000_0000", Command::Map(virt, None)),
+            (
+                "map 0x1_0000_0000",
+                Command::Map(virt, MapTo::Own(1), Level::L0),
+            ),
             (
                 "map 0x100000000 0x87ff6000",
-                Command::Map(virt, Some(PhysAddr::new(0x87ff_6000))),
+                Command::Map(virt, page, Level::L0),
             ),
+            (
+                "map 0x100000000 3 2M",
+                Command::Map(virt, MapTo::Own(3), Level::L1),
+            ),
+            (
+                "map 0x100000000 1g",
+                Command::Map(virt, MapTo::Own(1), Level::L2),
+            ),
+            (
+                "map 0x100000000 0x87ff6000 4K",
+                Command::Map(virt, page, Level::L0),
+            ),
+            ("unmap 0x100000000", Command::Unmap(virt, 1)),
+            ("unmap 0x100000000 512", Command::Unmap(virt, 512)),
+            (
+                "protect 0x100000000 rw",
+                Command::Protect(virt, LeafFlags::READ | LeafFlags::WRITE),
+            ),
+            ("rsw 0x100000000", Command::FlipRsw(virt)),
+            ("stress 10000", Command::Stress(10000)),
+            ("bench", Command::Bench),
+            ("fault window", Command::Fault(FaultKind::Window)),
             ("touch 0", Command::Touch(VirtAddr::new(0))),
             ("fault guard", Command::Fault(FaultKind::Guard)),
             ("pace 0", Command::Pace(0)),
@@ -256,13 +365,34 @@ mod tests {
                 "kalloc 0",
                 "`0` pages: give a count from 1 on; an address begins with 0x",
             ),
-            ("map", "usage: map VA [PA]"),
+            ("map", "usage: map VA [N|0xPA] [4K|2M|1G]"),
+            ("map 0 1 3M", "usage: map VA [N|0xPA] [4K|2M|1G]"),
+            (
+                "map 0 0",
+                "`0` pages: give a count from 1 on; an address begins with 0x",
+            ),
+            (
+                "map 0 x",
+                "`x` is no number: decimal, or hexadecimal with 0x",
+            ),
+            (
+                "protect 0 q",
+                "usage: protect VA FLAGS, with FLAGS some letters of rwxu",
+            ),
+            (
+                "protect 0",
+                "usage: protect VA FLAGS, with FLAGS some letters of rwxu",
+            ),
+            ("stress", "usage: stress N"),
             (
                 "touch 0x",
                 "`0x` is no number: decimal, or hexadecimal with 0x",
             ),
             ("heap now", "`now` is one word too many"),
-            ("fault line", "usage: fault null|guard|text|rodata|machine"),
+            (
+                "fault line",
+                "usage: fault null|guard|text|rodata|machine|window",
+            ),
             ("pace soon", "`soon` is no pace: milliseconds, 0 to 3600000"),
             (
                 "touch 0x10000000000000000",
@@ -275,7 +405,7 @@ mod tests {
 
     #[test]
     fn help_has_a_line_for_every_command() {
-        for line in HELP.lines() {
+        for line in HELP.lines().filter(|line| !line.starts_with(' ')) {
             let name = line.split_whitespace().next().unwrap();
             let result = Command::parse(name);
             assert!(!matches!(result, Err(CommandError::Unknown(_))), "{name}");

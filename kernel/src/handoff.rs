@@ -5,14 +5,17 @@
 //!                            to be mapped; the machine program believes what it has checked
 //!                 └▶ HandOff the machine program fills this in, before S-mode starts: what the
 //!                            device tree says, what it built, and how far kalloc has come
+//!                 └▶ Reserve pages that wait to become tables: filled at boot, and shared ever after
 //! ```
 //!
-//! Both are `repr(C)` of `u64`s, so every bit pattern is a value, and reading one is always sound;
+//! All are `repr(C)` of `u64`s, so every bit pattern is a value, and reading one is always sound;
 //! [`BootHeader::check`] decides whether it means anything.
 
 use pagescope_protocol::info::{Name, name_text};
 use pagescope_protocol::{LeafFlags, PAGE_SIZE, PhysAddr, PhysRange, VirtAddr, VirtRange};
 use thiserror::Error;
+
+use crate::reserve::Reserve;
 
 /// The header's first eight bytes: `PAGEBOOT`.
 pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"PAGEBOOT");
@@ -61,6 +64,8 @@ pub struct BootHeader<A = u64> {
     pub info: A,
     /// The physical address of the [`HandOff`].
     pub hand_off: A,
+    /// The physical address of the [`Reserve`].
+    pub reserve: A,
     /// How many of `sections` count.
     pub section_count: u64,
     /// The sections, in ascending order.
@@ -104,8 +109,6 @@ pub struct HandOff {
     pub root: u64,
     /// Pages that kalloc has handed out so far.
     pub handed_out: u64,
-    /// Physical addresses of the pages in reserve.
-    pub reserve: [u64; 2],
     /// The lowest page that kalloc may hand out.
     pub heap_bottom: u64,
     /// How the tables are reached, as `tables=` says it.
@@ -127,7 +130,6 @@ impl HandOff {
         harts: 0,
         root: 0,
         handed_out: 0,
-        reserve: [0; 2],
         heap_bottom: 0,
         strategy: [0; 24],
         bootargs_size: 0,
@@ -172,7 +174,7 @@ pub enum HeaderError {
     /// The entry lies in no section that can be executed.
     #[error("the entry {0} is in no section that can be executed")]
     Entry(VirtAddr),
-    /// The information block or the hand-off lies in no section that can be written.
+    /// The information block, the hand-off or the reserve lies in no section that can be written.
     #[error("the boot header points to {0}, which is in no section that can be written")]
     Target(PhysAddr),
     /// A service's address is in no section of its kind.
@@ -268,6 +270,7 @@ impl BootHeader {
         }
         self.check_target(self.info, size_of::<pagescope_protocol::info::InfoBlock>())?;
         self.check_target(self.hand_off, size_of::<HandOff>())?;
+        self.check_target(self.reserve, size_of::<Reserve>())?;
         self.check_service(self.services.kalloc, LeafFlags::EXECUTE)?;
         self.check_service(self.services.kalloc_done, LeafFlags::EXECUTE)?;
         self.check_service(self.services.busy, LeafFlags::WRITE)
@@ -300,7 +303,7 @@ impl BootHeader {
 }
 
 const _: () = assert!(size_of::<BootSection>() == 5 * 8 + 24);
-const _: () = assert!(size_of::<BootHeader>() == 9 * 8 + 24 + MAX_SECTIONS * 64);
+const _: () = assert!(size_of::<BootHeader>() == 10 * 8 + 24 + MAX_SECTIONS * 64);
 
 #[cfg(test)]
 mod tests;

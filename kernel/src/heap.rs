@@ -14,7 +14,7 @@
 //! Two bits say of each page what it is, so that a page which was not handed out cannot be freed:
 //! not twice, not a table, not somebody else's.
 
-use pagescope_protocol::{PhysPage, VirtAddr};
+use pagescope_protocol::{ENTRIES_PER_TABLE, Level, PhysPage, VirtAddr};
 use thiserror::Error;
 
 use crate::board;
@@ -80,6 +80,39 @@ pub struct HeapLayout {
     pub window: Window,
     /// Where the program finds the heap counter.
     pub counter: VirtAddr,
+    /// The index, in its 2 MiB of the window, of the page that is passed over: a table's place
+    /// ([`SelfMap::in_place_index`](crate::self_map::SelfMap::in_place_index)).
+    pub passed_over: Option<usize>,
+}
+
+/// All pages of a heap, counted one by one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Audit {
+    /// Pages that there are.
+    pub total: u64,
+    /// Handed out and not taken back.
+    pub in_use: u64,
+    /// Page tables and those in reserve; with them what is passed over for good.
+    pub tables: u64,
+    /// Given back.
+    pub freed: u64,
+    /// Never handed out.
+    pub untouched: u64,
+    /// Pages in the list of those given back.
+    pub listed: u64,
+    /// What the heap counter says.
+    pub counter: u64,
+}
+
+impl Audit {
+    /// Whether none is lost: in use and free are all that there are, the counter counts what is in
+    /// use, and every page that was given back can be found.
+    pub const fn is_complete(&self) -> bool {
+        let in_use = self.in_use + self.tables;
+        in_use + self.freed + self.untouched == self.total
+            && in_use == self.counter
+            && self.listed == self.freed
+    }
 }
 
 /// The allocator's state.
@@ -143,10 +176,56 @@ impl Heap {
         (self.layout.top.number() + 1).saturating_sub(self.layout.bottom.number())
     }
 
+    /// Pages that [`take`](Self::take) can still give.
+    pub fn available(&self) -> u64 {
+        let lowest = self.layout.bottom.number();
+        let end = (self.layout.top.number() + 1).saturating_sub(self.taken);
+        let passed_over = self.layout.passed_over.map_or(0, |index| {
+            let distance = Level::L0.index_of(self.layout.window.address_of(self.layout.bottom));
+            let table = ENTRIES_PER_TABLE as u64;
+            // The first of them, counted from the lowest page.
+            let first = (index as u64 + table - distance as u64) % table;
+            (end.saturating_sub(lowest) + table - 1).saturating_sub(first) / table
+        });
+        self.freed + end.saturating_sub(lowest) - passed_over
+    }
+
     /// The untouched page that comes next; `None` where there are none left.
     pub fn next_untouched(&self) -> Option<PhysPage> {
-        let number = self.layout.top.number().checked_sub(self.taken)?;
-        (number >= self.layout.bottom.number()).then(|| PhysPage::from_truncated(number))
+        let lowest = self.layout.bottom.number();
+        let highest = self.layout.top.number().checked_sub(self.taken)?;
+        let mut pages = (lowest..=highest).rev().map(PhysPage::from_truncated);
+        pages.find(|page| !self.is_passed_over(*page))
+    }
+
+    /// Whether `page` is one that [`take`](Self::take) never gives.
+    fn is_passed_over(&self, page: PhysPage) -> bool {
+        let index = Level::L0.index_of(self.layout.window.address_of(page));
+        self.layout.passed_over == Some(index)
+    }
+
+    /// Counts every page, and follows the list of freed ones to its end.
+    pub fn audit<M: Memory>(&self, memory: &M) -> Audit {
+        let HeapLayout { top, bottom, .. } = self.layout;
+        let mut audit = Audit {
+            total: self.capacity(),
+            counter: memory.load(self.layout.counter),
+            ..Audit::default()
+        };
+        for number in bottom.number()..=top.number() {
+            match self.state(PhysPage::from_truncated(number)) {
+                Some(PageState::InUse) => audit.in_use += 1,
+                Some(PageState::Table) => audit.tables += 1,
+                Some(PageState::Freed) => audit.freed += 1,
+                Some(PageState::Untouched) | None => audit.untouched += 1,
+            }
+        }
+        let mut newest = self.newest_freed;
+        while let Some(page) = newest.filter(|_| audit.listed <= audit.freed) {
+            audit.listed += 1;
+            newest = self.next_freed(memory, page);
+        }
+        audit
     }
 
     /// What `page` is; `None` where it is not the heap's.
@@ -160,14 +239,37 @@ impl Heap {
         self.set_state(page, PageState::Table);
     }
 
+    /// Declares a table's frame to be a page that is handed out: it can be given back then.
+    pub fn release_table(&mut self, page: PhysPage) {
+        if self.state(page) == Some(PageState::Table) {
+            self.set_state(page, PageState::InUse);
+        }
+    }
+
+    /// Hands out a page that [`take`](Self::take) passes over, to be the table of its own 2 MiB:
+    /// `false` where that has been done, or where it is not such a page.
+    pub fn claim<M: Memory>(&mut self, memory: &mut M, page: PhysPage) -> bool {
+        let free = self.is_passed_over(page) && self.state(page) == Some(PageState::Untouched);
+        if free {
+            self.set_state(page, PageState::Table);
+            self.count(memory, self.handed_out + 1);
+        }
+        free
+    }
+
     /// Hands out a page: the one freed last, else the next untouched one. The caller has mapped
-    /// the latter.
+    /// the latter. A page that is passed over and is no table yet is nobody's for good, and counts
+    /// as handed out.
     pub fn take<M: Memory>(&mut self, memory: &mut M) -> Option<PhysPage> {
         let page = match self.pop_freed(memory) {
             Some(page) => page,
             None => {
                 let page = self.next_untouched()?;
-                self.taken += 1;
+                let first = self.layout.top.number() - self.taken;
+                for number in page.number() + 1..=first {
+                    self.claim(memory, PhysPage::from_truncated(number));
+                }
+                self.taken = self.layout.top.number() + 1 - page.number();
                 page
             }
         };
@@ -217,16 +319,21 @@ impl Heap {
     /// ends the list: the pages behind it are lost, and no page is handed out twice.
     fn pop_freed<M: Memory>(&mut self, memory: &M) -> Option<PhysPage> {
         let page = self.newest_freed?;
-        let link = memory.load(self.layout.window.address_of(page));
-        let next = pagescope_protocol::PhysAddr::new(link)
-            .page()
-            .filter(|next| link & 0xfff == 0 && self.state(*next) == Some(PageState::Freed));
-        self.newest_freed = next.filter(|next| *next != page);
+        self.newest_freed = self.next_freed(memory, page);
         self.freed = match self.newest_freed {
             Some(_) => self.freed.saturating_sub(1),
             None => 0,
         };
         Some(page)
+    }
+
+    /// The freed page that the link in `page`, a freed one, leads to.
+    fn next_freed<M: Memory>(&self, memory: &M, page: PhysPage) -> Option<PhysPage> {
+        let link = memory.load(self.layout.window.address_of(page));
+        pagescope_protocol::PhysAddr::new(link)
+            .page()
+            .filter(|next| link & 0xfff == 0 && self.state(*next) == Some(PageState::Freed))
+            .filter(|next| *next != page)
     }
 
     fn count<M: Memory>(&mut self, memory: &mut M, handed_out: u64) {

@@ -15,8 +15,11 @@
 //!
 //! ```text
 //!  board ─ handoff ─ bootargs ─ device_tree          what the machine is, what it was told
-//!  memory ─▶ mapper ─▶ boot_map                      page tables: mechanism, and the first ones
-//!              └─────▶ pool ◀─ heap                  page tables: the policy; frames
+//!  memory ─▶ mapper ─▶ boot_map                      page tables: the mechanism; the first ones
+//!              ▲ └───▶ space ◀─ heap ◀─ reserve       all of them; frames, and those in reserve
+//!           self_map                                 the policy: pool, self-leaf, mirror, demand
+//!              └─────▶ table_service                 M-mode's side of demand
+//!  stress                                           random maps, checked against a shadow
 //!  debug                                            the debug channel: a GDB stub's parts
 //!  holdings ─ pace ─ census ─ command ─ line ─ fault ─ sbi ─ uart    the smaller parts
 //! ```
@@ -42,8 +45,12 @@ pub mod line;
 pub mod mapper;
 pub mod memory;
 pub mod pace;
-pub mod pool;
+pub mod reserve;
 pub mod sbi;
+pub mod self_map;
+pub mod space;
+pub mod stress;
+pub mod table_service;
 pub mod uart;
 pub mod window;
 

@@ -1,18 +1,23 @@
-//! Mapping, unmapping, looking up: the mechanism, without a policy on where tables come from.
+//! Mapping, unmapping, looking up: the mechanism, for every strategy and every size of leaf.
 //!
 //! ```text
 //!  map(va, pa)   root ──▶ L1 ──▶ L0 ──▶ leaf(pa)
-//!                     └ missing: take a zeroed, already reachable frame, link it, fence all
+//!                     └ missing: take a zeroed frame, make it reachable, link it, fence all
 //! ```
 //!
-//! Every table is reached through a [`Window`], never by its physical address; every entry holds
-//! physical addresses, never the window's (S0.9).
+//! Where a table is reached, and where the leaf lies that makes it so, the strategy says
+//! ([`SelfMap`]); every entry holds physical addresses, whatever virtual address its table was
+//! written through (S0.9). The machine program builds the first tables with this same code, by
+//! physical addresses ([`Reach::Physical`]).
 //!
 //! Invariants:
 //! - A failed call has changed nothing: what it needs is counted before the first store.
-//! - A table is zeroed before it is linked.
-//! - A new pointer is followed by a fence of everything, a new or cleared leaf by a fence of its
-//!   page: an invalid entry may be cached, too.
+//! - A table is zeroed, and reachable through its window, before it is linked.
+//! - A new or removed pointer is followed by a fence of everything, a new, changed or cleared leaf by
+//!   a fence of its page: an invalid entry may be cached, too.
+//! - A table that has become empty is unlinked, zero, and given back.
+
+mod link;
 
 use core::convert::Infallible;
 
@@ -22,7 +27,10 @@ use pagescope_protocol::{VirtAddr, pte::ReservedReason};
 use thiserror::Error;
 
 use crate::memory::Memory;
+use crate::self_map::{SelfMap, Table};
 use crate::window::Window;
+
+pub use link::Released;
 
 /// The translation mode of all our tables.
 pub const MODE: TranslationMode = TranslationMode::Sv39;
@@ -31,16 +39,25 @@ pub const MODE: TranslationMode = TranslationMode::Sv39;
 pub const ROOT_LEVEL: Level = Level::L2;
 
 /// Where tables come from, and which frames may be read as one.
-pub trait Tables {
-    /// How many tables [`take`](Self::take) can give.
+pub trait Supply {
+    /// How many frames [`take`](Self::take) can give.
     fn available(&self) -> usize;
 
-    /// A zeroed frame to become a table, reachable through the window already.
+    /// A zeroed frame to become a table.
     fn take<M: Memory>(&mut self, memory: &mut M) -> Option<PhysPage>;
 
     /// Whether `frame` is a table of ours and reachable. Others are never touched, so that a
     /// damaged entry cannot lead a lookup into a fault.
     fn is_table(&self, frame: PhysPage) -> bool;
+}
+
+/// By which addresses tables are reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// Their physical ones: M-mode, where there is no translation.
+    Physical,
+    /// Their windows, as the strategy says: S-mode.
+    Windows,
 }
 
 /// Why an address was not mapped.
@@ -74,22 +91,27 @@ pub enum MapError {
     /// are reached (S1.5): which of these, is the second field.
     #[error("{0} lies in {1}, which the kernel maps itself")]
     ReservedRegion(VirtAddr, &'static str),
-    /// More tables are needed than there are in reserve.
-    #[error("{needed} new tables are needed and {available} are in reserve: memory is used up")]
+    /// More frames are needed for tables than there are in reserve.
+    #[error(
+        "{needed} pages are needed for new tables and {available} are in reserve: memory is used up"
+    )]
     NoTables {
-        /// Tables needed.
+        /// Frames needed.
         needed: usize,
-        /// Tables in reserve.
+        /// Frames in reserve.
         available: usize,
     },
 }
 
-/// Why an address was not unmapped.
+/// Why a mapping was not removed or changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum UnmapError {
     /// Nothing is mapped there.
     #[error("{0} is not mapped")]
     NotMapped(VirtAddr),
+    /// Flags that the specification reserves, or that make no leaf.
+    #[error("no leaf has the flags {0}")]
+    Flags(LeafFlags),
     /// The address belongs to the kernel itself, or to the window through which heap and tables
     /// are reached: which of these, is the second field.
     #[error("{0} lies in {1}, which stays as it is")]
@@ -99,27 +121,47 @@ pub enum UnmapError {
 /// What a call of [`Mapper::map`] did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MapReport {
-    /// Tables that it linked: 0, 1 or 2.
+    /// Levels that were missing on the way, and are there now: 0, 1 or 2.
     pub new_tables: usize,
+    /// Frames that became tables: with a mirror, an L1 takes two.
+    pub frames: usize,
+}
+
+/// What a call of [`Mapper::unmap`] did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unmapped {
+    /// The size of the leaf, in bytes.
+    pub size: u64,
+    /// The tables that became empty.
+    pub released: Released,
 }
 
 /// One address space's tables, as one program reaches them.
 #[derive(Debug)]
-pub struct Mapper<'a, M, T> {
+pub struct Mapper<'a, M, S> {
     /// The program's memory.
     pub memory: &'a mut M,
     /// Where new tables come from.
-    pub tables: T,
-    /// Where tables are reached.
-    pub window: Window,
+    pub supply: S,
+    /// The strategy.
+    pub self_map: &'static dyn SelfMap,
+    /// How tables are reached.
+    pub reach: Reach,
+    /// Where the heap's frames are seen.
+    pub heap: Window,
     /// The root table.
     pub root: PhysPage,
 }
 
-impl<M: Memory, T: Tables> Mapper<'_, M, T> {
-    /// Translates `address` as the hardware would, through the window, and without ever faulting.
+impl<M: Memory, S: Supply> Mapper<'_, M, S> {
+    /// Translates `address` as the hardware would, without ever faulting.
     pub fn lookup(&self, address: VirtAddr) -> Translation {
-        let read = |entry: PhysAddr| Ok::<_, Infallible>(self.load_entry(entry));
+        let mut level = ROOT_LEVEL;
+        let read = |entry: PhysAddr| {
+            let pte = self.load_entry(entry, level, address);
+            level = level.next().unwrap_or(Level::L0);
+            Ok::<_, Infallible>(pte)
+        };
         match translate(MODE, self.root, address, read) {
             Ok(translation) => translation,
         }
@@ -148,60 +190,127 @@ impl<M: Memory, T: Tables> Mapper<'_, M, T> {
             Some(page) if phys.is_aligned(size) => page,
             _ => return Err(MapError::PhysMisaligned(phys, size)),
         };
-        let leaf = Pte::leaf(page, flags | LeafFlags::ACCESSED | LeafFlags::DIRTY);
+        let leaf = leaf(page, flags);
         if !matches!(leaf.classify(level), PteKind::Leaf(_)) {
             return Err(MapError::Flags(flags));
         }
 
-        let (mut table, mut table_level) = self.lowest_table(virt, level)?;
-        let needed = usize::from(table_level.number() - level.number());
-        let available = self.tables.available();
+        let mut table = self.lowest_table(virt, level)?;
+        let new_tables = usize::from(table.level.number() - level.number());
+        let needed = self.frames_for(table.level, level, virt);
+        let available = self.supply.available();
         if needed > available {
             return Err(MapError::NoTables { needed, available });
         }
-        while table_level > level {
-            let (Some(next), Some(next_level)) =
-                (self.tables.take(self.memory), table_level.next())
-            else {
-                return Err(MapError::NoTables { needed, available });
-            };
-            self.store_entry(table, table_level, virt, Pte::pointer(next));
-            self.memory.fence_all();
-            (table, table_level) = (next, next_level);
+        if self.reach == Reach::Windows && self.self_map.is_served_by_machine_mode() {
+            // The store below faults at each missing level, and M-mode makes it.
+            table = Table::covering(self.root, level, virt);
         }
-        self.store_entry(table, level, virt, leaf);
+        while table.level > level {
+            table = self.link_next(table, virt)?;
+        }
+        self.store_entry(table, virt, leaf);
         self.memory.fence_page(virt);
-        Ok(MapReport { new_tables: needed })
+        Ok(MapReport {
+            new_tables,
+            frames: needed,
+        })
     }
 
-    /// Clears the leaf that maps `virt`, whatever its size. Its tables stay.
+    /// Clears the leaf that maps `virt`, whatever its size, and unlinks the tables that are empty
+    /// then.
     ///
     /// # Errors
     /// [`UnmapError::NotMapped`].
-    pub fn unmap(&mut self, virt: VirtAddr) -> Result<(), UnmapError> {
+    pub fn unmap(&mut self, virt: VirtAddr) -> Result<Unmapped, UnmapError> {
+        let (translation, leaf) = self.leaf_of(virt)?;
+        self.store_entry(leaf, virt, Pte::INVALID);
+        self.memory.fence_page(virt);
+        Ok(Unmapped {
+            size: leaf.level.entry_size(),
+            released: self.unlink_empty(virt, &translation),
+        })
+    }
+
+    /// Clears the leaf that maps `virt` and leaves its tables as they are.
+    pub fn clear_leaf(&mut self, virt: VirtAddr) {
+        if let Ok((_, table)) = self.leaf_of(virt) {
+            self.store_entry(table, virt, Pte::INVALID);
+            self.memory.fence_page(virt);
+        }
+    }
+
+    /// Gives the leaf that maps `virt`, whatever its size, these flags. A and D stay preset.
+    ///
+    /// # Errors
+    /// [`UnmapError`]; nothing has changed then.
+    pub fn protect(&mut self, virt: VirtAddr, flags: LeafFlags) -> Result<u64, UnmapError> {
+        self.rewrite(virt, |pte, level| {
+            let rsw = u64::from(pte.rsw()) << RSW_SHIFT;
+            let changed = Pte::from_bits(leaf(pte.page(), flags).bits() | rsw);
+            match changed.classify(level) {
+                PteKind::Leaf(_) => Ok(changed),
+                _ => Err(UnmapError::Flags(flags)),
+            }
+        })
+    }
+
+    /// Changes the bits of the leaf that maps `virt` which the hardware ignores (RSW), by exclusive
+    /// or: a change that has no effect but to be seen.
+    ///
+    /// # Errors
+    /// [`UnmapError::NotMapped`].
+    pub fn flip_rsw(&mut self, virt: VirtAddr, bits: u8) -> Result<u64, UnmapError> {
+        let bits = u64::from(bits & 0b11) << RSW_SHIFT;
+        self.rewrite(virt, |pte, _| Ok(Pte::from_bits(pte.bits() ^ bits)))
+    }
+
+    /// Replaces the leaf that maps `virt`; gives its size.
+    fn rewrite(
+        &mut self,
+        virt: VirtAddr,
+        change: impl FnOnce(Pte, Level) -> Result<Pte, UnmapError>,
+    ) -> Result<u64, UnmapError> {
+        let (translation, table) = self.leaf_of(virt)?;
+        let found = translation
+            .trail
+            .last()
+            .map_or(Pte::INVALID, |step| step.pte);
+        let changed = change(found, table.level)?;
+        self.store_entry(table, virt, changed);
+        self.memory.fence_page(virt);
+        Ok(table.level.entry_size())
+    }
+
+    /// The table with the leaf that maps `virt`, and the way there.
+    fn leaf_of(&self, virt: VirtAddr) -> Result<(Translation, Table), UnmapError> {
         let translation = self.lookup(virt);
         let last = translation.trail.last().copied();
-        let (Some(_), Some(step)) = (translation.mapped(), last) else {
-            return Err(UnmapError::NotMapped(virt));
-        };
-        self.store_entry(step.table, step.level, virt, Pte::INVALID);
-        self.memory.fence_page(virt);
-        Ok(())
+        match (translation.mapped(), last) {
+            (Some(_), Some(step)) => {
+                let table = Table::covering(step.table, step.level, virt);
+                Ok((translation, table))
+            }
+            _ => Err(UnmapError::NotMapped(virt)),
+        }
     }
 
     /// The lowest table on the way to `virt` whose entry for it is free, at or above `level`.
-    fn lowest_table(&self, virt: VirtAddr, level: Level) -> Result<(PhysPage, Level), MapError> {
+    fn lowest_table(&self, virt: VirtAddr, level: Level) -> Result<Table, MapError> {
         let translation = self.lookup(virt);
         let last = translation.trail.last().copied();
         match (translation.outcome, last) {
             (Outcome::Fault(TranslationFault::Invalid(_)), Some(step)) if step.level >= level => {
-                Ok((step.table, step.level))
+                Ok(Table::covering(step.table, step.level, virt))
             }
             (Outcome::Fault(TranslationFault::Invalid(_)), Some(_)) => {
                 Err(MapError::TableInTheWay(virt))
             }
             (Outcome::Fault(TranslationFault::Reserved(at, reason)), _) => {
                 Err(MapError::Reserved(virt, at, reason))
+            }
+            (Outcome::Mapped(_), Some(step)) if step.level < level => {
+                Err(MapError::TableInTheWay(virt))
             }
             (Outcome::Mapped(mapped), _) => Err(MapError::AlreadyMapped(virt, mapped.address)),
             (Outcome::Unreadable(entry), _) => Err(MapError::Unreachable(entry)),
@@ -210,20 +319,35 @@ impl<M: Memory, T: Tables> Mapper<'_, M, T> {
         }
     }
 
-    fn load_entry(&self, entry: PhysAddr) -> Option<Pte> {
-        let frame = entry.page().filter(|frame| self.tables.is_table(*frame))?;
-        let address = self
-            .window
-            .address_of(frame)
-            .wrapping_add(entry.page_offset());
+    /// Where this program reaches `table`.
+    fn address_of(&self, table: Table) -> VirtAddr {
+        match self.reach {
+            Reach::Physical => VirtAddr::new(table.frame.start().as_u64()),
+            Reach::Windows => self.self_map.window_of(table, self.heap),
+        }
+    }
+
+    /// The entry at `entry`, in a table of `level` that covers `virt`.
+    fn load_entry(&self, entry: PhysAddr, level: Level, virt: VirtAddr) -> Option<Pte> {
+        let frame = entry.page().filter(|frame| self.supply.is_table(*frame))?;
+        let table = self.address_of(Table::covering(frame, level, virt));
+        let address = table.wrapping_add(entry.page_offset());
         Some(Pte::from_bits(self.memory.load(address)))
     }
 
-    fn store_entry(&mut self, table: PhysPage, level: Level, virt: VirtAddr, entry: Pte) {
-        let offset = level.index_of(virt) as u64 * 8;
-        let address = self.window.address_of(table).wrapping_add(offset);
+    fn store_entry(&mut self, table: Table, virt: VirtAddr, entry: Pte) {
+        let offset = table.level.index_of(virt) as u64 * 8;
+        let address = self.address_of(table).wrapping_add(offset);
         self.memory.store(address, entry.bits());
     }
+}
+
+/// RSW, the bits of an entry that are software's: 9 and 8.
+const RSW_SHIFT: u32 = 8;
+
+/// A leaf as all of ours are.
+fn leaf(page: PhysPage, flags: LeafFlags) -> Pte {
+    Pte::leaf(page, flags | LeafFlags::ACCESSED | LeafFlags::DIRTY)
 }
 
 #[cfg(test)]

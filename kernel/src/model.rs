@@ -3,13 +3,14 @@
 //! The code under test sees virtual addresses only, which the model translates; an access that the
 //! tables do not allow panics, as it would fault. The TLB keeps every entry that a translation
 //! has read, pointers and invalid ones too, until a fence drops it, and a fence of one page drops
-//! leaves only. That is the least that the privileged specification allows, and so a missing
+//! only what was a leaf, or has become one. That is the least that the privileged specification allows, and so a missing
 //! fence shows.
 
 use std::boxed::Box;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
+use std::string::ToString as _;
 use std::vec;
 use std::vec::Vec;
 
@@ -21,17 +22,20 @@ use pagescope_protocol::{
 };
 
 use crate::board::{self, RAM};
-use crate::boot_map::{self, BootMap, PSEUDOS_DEVICES};
+use crate::boot_map::{self, BootPlan, PSEUDOS_DEVICES};
 use crate::handoff::BootSection;
 use crate::heap::{Heap, HeapLayout};
 use crate::mapper::{MODE, ROOT_LEVEL};
 use crate::memory::Memory;
-use crate::pool::{OWN_REGIONS, OwnRegion, Pool};
+use crate::reserve::Reserve;
+use crate::self_map::SelfMap;
+use crate::space::{Inherited, OWN_REGIONS, OwnRegion, Space};
+use crate::table_service::{self, Verdict};
 use crate::window::Window;
 use pagescope_protocol::info::{name, region_kind};
 
-/// What a translation has read: which entry, and what was in it then.
-type Tlb = HashMap<(Level, u64), Pte>;
+/// What a translation has read: where the entry lies, and what was in it then.
+type Tlb = HashMap<(Level, u64), (PhysAddr, Pte)>;
 
 /// What RAM holds before anybody has written to it: nothing to rely on.
 const GARBAGE: u64 = 0xdead_beef_dead_beef;
@@ -43,6 +47,11 @@ pub(crate) struct Machine {
     /// The root table; `None` is mode Bare.
     root: Option<PhysPage>,
     tlb: RefCell<Tlb>,
+    /// Where M-mode takes frames for the tables that S-mode's stores find missing; without, they
+    /// fault.
+    served_from: Option<&'static Reserve>,
+    /// Faults that M-mode served.
+    pub(crate) served: u64,
 }
 
 /// A kind of access, with what its leaf must have.
@@ -68,6 +77,8 @@ impl Machine {
             words: vec![0; (RAM.size() / 8) as usize],
             root: None,
             tlb: RefCell::default(),
+            served_from: None,
+            served: 0,
         }
     }
 
@@ -99,9 +110,9 @@ impl Machine {
         let mut level = ROOT_LEVEL;
         let read = |entry: PhysAddr| {
             let key = (level, address.as_u64() >> level.shift());
-            let pte = *tlb
+            let (_, pte) = *tlb
                 .entry(key)
-                .or_insert_with(|| Pte::from_bits(self.load_physical(entry)));
+                .or_insert_with(|| (entry, Pte::from_bits(self.load_physical(entry))));
             level = level.next().unwrap_or(Level::L0);
             Ok::<_, Infallible>(Some(pte))
         };
@@ -116,6 +127,19 @@ impl Machine {
     /// An access by a program that survives its faults; `None` where it faults.
     pub(crate) fn touch(&self, address: VirtAddr) -> Option<u64> {
         Some(self.load_physical(self.access(address, Access::Load)?))
+    }
+
+    /// What M-mode does about a store page fault: whether the store is to be tried again.
+    pub(crate) fn serve(&mut self, address: VirtAddr) -> bool {
+        let (Some(reserve), Some(root)) = (self.served_from, self.root) else {
+            return false;
+        };
+        let needs = Access::Store.needs();
+        let mut physical = Physical(self);
+        let verdict = table_service::serve(&mut physical, root, reserve, RAM, address, needs);
+        let retry = matches!(verdict, Verdict::Made | Verdict::Present);
+        self.served += u64::from(retry);
+        retry
     }
 
     /// What memory says, whatever the TLB remembers.
@@ -163,17 +187,23 @@ impl Memory for Machine {
     }
 
     fn store(&mut self, address: VirtAddr, value: u64) {
-        match self.access(address, Access::Store) {
-            Some(physical) => self.store_physical(physical, value),
-            None => panic!("store page fault at {address}"),
+        loop {
+            match self.access(address, Access::Store) {
+                Some(physical) => return self.store_physical(physical, value),
+                None => assert!(self.serve(address), "store page fault at {address}"),
+            }
         }
     }
 
     fn fence_page(&mut self, address: VirtAddr) {
-        self.tlb.borrow_mut().retain(|(level, number), pte| {
+        let is_leaf = |level: Level, pte: Pte| {
+            level == Level::L0 || matches!(pte.classify(level), PteKind::Leaf(_))
+        };
+        let mut tlb = self.tlb.borrow_mut();
+        tlb.retain(|(level, number), (entry, pte)| {
             let same = address.as_u64() >> level.shift() == *number;
-            let leaf = *level == Level::L0 || matches!(pte.classify(*level), PteKind::Leaf(_));
-            !(same && leaf)
+            let now = Pte::from_bits(self.load_physical(*entry));
+            !(same && (is_leaf(*level, *pte) || is_leaf(*level, now)))
         });
     }
 
@@ -187,6 +217,28 @@ impl Memory for Machine {
         let first = Self::place(physical);
         self.words[first..first + (PAGE_SIZE / 8) as usize]
             .fill(u64::from_le_bytes([byte; 8]) ^ GARBAGE);
+    }
+}
+
+/// The machine as M-mode sees it.
+pub(crate) struct Physical<'a>(pub(crate) &'a mut Machine);
+
+impl Memory for Physical<'_> {
+    fn load(&self, address: VirtAddr) -> u64 {
+        self.0.load_physical(PhysAddr::new(address.as_u64()))
+    }
+
+    fn store(&mut self, address: VirtAddr, value: u64) {
+        self.0
+            .store_physical(PhysAddr::new(address.as_u64()), value);
+    }
+
+    fn fence_page(&mut self, address: VirtAddr) {
+        self.0.fence_page(address);
+    }
+
+    fn fence_all(&mut self) {
+        self.0.fence_all();
     }
 }
 
@@ -250,28 +302,37 @@ pub(crate) fn sections() -> [BootSection; 6] {
 pub(crate) const IMAGE_END: PhysAddr = PhysAddr::new(0x8022_1000);
 
 /// A machine on which the boot map has been built and S-mode runs, seeing its heap in `window`.
-pub(crate) fn booted(window: Window) -> (Machine, Pool, BootMap) {
+pub(crate) fn booted(self_map: &'static dyn SelfMap, window: Window) -> (Machine, Space) {
     let mut machine = Machine::new();
     let layout = boot_map::physical_heap(IMAGE_END);
     let mut heap = Heap::new(layout);
-    let map = boot_map::build(
-        &mut machine,
-        &mut heap,
+    let reserve: &'static Reserve = Box::leak(Box::default());
+    let plan = BootPlan {
         window,
-        &sections(),
-        &PSEUDOS_DEVICES,
-    )
-    .expect("the boot map can be built");
+        self_map,
+        sections: &sections(),
+        devices: &PSEUDOS_DEVICES,
+    };
+    let map = boot_map::build(&mut machine, &mut heap, reserve, plan);
+    let map = map.expect("the boot map can be built");
     machine.set_root(map.root);
+    machine.served_from = self_map.is_served_by_machine_mode().then_some(reserve);
     let counter_page = PhysAddr::new(layout.counter.as_u64()).page().expect("RAM");
     let offset = layout.counter.page_offset();
-    let layout = HeapLayout {
+    let heap = HeapLayout {
         window,
         counter: window.address_of(counter_page).wrapping_add(offset),
         ..layout
     };
-    let pool = Pool::resume(layout, map.root, map.handed_out, map.reserve, own_regions());
-    (machine, pool, map)
+    let space = Space::resume(Inherited {
+        heap,
+        root: map.root,
+        handed_out: map.handed_out,
+        reserve,
+        self_map,
+        own: own_regions(),
+    });
+    (machine, space)
 }
 
 /// What the kernel's program reserves of the image's addresses: its first page and its
@@ -293,28 +354,64 @@ fn own_regions() -> [OwnRegion; OWN_REGIONS] {
 /// half of the address space.
 pub(crate) const HIGH: Window = Window::at_distance(0xffff_ffc0_0000_0000);
 
+/// Every table has exactly one address, the strategy's, through a leaf that is RW, A and D and nothing
+/// else; and no other leaf leads to a table.
+pub(crate) fn assert_windows(machine: &Machine, space: &Space) {
+    let mut windows = BTreeMap::new();
+    crate::census::census(space, machine, &mut |found| {
+        let window = space.window_of(found.table);
+        assert!(windows.insert(found.table.frame, window).is_none());
+        let mapped = machine.translation(window).mapped();
+        let mapped = mapped.unwrap_or_else(|| panic!("no window: {:?}", found.table));
+        assert_eq!(mapped.address, found.table.frame.start());
+        assert_eq!(mapped.flags.to_string(), "rw---ad");
+    });
+    // A page in reserve is kept from everybody but by the pool, which has it mapped.
+    let walked = machine.walk();
+    let frames: BTreeSet<_> = walked.tables.iter().map(|table| table.page).collect();
+    assert_eq!(frames, windows.keys().copied().collect());
+    for range in machine.mappings() {
+        for (frame, window) in &windows {
+            if let Some(offset) = frame.start().checked_offset_from(range.phys)
+                && offset < range.size
+            {
+                assert_eq!(range.virt.wrapping_add(offset), *window, "{frame}");
+            }
+        }
+    }
+}
+
 /// The caller of `kalloc`: fills the reserve afterwards, as the kernel's own callers do. Gives all
 /// addresses that `kalloc` returned, the caller's first.
-pub(crate) fn kalloc_and_refill(machine: &mut Machine, pool: &mut Pool) -> Vec<VirtAddr> {
-    let Ok(page) = pool.alloc(machine) else {
+pub(crate) fn kalloc_and_refill(machine: &mut Machine, space: &mut Space) -> Vec<VirtAddr> {
+    let Ok(page) = space.alloc(machine) else {
         return Vec::new();
     };
     let mut returned = vec![page];
-    returned.extend(refill(machine, pool));
+    returned.extend(refill(machine, space));
     returned
 }
 
 /// Fills the reserve as far as memory allows.
-pub(crate) fn refill(machine: &mut Machine, pool: &mut Pool) -> Vec<VirtAddr> {
+pub(crate) fn refill(machine: &mut Machine, space: &mut Space) -> Vec<VirtAddr> {
     let mut returned = Vec::new();
-    while pool.wants_page(machine) {
-        let Ok(page) = pool.alloc(machine) else {
-            break;
+    while space.wants_page(machine) {
+        let mut rejected = Vec::new();
+        let page = loop {
+            match space.alloc(machine) {
+                Ok(page) if !space.accepts(page) => rejected.push(page),
+                other => break other,
+            }
         };
-        pool.stock(machine, page)
+        for page in rejected {
+            space.free(machine, page).expect("it was handed out");
+        }
+        let Ok(page) = page else { break };
+        space
+            .stock(machine, page)
             .expect("a page from kalloc can be stocked");
         returned.push(page);
     }
-    pool.settle();
+    space.settle();
     returned
 }

@@ -13,6 +13,8 @@ use crate::command::Line;
 pub(crate) enum Work {
     /// Running a guest.
     Guest,
+    /// Testing a guest with a debugger.
+    GuestTest,
     /// Opening a window.
     Window,
     /// Testing a window without a screen.
@@ -51,13 +53,14 @@ const fn need(work: Work, thing: Thing, packages: &'static [&'static str]) -> Ne
 /// Debian 13; before that they are among the miscellaneous ones.
 const NEEDS: &[Need] = {
     use Thing::{GraphicsDriver, Library, Program};
-    use Work::{Guest, Window, WindowTest};
+    use Work::{Guest, GuestTest, Window, WindowTest};
     &[
         need(
             Guest,
             Program("qemu-system-riscv64"),
             &["qemu-system-riscv", "qemu-system-misc"],
         ),
+        need(GuestTest, Program("gdb-multiarch"), &["gdb-multiarch"]),
         need(Window, Library("libX11.so.6"), &["libx11-6"]),
         need(Window, Library("libX11-xcb.so.1"), &["libx11-xcb1"]),
         need(Window, Library("libXcursor.so.1"), &["libxcursor1"]),

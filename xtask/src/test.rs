@@ -103,10 +103,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     if named("format") || named("clippy") || named("clippy-kernel") {
         install::lint_tools()?;
     }
+    let mut works = Vec::new();
+    if named("test") && !quick {
+        works.extend([Work::Guest, Work::GuestTest]);
+    }
     if named("window") {
-        install::system(&[Work::Guest, Work::Window, Work::WindowTest])?;
-    } else if named("test") && !quick {
-        install::system(&[Work::Guest])?;
+        works.extend([Work::Guest, Work::Window, Work::WindowTest]);
+    }
+    if !works.is_empty() {
+        install::system(&works)?;
     }
     for (index, step) in steps.iter().enumerate() {
         let place = format!("{} of {}", index + 1, steps.len());

@@ -190,7 +190,7 @@ pub fn register(number: usize) -> Option<Register> {
     match number {
         0..32 => Some(Register::X(number)),
         PC => Some(Register::Pc),
-        33..FIRST_CSR => Some(Register::F(number - 33)),
+        33..=64 => Some(Register::F(number - 33)),
         66 => Some(Register::FloatStatus(0, 0x1f)),
         67 => Some(Register::FloatStatus(5, 0x7)),
         68 => Some(Register::FloatStatus(0, 0xff)),

@@ -22,6 +22,7 @@ fn header() -> BootHeader {
         entry: 0x8020_0400,
         info: 0x8020_7000,
         hand_off: 0x8020_8000,
+        reserve: 0x8020_9000,
         section_count: 6,
         sections: all,
         services: Services {
@@ -49,7 +50,7 @@ fn each_thing_that_is_wrong_is_named() {
     type Break = fn(&mut BootHeader);
     let cases: [(Break, HeaderError); 11] = [
         (|h| h.magic = 7, HeaderError::Magic(7)),
-        (|h| h.version = 1, HeaderError::Version(1)),
+        (|h| h.version = 9, HeaderError::Version(9)),
         (|h| h.section_count = 9, HeaderError::SectionCount(9)),
         (
             |h| h.sections[1].start += 1,

@@ -1,12 +1,13 @@
 use super::*;
 use crate::model::{booted, kalloc_and_refill};
+use crate::self_map::pool::Pool;
 use crate::window::Window;
 use proptest::prelude::*;
 use std::vec::Vec;
 
 #[test]
 fn an_overwritten_word_is_found() {
-    let (mut machine, mut pool, _) = booted(Window::IDENTITY);
+    let (mut machine, mut pool) = booted(&Pool, Window::IDENTITY);
     let page = kalloc_and_refill(&mut machine, &mut pool)[0];
     let mut holdings = Holdings::NONE;
     holdings.push(&mut machine, page);
@@ -26,7 +27,7 @@ proptest! {
     /// Against a plain list.
     #[test]
     fn pages_come_back_newest_first(choices in prop::collection::vec((0u8..4, 0usize..40), 1..80)) {
-        let (mut machine, mut pool, _) = booted(Window::IDENTITY);
+        let (mut machine, mut pool) = booted(&Pool, Window::IDENTITY);
         let mut holdings = Holdings::NONE;
         let mut model: Vec<VirtAddr> = Vec::new();
         for (choice, place) in choices {

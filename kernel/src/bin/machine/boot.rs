@@ -4,19 +4,21 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use pagescope_kernel::arch::live::LiveMemory;
 use pagescope_kernel::board;
-use pagescope_kernel::boot_map::{self, BootMap, PSEUDOS_DEVICES};
+use pagescope_kernel::boot_map::{self, BootMap, BootPlan, PSEUDOS_DEVICES};
 use pagescope_kernel::bootargs::BootArgs;
 use pagescope_kernel::device_tree::{self, Facts};
 use pagescope_kernel::handoff::{BOOT_VERSION, BootHeader, HandOff};
 use pagescope_kernel::heap::{Heap, HeapLayout};
 use pagescope_kernel::mapper::MODE;
+use pagescope_kernel::reserve::Reserve;
+use pagescope_kernel::self_map::{self, SelfMap};
 use pagescope_kernel::window::Window;
 use pagescope_protocol::info::{name, name_text};
 use pagescope_protocol::{PhysAddr, PhysRange, Satp};
 
 use crate::entry::{self, INFO_POINTER, MAX_HARTS};
 use crate::out::{self, refuse, say};
-use crate::{debug, hart, trap};
+use crate::{debug, hart, table_service, trap};
 
 /// Harts that there are and that can be started.
 static HARTS: AtomicU64 = AtomicU64::new(1);
@@ -50,11 +52,18 @@ pub(crate) extern "C" fn boot(hart: u64, device_tree: u64) -> ! {
         ));
     }
     let heap = boot_map::physical_heap(header.image_end().unwrap_or(board::RAM.end()));
-    let map = build_tables(&header, heap);
+    // `BootArgs` has refused every other name.
+    let Some(self_map) = self_map::by_name(args.strategy) else {
+        refuse(format_args!("no strategy {}", args.strategy))
+    };
+    let reserve = core::ptr::with_exposed_provenance::<Reserve>(header.reserve as usize);
+    // SAFETY: `BootHeader::check` found it aligned and in the program's writable memory, for good; its
+    // fields are atomic, and empty in the image.
+    let reserve: &'static Reserve = unsafe { &*reserve };
+    let map = build_tables(&header, heap, reserve, self_map);
     hand_off.strategy = name(args.strategy);
     hand_off.root = map.root.start().as_u64();
     hand_off.handed_out = map.handed_out;
-    hand_off.reserve = map.reserve.map(|page| page.start().as_u64());
     hand_off.heap_bottom = heap.bottom.start().as_u64();
 
     let place = core::ptr::with_exposed_provenance_mut::<HandOff>(header.hand_off as usize);
@@ -64,6 +73,9 @@ pub(crate) extern "C" fn boot(hart: u64, device_tree: u64) -> ! {
     // SAFETY: the pointer at the entry is M-mode's to write, and nobody reads it here.
     unsafe { (&raw mut INFO_POINTER.block).write_volatile(header.info) };
     trap::count_in(PhysAddr::new(header.info));
+    if self_map.is_served_by_machine_mode() {
+        table_service::start(reserve, map.root);
+    }
     open_debug_channel(&hand_off, &header);
 
     say(format_args!(
@@ -116,19 +128,23 @@ fn supervisor_header() -> BootHeader {
     }
 }
 
-fn build_tables(header: &BootHeader, layout: HeapLayout) -> BootMap {
+fn build_tables(
+    header: &BootHeader,
+    layout: HeapLayout,
+    reserve: &Reserve,
+    self_map: &'static dyn SelfMap,
+) -> BootMap {
     // SAFETY: the heap is free memory: above the image, whose sections were checked, and nothing
     // of the device tree in it is needed any more.
     let mut memory = unsafe { LiveMemory::new() };
     let mut heap = Heap::new(layout);
-    let sections = header.sections();
-    match boot_map::build(
-        &mut memory,
-        &mut heap,
-        Window::IDENTITY,
-        sections,
-        &PSEUDOS_DEVICES,
-    ) {
+    let plan = BootPlan {
+        window: Window::IDENTITY,
+        self_map,
+        sections: header.sections(),
+        devices: &PSEUDOS_DEVICES,
+    };
+    match boot_map::build(&mut memory, &mut heap, reserve, plan) {
         Ok(map) => map,
         Err(error) => refuse(format_args!("the boot map cannot be built: {error}")),
     }

@@ -20,7 +20,7 @@ use pagescope_kernel::{arch, csr_clear, csr_read, csr_set, csr_write};
 use pagescope_protocol::{PhysAddr, Satp};
 
 use crate::entry::{self, MAX_HARTS};
-use crate::{boot, clint, debug};
+use crate::{boot, clint, debug, table_service};
 
 /// pmpcfg: a naturally aligned power of two, without permissions.
 const PMP_NAPOT: u64 = 0b11 << 3;
@@ -31,7 +31,8 @@ const PMP_RWX: u64 = 0b111;
 const ALL_COUNTERS: u64 = 0b111;
 
 /// All exceptions that S-mode handles itself: every one that there is but its calls to us, and
-/// breakpoints, which may be a debugger's.
+/// breakpoints, which may be a debugger's; and where tables are made on demand, not the page faults of
+/// loads and stores.
 const DELEGATED_EXCEPTIONS: u64 = 0xb1f7;
 
 const _: () = assert!(DELEGATED_EXCEPTIONS & 1 << Cause::ECALL_FROM_S.bits() == 0);
@@ -64,6 +65,12 @@ pub(crate) fn enter_supervisor(start: u64, satp: Satp, a0: u64, a1: u64) -> ! {
     if let Some(hart) = HARTS.get(current()) {
         hart.state.store(hsm::STARTED, Ordering::Release);
     }
+    let kept = if table_service::is_on() {
+        table_service::SERVED_FAULTS
+    } else {
+        0
+    };
+    let delegated = DELEGATED_EXCEPTIONS & !kept;
     // SAFETY: these registers decide what S-mode may do, and change nothing for M-mode; that the
     // tables under satp are sound and `start` is S-mode's code is the boot map's doing, or for
     // other harts S-mode's own.
@@ -71,7 +78,7 @@ pub(crate) fn enter_supervisor(start: u64, satp: Satp, a0: u64, a1: u64) -> ! {
         csr_write!("pmpaddr0", machine_ram);
         csr_write!("pmpaddr1", u64::MAX >> 10);
         csr_write!("pmpcfg0", (PMP_NAPOT | PMP_RWX) << 8 | PMP_NAPOT);
-        csr_write!("medeleg", DELEGATED_EXCEPTIONS);
+        csr_write!("medeleg", delegated);
         csr_write!("mideleg", SSI | STI | SEI);
         csr_write!("mcounteren", ALL_COUNTERS);
         csr_write!("sie", 0);

@@ -5,6 +5,7 @@
 //!                                                                            │
 //!  other harts wait in hart                        trap ◀── ecall, timer, IPI ┘
 //!                                                   ├─▶ sbi
+//!                                                   ├─▶ table_service, or reflect: page faults
 //!                                   UART ─▶ PLIC ─▶ └─▶ debug: a GDB stub; stops all harts
 //! ```
 //!
@@ -30,6 +31,8 @@ mod out;
 mod reflect;
 #[cfg(target_os = "none")]
 mod sbi;
+#[cfg(target_os = "none")]
+mod table_service;
 #[cfg(target_os = "none")]
 mod trap;
 

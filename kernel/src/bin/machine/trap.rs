@@ -1,4 +1,5 @@
-//! Traps into M-mode: S-mode's calls, the timer, other harts. Any other is a defect, and reported.
+//! Traps into M-mode: S-mode's calls, the timer, other harts, and page faults where they are served
+//! here. Any other is a defect, and reported.
 
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -11,23 +12,27 @@ use pagescope_protocol::info::InfoBlock;
 
 use crate::entry::TrapFrame;
 use crate::out::{EXIT_BROKEN, say};
-use crate::{clint, debug, finisher, hart, sbi};
+use crate::{clint, debug, finisher, hart, reflect, sbi, table_service};
 
 /// The physical address of the information block; 0 before there is one.
 static INFO: AtomicU64 = AtomicU64::new(0);
+
+/// The field of the information block that counts traps which are not about tables.
+const OTHER_TRAPS: usize = offset_of!(InfoBlock, machine_other_traps);
 
 /// Counts traps in the information block at `block` from now on.
 pub(crate) fn count_in(block: PhysAddr) {
     INFO.store(block.as_u64(), Ordering::Relaxed);
 }
 
-fn count_trap() {
+/// Adds one to the field of the information block that lies at `offset`.
+fn count(offset: usize) {
     let block = INFO.load(Ordering::Relaxed) as usize;
     if block != 0 {
-        let place = block + offset_of!(InfoBlock, machine_other_traps);
+        let place = block + offset;
         let counter = core::ptr::with_exposed_provenance_mut::<u64>(place);
         // SAFETY: the boot header's check found the block aligned and in S-mode's writable
-        // memory; S-mode leaves this field alone, and every access of ours is atomic.
+        // memory; S-mode leaves these fields alone, and every access of ours is atomic.
         unsafe { AtomicU64::from_ptr(counter) }.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -49,7 +54,7 @@ pub(crate) extern "C" fn handle(frame: &mut TrapFrame) {
         Cause::MACHINE_SOFTWARE_INTERRUPT => {
             clint::set_software_interrupt(hart::current(), false);
             if debug::was_sent_for(hart::current()) {
-                count_trap();
+                count(OTHER_TRAPS);
                 // SAFETY: hands the interrupt on to S-mode.
                 unsafe { csr_set!("mip", SSI) };
             }
@@ -57,8 +62,15 @@ pub(crate) extern "C" fn handle(frame: &mut TrapFrame) {
         }
         _ => {}
     }
-    count_trap();
+    if table_service::serves(cause) {
+        // mepc is not advanced: the access is tried again.
+        return count(offset_of!(InfoBlock, machine_table_traps));
+    }
+    count(OTHER_TRAPS);
     match cause {
+        Cause::LOAD_PAGE_FAULT | Cause::STORE_PAGE_FAULT => {
+            reflect::reflect(cause.bits(), csr_read!("mtval"));
+        }
         Cause::ECALL_FROM_S => {
             sbi::handle(frame);
             let after = csr_read!("mepc") + 4;

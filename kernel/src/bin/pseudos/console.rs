@@ -4,18 +4,18 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use pagescope_kernel::arch::{self, sbi_call};
 use pagescope_kernel::board;
-use pagescope_kernel::census::Census;
+use pagescope_kernel::census::census;
 use pagescope_kernel::command::{Command, FaultKind, HELP};
 use pagescope_kernel::line::{Line, Typed};
-use pagescope_kernel::pool::HEAP_FLAGS;
+use pagescope_kernel::space::HEAP_FLAGS;
 use pagescope_protocol::info::{name_text, region_kind};
 use pagescope_protocol::translate::Outcome;
-use pagescope_protocol::{PAGE_SIZE, PhysAddr, VirtAddr};
+use pagescope_protocol::{PAGE_SIZE, VirtAddr};
 
 use crate::idle::Idle;
 use crate::kernel::{self, alloc_page, map_page};
 use crate::trap::{self, Fault};
-use crate::{entry, info, out, print, println, selftest, start};
+use crate::{bench, entry, info, mapping, out, print, println, selftest, start, stress};
 
 /// The line being typed.
 pub(crate) struct Console {
@@ -59,24 +59,18 @@ fn run(command: Command, idle: &mut Idle) {
         Command::Nothing => {}
         Command::Help => print!("{HELP}"),
         Command::Kalloc(count) => hand_out(count, idle),
-        Command::KfreeNewest(count) => {
-            for _ in 0..count {
-                match idle.give_up_newest() {
-                    Some(page) => println!("kfree({page}); heap counter {}", heap_counter()),
-                    None => return println!("no page is held"),
-                }
-            }
-        }
+        Command::KfreeNewest(count) => take_back(count, idle),
         Command::Kfree(page) => {
             if idle.give_up(page) {
                 println!("kfree({page}); heap counter {}", heap_counter());
             }
         }
-        Command::Map(virt, phys) => map(virt, phys),
-        Command::Unmap(virt) => match kernel::unmap(virt) {
-            Ok(()) => println!("{virt} is not mapped any more"),
-            Err(error) => println!("unmap: {error}"),
-        },
+        Command::Map(virt, what, level) => mapping::map(virt, what, level),
+        Command::Unmap(virt, count) => mapping::unmap(virt, count),
+        Command::Protect(virt, flags) => mapping::protect(virt, flags),
+        Command::FlipRsw(virt) => mapping::flip_rsw(virt),
+        Command::Stress(steps) => stress::run(steps),
+        Command::Bench => bench::run(),
         Command::Touch(virt) => touch(virt),
         Command::Fault(kind) => fault(kind),
         Command::Crash => crash(),
@@ -95,51 +89,41 @@ fn run(command: Command, idle: &mut Idle) {
 }
 
 fn heap_counter() -> u64 {
-    kernel::with(|kernel| kernel.pool.heap().handed_out())
+    kernel::with(|kernel| kernel.space.heap().handed_out())
 }
 
+/// Whether line `number` of `count` alike is printed: the first ones and the last.
+fn is_shown(number: u64, count: u64) -> bool {
+    number < SHOWN || number + 1 == count
+}
+
+/// Lines that are printed of many alike, before the last.
+const SHOWN: u64 = 16;
+
 fn hand_out(count: u64, idle: &mut Idle) {
-    for _ in 0..count {
+    for step in 0..count {
         let number = heap_counter();
         let Some(page) = alloc_page() else {
             return println!("kalloc({number}) = 0: out of memory");
         };
-        println!("kalloc({number}) = {page}");
+        if is_shown(step, count) {
+            println!("kalloc({number}) = {page}");
+        } else if step == SHOWN {
+            println!("...");
+        }
         idle.hold(page);
     }
 }
 
-/// What would be damaged by whoever writes to this frame through a mapping of their own.
-fn owner_of(phys: PhysAddr) -> Option<&'static str> {
-    let frame = phys.page()?;
-    if kernel::with(|kernel| kernel.pool.is_table(frame)) {
-        return Some("a page table, or in reserve to become one");
-    }
-    if frame == board::HEAP_COUNTER_PAGE {
-        return Some("the heap counter's page");
-    }
-    let image = board::SUPERVISOR_START.as_u64()..entry::__stack_end.address();
-    image
-        .contains(&phys.as_u64())
-        .then_some("a part of the kernel's image")
-}
-
-fn map(virt: VirtAddr, phys: Option<PhysAddr>) {
-    if let Some((phys, owner)) = phys.and_then(|phys| Some((phys, owner_of(phys)?))) {
-        return println!("map: {phys} is {owner}, and is not mapped a second time");
-    }
-    let own = if phys.is_none() { alloc_page() } else { None };
-    let frame = phys.or(own.and_then(kernel::physical));
-    let Some(frame) = frame else {
-        return println!("map: out of memory");
-    };
-    match map_page(virt, frame, HEAP_FLAGS) {
-        Ok(report) => println!("{virt} -> {frame}, {} new tables", report.new_tables),
-        Err(error) => {
-            println!("map: {error}");
-            if let Some(page) = own {
-                kernel::free_page(page);
+fn take_back(count: u64, idle: &mut Idle) {
+    for step in 0..count {
+        match idle.give_up_newest() {
+            Some(page) if is_shown(step, count) => {
+                println!("kfree({page}); heap counter {}", heap_counter());
             }
+            Some(_) if step == SHOWN => println!("..."),
+            Some(_) => {}
+            None => return println!("no page is held"),
         }
     }
 }
@@ -157,10 +141,12 @@ fn touch(virt: VirtAddr) {
             }
         }
     }
+    // With tables on demand, looking has made some.
+    kernel::refill();
 }
 
 fn print_fault(access: &str, fault: Fault) {
-    let Fault { cause, address } = fault;
+    let Fault { cause, address, .. } = fault;
     println!("{access}: {cause} (scause {}) at {address}", cause.bits());
 }
 
@@ -172,6 +158,10 @@ fn fault(kind: FaultKind) {
         FaultKind::Guard => (VirtAddr::new(entry::__guard_end.address() - 8), true),
         FaultKind::Text => (VirtAddr::new(entry::__text_start.address()), true),
         FaultKind::Rodata => (VirtAddr::new(entry::__rodata_start.address()), true),
+        FaultKind::Window => match mapping::empty_window() {
+            Some(window) => (window, false),
+            None => return println!("every window has a table in it"),
+        },
     };
     let survived = if stores {
         // SAFETY: none of these is mapped writable; should one be, the byte is not missed: the
@@ -207,7 +197,7 @@ fn fault_by_protection() {
         Ok(_) => println!("{machine} was reached, and should not have been"),
         Err(fault) => print_fault("load", fault),
     }
-    if let Err(error) = kernel::unmap(virt) {
+    if let Err(error) = kernel::unmap_leaf(virt) {
         println!("unmap: {error}");
     }
 }
@@ -226,8 +216,8 @@ fn heap(idle: &Idle) {
     println!("  lowest page      {:#x}", block.heap_bottom);
     println!("  freed, waiting   {}", block.freed_pages);
     println!(
-        "  in reserve       {} (between calls never fewer than {})",
-        block.reserve, block.reserve_low
+        "  in reserve       {} (between calls never fewer than {}; the mark is {})",
+        block.reserve, block.reserve_low, block.reserve_mark
     );
     println!(
         "  held             {} by the idle loop and this console",
@@ -238,21 +228,21 @@ fn heap(idle: &Idle) {
 
 fn tables() {
     kernel::with(|kernel| {
-        let (pool, memory) = (&kernel.pool, &kernel.memory);
-        let census = Census {
-            memory,
-            window: pool.heap().layout().window,
-            is_table: |frame| pool.is_table(frame),
-        };
         let mut count = 0;
-        census.visit(pool.root(), &mut |table| {
+        census(&kernel.space, &kernel.memory, &mut |found| {
             count += 1;
             println!(
-                "{} {}  from {:#018x}  {:3} pointers {:3} leaves",
-                table.level, table.frame, table.covers_from, table.pointers, table.leaves
+                "{} {}  from {:#018x}  at {:#018x}  {:3} pointers {:3} leaves",
+                found.table.level,
+                found.table.frame,
+                found.table.covers_from,
+                kernel.space.window_of(found.table),
+                found.pointers,
+                found.leaves
             );
         });
-        println!("{count} tables, {} pages in reserve", pool.reserve());
+        let (strategy, reserve) = (kernel.space.self_map().name(), kernel.space.reserve());
+        println!("{count} tables, {reserve} pages in reserve; tables={strategy}");
     });
 }
 
@@ -302,7 +292,8 @@ fn info() {
         name_text(&block.strategy)
     );
     for region in info::published_regions() {
-        let end = region.address + region.size;
+        // The last region may end where the address space does.
+        let end = region.address.wrapping_add(region.size);
         let kind = if region.kind == region_kind::GUARD {
             "  (never mapped)"
         } else {

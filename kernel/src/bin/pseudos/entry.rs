@@ -6,7 +6,8 @@ use pagescope_kernel::board;
 use pagescope_kernel::handoff::{
     BOOT_MAGIC, BOOT_VERSION, BootHeader, BootSection, HandOff, MAX_SECTIONS, Services,
 };
-use pagescope_kernel::pool::{OWN_REGIONS, OwnRegion};
+use pagescope_kernel::reserve::Reserve;
+use pagescope_kernel::space::{OWN_REGIONS, OwnRegion};
 use pagescope_protocol::info::{InfoBlock, name, region_kind};
 use pagescope_protocol::{LeafFlags, VirtAddr};
 
@@ -60,6 +61,11 @@ pub(crate) fn visit_address() -> u64 {
     visit as *const () as u64
 }
 
+/// Whether the instruction at `address` is a probe's.
+pub(crate) fn is_probe(address: u64) -> bool {
+    (__probe_start.address()..__probe_end.address()).contains(&address)
+}
+
 /// What a probe's registers say.
 #[repr(C)]
 pub(crate) struct Probed {
@@ -89,6 +95,11 @@ impl LinkAddress {
 /// in this layout are the virtual ones.
 #[unsafe(link_section = ".data.hand_off")]
 pub(crate) static mut HAND_OFF: HandOff = HandOff::EMPTY;
+
+/// Pages that wait to become tables. The machine program fills it, and takes from it where tables are
+/// made on demand.
+#[unsafe(link_section = ".data.reserve")]
+pub(crate) static RESERVE: Reserve = Reserve::new();
 
 const fn section(
     start: &'static Symbol,
@@ -131,6 +142,7 @@ static BOOT_HEADER: BootHeader<LinkAddress> = BootHeader {
     entry: LinkAddress(_start as *const ()),
     info: LinkAddress::of::<InfoBlock>((&raw const PAGESCOPE_INFO).cast()),
     hand_off: LinkAddress::of(&raw const HAND_OFF),
+    reserve: LinkAddress::of(&raw const RESERVE),
     section_count: 6,
     sections: {
         let mut all = [UNUSED; MAX_SECTIONS];

@@ -68,7 +68,7 @@ impl Idle {
     /// One tick: a call of kalloc, and on the way down many of kfree before it.
     fn step(&mut self) {
         let (handed_out, capacity) = kernel::with(|kernel| {
-            let heap = kernel.pool.heap();
+            let heap = kernel.space.heap();
             (heap.handed_out(), heap.capacity())
         });
         let held = self.holdings.count();

@@ -5,7 +5,8 @@ use core::cell::UnsafeCell;
 
 use pagescope_kernel::board;
 use pagescope_kernel::handoff::HandOff;
-use pagescope_kernel::pool::{Pool, RESERVE_MARK};
+use pagescope_kernel::self_map::SelfMap;
+use pagescope_kernel::space::Space;
 use pagescope_protocol::info::{InfoBlock, Region, TraceEvent, name, region_kind, region_space};
 use pagescope_protocol::{PAGE_SIZE, PhysRange};
 
@@ -32,7 +33,8 @@ impl<T> Published<T> {
 #[unsafe(no_mangle)]
 pub(crate) static PAGESCOPE_INFO: Published<InfoBlock> = Published::new(InfoBlock::EMPTY);
 
-const REGIONS: usize = 11;
+/// Regions at most: the last one is the tables' own, where the strategy has one.
+const REGIONS: usize = 12;
 
 const NO_REGION: Region = Region {
     address: 0,
@@ -70,8 +72,21 @@ macro_rules! publish {
 }
 
 /// Fills in what does not change.
-pub(crate) fn publish_facts(hand_off: &HandOff) {
-    let regions = regions(hand_off.heap_bottom);
+pub(crate) fn publish_facts(hand_off: &HandOff, self_map: &dyn SelfMap) {
+    let fixed = regions(hand_off.heap_bottom);
+    let mut regions = [NO_REGION; REGIONS];
+    regions[..fixed.len()].copy_from_slice(&fixed);
+    let mut region_count = fixed.len();
+    if let Some(windows) = self_map.region() {
+        regions[region_count] = Region {
+            address: windows.start().as_u64(),
+            size: windows.size(),
+            space: region_space::VIRTUAL,
+            kind: region_kind::TABLES,
+            name: name("table windows"),
+        };
+        region_count += 1;
+    }
     // SAFETY: a static of ours, not yet announced.
     unsafe { REGION_TABLE.get().write_volatile(regions) };
     publish!(
@@ -83,15 +98,15 @@ pub(crate) fn publish_facts(hand_off: &HandOff) {
         heap_top = board::HEAP_TOP.start().as_u64(),
         heap_bottom = hand_off.heap_bottom,
         regions = REGION_TABLE.get() as u64,
-        region_count = REGIONS as u64,
+        region_count = region_count as u64,
         trace = TRACE.get() as u64,
         trace_capacity = TRACE_CAPACITY as u64,
     );
 }
 
-/// Fills in how far the pool has come.
-pub(crate) fn publish_pool(pool: &Pool) {
-    let heap = pool.heap();
+/// Fills in how far heap and reserve have come.
+pub(crate) fn publish_space(space: &Space) {
+    let heap = space.heap();
     let bottom = heap.layout().bottom.number();
     // With nothing left, the page below the bottom: no page comes next.
     let next = heap
@@ -100,10 +115,10 @@ pub(crate) fn publish_pool(pool: &Pool) {
     publish!(
         heap_next = next * PAGE_SIZE,
         freed_pages = heap.freed(),
-        reserve = pool.reserve() as u64,
-        reserve_low = pool.reserve_lowest() as u64,
-        reserve_mark = RESERVE_MARK as u64,
-        map_calls = pool.map_calls(),
+        reserve = space.reserve() as u64,
+        reserve_low = space.reserve_lowest() as u64,
+        reserve_mark = space.self_map().reserve_mark() as u64,
+        map_calls = space.map_calls(),
     );
 }
 
@@ -121,9 +136,10 @@ pub(crate) fn read() -> InfoBlock {
 }
 
 /// The regions that were published.
-pub(crate) fn published_regions() -> [Region; REGIONS] {
+pub(crate) fn published_regions() -> impl Iterator<Item = Region> {
     // SAFETY: as in `read`.
-    unsafe { REGION_TABLE.get().read_volatile() }
+    let regions = unsafe { REGION_TABLE.get().read_volatile() };
+    regions.into_iter().take(read().region_count as usize)
 }
 
 /// Adds an event to the ring.
@@ -149,7 +165,7 @@ pub(crate) fn trace(kind: u64, address: u64, argument: u64, caller: u64) {
     publish!(trace_count = sequence + 1);
 }
 
-fn regions(heap_bottom: u64) -> [Region; REGIONS] {
+fn regions(heap_bottom: u64) -> [Region; REGIONS - 1] {
     let region = |address, size, kind, text| Region {
         address,
         size,

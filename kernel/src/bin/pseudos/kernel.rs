@@ -9,18 +9,19 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pagescope_kernel::arch::live::LiveMemory;
+use pagescope_kernel::board;
 use pagescope_kernel::mapper::{MapError, MapReport, UnmapError};
-use pagescope_kernel::pool::{AllocError, Pool};
 use pagescope_kernel::return_address;
+use pagescope_kernel::space::{AllocError, Space};
 use pagescope_protocol::info::trace_kind;
 use pagescope_protocol::translate::Translation;
-use pagescope_protocol::{LeafFlags, PhysAddr, VirtAddr};
+use pagescope_protocol::{LeafFlags, Level, PhysAddr, VirtAddr};
 
 use crate::{info, println};
 
-/// The pool, and the memory that it works on.
+/// Heap and tables, and the memory that they lie in.
 pub(crate) struct Kernel {
-    pub(crate) pool: Pool,
+    pub(crate) space: Space,
     pub(crate) memory: LiveMemory,
 }
 
@@ -86,9 +87,9 @@ pub(crate) extern "C" fn kalloc() -> usize {
 extern "C" fn kalloc_called_from(caller: u64) -> usize {
     info::publish_depth(KALLOC_DEPTH.fetch_add(1, Ordering::Relaxed) + 1);
     let page = try_with(|kernel| {
-        let page = kernel.pool.alloc(&mut kernel.memory);
-        info::publish_pool(&kernel.pool);
-        let number = kernel.pool.heap().handed_out();
+        let page = kernel.space.alloc(&mut kernel.memory);
+        info::publish_space(&kernel.space);
+        let number = kernel.space.heap().handed_out();
         let page = page.inspect_err(report_no_page).ok()?;
         info::trace(trace_kind::KALLOC, page.as_u64(), number, caller);
         Some(page.as_u64() as usize)
@@ -116,8 +117,8 @@ pub(crate) extern "C" fn kfree(address: usize) -> bool {
 extern "C" fn kfree_called_from(address: usize, caller: u64) -> bool {
     let address = VirtAddr::new(address as u64);
     let freed = with(|kernel| {
-        let freed = kernel.pool.free(&mut kernel.memory, address);
-        info::publish_pool(&kernel.pool);
+        let freed = kernel.space.free(&mut kernel.memory, address);
+        info::publish_space(&kernel.space);
         freed
     });
     match freed {
@@ -127,14 +128,22 @@ extern "C" fn kfree_called_from(address: usize, caller: u64) -> bool {
     freed.is_ok()
 }
 
-/// Maps the page at `virt` to `phys`. Callers fill the reserve afterwards: see [`map_page`].
+/// Maps the leaf of `level` at `virt` to `phys`. Callers fill the reserve afterwards: see
+/// [`map_page`].
 #[unsafe(export_name = "map")]
 #[inline(never)]
-pub(crate) fn map(virt: VirtAddr, phys: PhysAddr, flags: LeafFlags) -> Result<MapReport, MapError> {
+pub(crate) fn map(
+    virt: VirtAddr,
+    phys: PhysAddr,
+    level: Level,
+    flags: LeafFlags,
+) -> Result<MapReport, MapError> {
     let caller = return_address!();
     let mapped = with(|kernel| {
-        let mapped = kernel.pool.map(&mut kernel.memory, virt, phys, flags);
-        info::publish_pool(&kernel.pool);
+        let mapped = kernel
+            .space
+            .map(&mut kernel.memory, virt, phys, level, flags);
+        info::publish_space(&kernel.space);
         mapped
     });
     if mapped.is_ok() {
@@ -143,35 +152,73 @@ pub(crate) fn map(virt: VirtAddr, phys: PhysAddr, flags: LeafFlags) -> Result<Ma
     mapped
 }
 
-/// Unmaps the page at `virt`.
+/// Unmaps what `virt` is mapped by; gives its size. Callers fill the reserve afterwards: what was
+/// given back may be what it lacks.
 #[unsafe(export_name = "unmap")]
 #[inline(never)]
-pub(crate) fn unmap(virt: VirtAddr) -> Result<(), UnmapError> {
+pub(crate) fn unmap(virt: VirtAddr) -> Result<u64, UnmapError> {
     let caller = return_address!();
-    let unmapped = with(|kernel| kernel.pool.unmap(&mut kernel.memory, virt));
-    if unmapped.is_ok() {
-        info::trace(trace_kind::UNMAP, virt.as_u64(), 0, caller);
+    let unmapped = with(|kernel| {
+        let unmapped = kernel.space.unmap(&mut kernel.memory, virt);
+        info::publish_space(&kernel.space);
+        unmapped
+    });
+    if let Ok(size) = unmapped {
+        info::trace(trace_kind::UNMAP, virt.as_u64(), size, caller);
     }
     unmapped
+}
+
+/// Gives the leaf that `virt` is mapped by these flags; gives its size.
+#[unsafe(export_name = "protect")]
+#[inline(never)]
+pub(crate) fn protect(virt: VirtAddr, flags: LeafFlags) -> Result<u64, UnmapError> {
+    with(|kernel| kernel.space.protect(&mut kernel.memory, virt, flags))
+}
+
+/// Pages that kalloc may return and that the strategy makes no tables of: there are no more frames on
+/// 2 MiB boundaries than RAM has 2 MiB.
+const MAX_REJECTED: usize = (board::RAM.size() / Level::L1.entry_size()) as usize;
+
+/// A page from [`kalloc`] that can become any table; those that cannot are freed again.
+fn kalloc_for_table() -> Option<VirtAddr> {
+    let mut rejected = [None; MAX_REJECTED];
+    let mut places = rejected.iter_mut();
+    let accepted = loop {
+        let page = match kalloc() {
+            0 => break None,
+            page => VirtAddr::new(page as u64),
+        };
+        if with(|kernel| kernel.space.accepts(page)) {
+            break Some(page);
+        }
+        match places.next() {
+            Some(place) => *place = Some(page),
+            None => break None,
+        }
+    };
+    for page in rejected.into_iter().flatten() {
+        kfree(page.as_u64() as usize);
+    }
+    accepted
 }
 
 /// Fills the reserve, by plain calls of [`kalloc`] of which each has returned before the next.
 #[inline(never)]
 pub(crate) fn refill() {
-    while with(|kernel| kernel.pool.wants_page(&mut kernel.memory)) {
-        let page = VirtAddr::new(kalloc() as u64);
-        if page.as_u64() == 0 {
+    while with(|kernel| kernel.space.wants_page(&mut kernel.memory)) {
+        let Some(page) = kalloc_for_table() else {
             break;
-        }
+        };
         with(|kernel| {
-            if let Err(error) = kernel.pool.stock(&mut kernel.memory, page) {
+            if let Err(error) = kernel.space.stock(&mut kernel.memory, page) {
                 println!("the reserve could not be filled: {error}");
             }
         });
     }
     with(|kernel| {
-        kernel.pool.settle();
-        info::publish_pool(&kernel.pool);
+        kernel.space.settle();
+        info::publish_space(&kernel.space);
     });
 }
 
@@ -191,22 +238,40 @@ pub(crate) fn free_page(page: VirtAddr) -> bool {
     freed
 }
 
-/// [`map`], and [`refill`] before it and after it.
+/// [`map`] of a 4 KiB page, and [`refill`] after it.
 #[inline(always)]
 pub(crate) fn map_page(
     virt: VirtAddr,
     phys: PhysAddr,
     flags: LeafFlags,
 ) -> Result<MapReport, MapError> {
-    refill();
-    let mapped = map(virt, phys, flags);
+    map_leaf(virt, phys, Level::L0, flags)
+}
+
+/// [`map`], and [`refill`] after it.
+#[inline(always)]
+pub(crate) fn map_leaf(
+    virt: VirtAddr,
+    phys: PhysAddr,
+    level: Level,
+    flags: LeafFlags,
+) -> Result<MapReport, MapError> {
+    let mapped = map(virt, phys, level, flags);
     refill();
     mapped
 }
 
+/// [`unmap`], and [`refill`] after it.
+#[inline(always)]
+pub(crate) fn unmap_leaf(virt: VirtAddr) -> Result<u64, UnmapError> {
+    let unmapped = unmap(virt);
+    refill();
+    unmapped
+}
+
 /// How `virt` is translated; never faults.
 pub(crate) fn lookup(virt: VirtAddr) -> Translation {
-    with(|kernel| kernel.pool.lookup(&mut kernel.memory, virt))
+    with(|kernel| kernel.space.lookup(&mut kernel.memory, virt))
 }
 
 /// What `virt` leads to, if it is mapped.

@@ -13,6 +13,8 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+mod bench;
+#[cfg(target_os = "none")]
 mod checks;
 #[cfg(target_os = "none")]
 mod console;
@@ -27,11 +29,15 @@ mod info;
 #[cfg(target_os = "none")]
 mod kernel;
 #[cfg(target_os = "none")]
+mod mapping;
+#[cfg(target_os = "none")]
 mod out;
 #[cfg(target_os = "none")]
 mod selftest;
 #[cfg(target_os = "none")]
 mod start;
+#[cfg(target_os = "none")]
+mod stress;
 #[cfg(target_os = "none")]
 mod trap;
 

@@ -3,10 +3,12 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use pagescope_kernel::arch::live::LiveMemory;
+use pagescope_kernel::arch::sbi_call;
 use pagescope_kernel::bootargs::BootArgs;
 use pagescope_kernel::handoff::{BOOT_VERSION, HandOff};
 use pagescope_kernel::heap::HeapLayout;
-use pagescope_kernel::pool::Pool;
+use pagescope_kernel::self_map;
+use pagescope_kernel::space::{Inherited, Space};
 use pagescope_kernel::window::Window;
 use pagescope_kernel::{board, csr_read};
 use pagescope_protocol::info::name_text;
@@ -14,7 +16,7 @@ use pagescope_protocol::{PAGE_SIZE, PhysPage, Satp, VirtAddr};
 
 use crate::entry::HAND_OFF;
 use crate::kernel::{self, Kernel};
-use crate::{entry, idle, info, println, selftest};
+use crate::{bench, entry, idle, info, println, selftest};
 
 /// satp as it was at this program's first instructions.
 static SATP_AT_START: AtomicU64 = AtomicU64::new(0);
@@ -41,25 +43,31 @@ pub(crate) extern "C" fn start() -> ! {
         bottom: frame(hand_off.heap_bottom),
         window: Window::IDENTITY,
         counter: VirtAddr::new(board::HEAP_COUNTER.as_u64()),
+        passed_over: None,
     };
-    let reserve = hand_off.reserve.map(frame);
-    let pool = Pool::resume(
-        layout,
-        frame(hand_off.root),
-        hand_off.handed_out,
-        reserve,
-        entry::own_regions(),
-    );
-    // SAFETY: heap, tables and heap counter are the pool's alone from here on.
+    let strategy = name_text(&hand_off.strategy);
+    // The machine program has built the tables with it.
+    let Some(self_map) = self_map::by_name(strategy) else {
+        panic!("no strategy {strategy}");
+    };
+    let space = Space::resume(Inherited {
+        heap: layout,
+        root: frame(hand_off.root),
+        handed_out: hand_off.handed_out,
+        reserve: &entry::RESERVE,
+        self_map,
+        own: entry::own_regions(),
+    });
+    // SAFETY: heap, tables and heap counter are the space's alone from here on.
     let memory = unsafe { LiveMemory::new() };
-    kernel::install(Kernel { pool, memory });
-    info::publish_facts(&hand_off);
-    kernel::with(|kernel| info::publish_pool(&kernel.pool));
+    kernel::install(Kernel { space, memory });
+    info::publish_facts(&hand_off, self_map);
+    kernel::with(|kernel| info::publish_space(&kernel.space));
 
     println!(
         "Pagescope: layout {}, tables {}, heap counter {}; `help` lists the commands",
         entry::LAYOUT,
-        name_text(&hand_off.strategy),
+        strategy,
         hand_off.handed_out,
     );
     // The machine program has refused what cannot be parsed.
@@ -67,8 +75,14 @@ pub(crate) extern "C" fn start() -> ! {
         Ok(args) => args,
         Err(error) => panic!("{error}"),
     };
+    if args.bench {
+        bench::run();
+    }
     if args.selftest {
         selftest::run();
+    }
+    if args.bench {
+        sbi_call::power_off(false);
     }
     idle::run(args.pace_ms)
 }

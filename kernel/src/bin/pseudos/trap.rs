@@ -14,6 +14,9 @@ use crate::println;
 /// stval of the last fault that a probe survived.
 static PROBE_STVAL: AtomicU64 = AtomicU64::new(0);
 
+/// sepc of the same.
+static PROBE_SEPC: AtomicU64 = AtomicU64::new(0);
+
 /// Whether a failure ends the machine: in the self-test, nobody is there to look.
 static POWER_OFF_ON_FAILURE: AtomicBool = AtomicBool::new(false);
 
@@ -24,6 +27,8 @@ pub(crate) struct Fault {
     pub(crate) cause: Cause,
     /// stval: which address.
     pub(crate) address: VirtAddr,
+    /// sepc: which instruction.
+    pub(crate) instruction: VirtAddr,
 }
 
 /// From now on, a failure ends the machine.
@@ -62,6 +67,7 @@ fn answer(probed: Probed) -> Result<u64, Fault> {
         _ => Err(Fault {
             cause: Cause::from_bits(probed.value),
             address: VirtAddr::new(PROBE_STVAL.load(Ordering::Relaxed)),
+            instruction: VirtAddr::new(PROBE_SEPC.load(Ordering::Relaxed)),
         }),
     }
 }
@@ -71,9 +77,9 @@ fn answer(probed: Probed) -> Result<u64, Fault> {
 /// way out points it back.
 pub(crate) extern "C" fn handle(frame: &mut TrapFrame) {
     let (scause, sepc, stval) = (csr_read!("scause"), csr_read!("sepc"), csr_read!("stval"));
-    let probes = entry::__probe_start.address()..entry::__probe_end.address();
-    if probes.contains(&sepc) && !Cause::from_bits(scause).is_interrupt() {
+    if entry::is_probe(sepc) && !Cause::from_bits(scause).is_interrupt() {
         PROBE_STVAL.store(stval, Ordering::Relaxed);
+        PROBE_SEPC.store(sepc, Ordering::Relaxed);
         (frame.x[10], frame.x[11]) = (1, scause);
         let after = entry::__probe_faulted.address();
         // SAFETY: the probe's return; a0 and a1 hold its answer.

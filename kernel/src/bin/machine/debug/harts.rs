@@ -222,18 +222,22 @@ pub(crate) fn has_news() -> bool {
 
 /// Stops all harts but hart 0, and waits until they stand still.
 pub(crate) fn stop_others() {
-    for hart in 1..count() {
+    for (hart, slot) in SLOTS.iter().enumerate().take(count()).skip(1) {
         if !is_parked(hart) {
-            SLOTS[hart].wanted.store(true, Ordering::Release);
+            slot.wanted.store(true, Ordering::Release);
             clint::set_software_interrupt(hart, true);
         }
     }
     for hart in 1..count() {
-        while !is_parked(hart) {
-            core::hint::spin_loop();
-        }
+        await_parked(hart);
     }
     take_news();
+}
+
+fn await_parked(hart: usize) {
+    while !is_parked(hart) {
+        core::hint::spin_loop();
+    }
 }
 
 /// Lets a hart go on with what is recorded. For hart 0, that is its server's return.

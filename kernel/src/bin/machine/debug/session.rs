@@ -272,7 +272,8 @@ impl Session {
     fn renew_stub(&mut self) {
         self.stub = None;
         // SAFETY: the only stub that had the buffer is gone, and only hart 0 comes here.
-        let buffer = unsafe { &mut *(&raw mut BUFFER) };
+        let buffer = unsafe { (&raw mut BUFFER).as_mut() };
+        let Some(buffer) = buffer else { return };
         let stub = GdbStub::builder(Wire { muted: true })
             .with_packet_buffer(buffer)
             .build();
@@ -280,9 +281,9 @@ impl Session {
         self.stub = stub.run_state_machine(&mut self.machine).ok();
         for number in 0..3 {
             let kept = match number {
-                0 => self.features.text().map(|text| copied(text)),
-                1 => self.general.text().map(|text| copied(text)),
-                _ => self.resumes.text().map(|text| copied(text)),
+                0 => self.features.text().map(copied),
+                1 => self.general.text().map(copied),
+                _ => self.resumes.text().map(copied),
             };
             if let Some((text, length)) = kept {
                 self.feed(&text[..length]);

@@ -2,15 +2,17 @@
 
 pub(crate) mod layout;
 pub(crate) mod paging;
+pub(crate) mod tables;
 
 use pagescope_kernel::csr_read;
 use pagescope_kernel::memory::Memory as _;
-use pagescope_kernel::pool::HEAP_FLAGS;
+use pagescope_kernel::self_map::Table;
+use pagescope_kernel::space::HEAP_FLAGS;
 use pagescope_protocol::translate::{Mapped, Step, pte_address};
 use pagescope_protocol::{Level, PhysAddr, PhysPage, Pte, Satp, VirtAddr};
 
 use crate::kernel;
-use crate::selftest::Reason;
+use crate::selftest::{Outcome, Reason};
 use crate::trap::{self, Fault};
 
 /// The root table that the hardware uses now.
@@ -18,16 +20,33 @@ fn live_root() -> PhysPage {
     Satp::from_bits(csr_read!("satp")).root()
 }
 
+/// The root table, with its place.
+fn root_table() -> Table {
+    Table::root(live_root())
+}
+
+/// Where the kernel reaches `table`.
+fn window_of(table: Table) -> VirtAddr {
+    kernel::with(|kernel| kernel.space.window_of(table))
+}
+
 /// An entry of a table, as it lies in memory.
-fn entry(table: PhysPage, index: usize) -> Result<Pte, Reason> {
-    let place = VirtAddr::new(pte_address(table, index).as_u64());
+fn entry(table: Table, index: usize) -> Result<Pte, Reason> {
+    let place = window_of(table).wrapping_add(index as u64 * 8);
+    let found = kernel::lookup(place).mapped();
     crate::ensure!(
-        kernel::lookup(place).mapped().is_some(),
-        "the table at {table} cannot be reached"
+        found.map(|found| found.address) == Some(pte_address(table.frame, index)),
+        "the table at {} is not reached at {place}",
+        table.frame
     );
     Ok(Pte::from_bits(kernel::with(|kernel| {
         kernel.memory.load(place)
     })))
+}
+
+/// Which strategy the kernel was booted with.
+fn strategy() -> &'static str {
+    kernel::with(|kernel| kernel.space.self_map().name())
 }
 
 /// What `virt` is mapped to.
@@ -67,8 +86,17 @@ fn probe_frame(phys: PhysAddr) -> Result<Result<u8, Fault>, Reason> {
     kernel::map_page(virt, phys, HEAP_FLAGS).map_err(failed)?;
     let found = trap::probe_load(virt);
     let failed = |error| Reason::new(format_args!("unmap: {error}"));
-    kernel::unmap(virt).map_err(failed)?;
+    kernel::unmap_leaf(virt).map_err(failed)?;
     Ok(found)
+}
+
+/// Takes away what a check has mapped.
+fn unmap_all(addresses: &[VirtAddr]) -> Outcome {
+    for address in addresses {
+        let failed = |error| Reason::new(format_args!("unmap {address}: {error}"));
+        kernel::unmap_leaf(*address).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// A page from kalloc.

@@ -3,18 +3,22 @@
 use pagescope_kernel::csr_read;
 use pagescope_kernel::fault::Cause;
 use pagescope_kernel::holdings::Holdings;
-use pagescope_kernel::mapper::{MapError, Mapper, Tables};
+use pagescope_kernel::mapper::{MapError, Mapper, Reach, Supply};
 use pagescope_kernel::memory::Memory;
-use pagescope_kernel::pool::HEAP_FLAGS;
+use pagescope_kernel::self_map::Table;
+use pagescope_kernel::self_map::pool::Pool;
+use pagescope_kernel::space::HEAP_FLAGS;
 use pagescope_kernel::window::Window;
 use pagescope_protocol::translate::{Outcome as Translated, TranslationFault};
 use pagescope_protocol::{
     ENTRIES_PER_TABLE, Level, PAGE_SIZE, PhysAddr, PhysPage, PteKind, TranslationMode, VirtAddr,
 };
 
-use super::{entry, fresh_gib, live_root, mapped, page, step};
+use super::{
+    entry, fresh_gib, live_root, mapped, page, root_table, step, strategy, unmap_all, window_of,
+};
 use crate::kernel::{self, map_page};
-use crate::selftest::{Outcome, Reason};
+use crate::selftest::{Outcome, Reason, use_up_freed_pages};
 use crate::{ensure, info, start, trap};
 
 const MIB_2: u64 = 2 << 20;
@@ -29,7 +33,7 @@ fn map(virt: VirtAddr, phys: PhysAddr) -> Result<usize, Reason> {
 /// Three tables, and no new ones.
 struct These([PhysPage; 3]);
 
-impl Tables for These {
+impl Supply for These {
     fn available(&self) -> usize {
         0
     }
@@ -43,8 +47,8 @@ impl Tables for These {
     }
 }
 
-/// A page that is mapped far from its frame; then one whose entry is written through an alias of
-/// its tables, so that not even the tables' addresses are physical.
+/// A page that is mapped far from its frame, through tables whose windows are not where their frames
+/// are: the strategy's own, or with `pool`, where they are, an alias made for this.
 pub(crate) fn s0_9_entries_are_physical() -> Outcome {
     let gib = fresh_gib()?;
     let own = page()?;
@@ -61,21 +65,30 @@ pub(crate) fn s0_9_entries_are_physical() -> Outcome {
         "{gib} is its own frame"
     );
     check_alias(gib, own)?;
+    let window = window_of(Table::covering(leaf.table, Level::L0, gib));
+    if strategy() != "pool" {
+        ensure!(
+            window.as_u64() != leaf.table.start().as_u64(),
+            "{} is reached at its physical address",
+            leaf.table
+        );
+        return unmap_all(&[gib]);
+    }
 
     let tables = [live_root(), step(gib, Level::L1)?.table, leaf.table];
     let distance = 2 * GIB + gib.as_u64() - 0x8000_0000;
+    let alias = |table: PhysPage| VirtAddr::new(table.start().as_u64() + distance);
     for table in tables {
-        map(
-            VirtAddr::new(table.start().as_u64() + distance),
-            table.start(),
-        )?;
+        map(alias(table), table.start())?;
     }
     let next = gib.wrapping_add(PAGE_SIZE);
     let failed = kernel::with(|kernel| {
         let mut mapper = Mapper {
             memory: &mut kernel.memory,
-            tables: These(tables),
-            window: Window::at_distance(distance),
+            supply: These(tables),
+            self_map: &Pool,
+            reach: Reach::Windows,
+            heap: Window::at_distance(distance),
             root: live_root(),
         };
         mapper.map(next, frame, Level::L0, HEAP_FLAGS).err()
@@ -89,7 +102,9 @@ pub(crate) fn s0_9_entries_are_physical() -> Outcome {
         "through an alias: {:?}",
         leaf.pte
     );
-    check_alias(next, own)
+    check_alias(next, own)?;
+    unmap_all(&tables.map(alias))?;
+    unmap_all(&[gib, next])
 }
 
 /// Whether a store through `virt` shows at `own`: the same frame.
@@ -121,14 +136,16 @@ pub(crate) fn s1_1_split_and_coverage() -> Outcome {
         "the first page of a GiB took {new} tables, expected 2"
     );
 
-    let PteKind::Pointer(l1) = entry(live_root(), root_index)?.classify(Level::L2) else {
+    let PteKind::Pointer(l1) = entry(root_table(), root_index)?.classify(Level::L2) else {
         return Err(Reason::new(format_args!(
             "root[{root_index}] is no pointer"
         )));
     };
+    let l1 = Table::covering(l1, Level::L1, virt);
     let PteKind::Pointer(l0) = entry(l1, 7)?.classify(Level::L1) else {
         return Err(Reason::new(format_args!("L1[7] is no pointer")));
     };
+    let l0 = Table::covering(l0, Level::L0, virt);
     let PteKind::Leaf(leaf) = entry(l0, 9)?.classify(Level::L0) else {
         return Err(Reason::new(format_args!("L0[9] is no leaf")));
     };
@@ -136,13 +153,14 @@ pub(crate) fn s1_1_split_and_coverage() -> Outcome {
     check_alias(virt, own)?;
 
     let l0_start = virt.align_down(MIB_2);
-    for (address, expected) in [
+    let others = [
         (l0_start, 0),
         (l0_start.wrapping_add(MIB_2 - PAGE_SIZE), 0),
         (l0_start.wrapping_add(MIB_2), 1),
         (gib.wrapping_add(GIB - PAGE_SIZE), 1),
         (gib.wrapping_add(GIB), 2),
-    ] {
+    ];
+    for (address, expected) in others {
         let new = map(address, frame)?;
         ensure!(
             new == expected,
@@ -153,7 +171,8 @@ pub(crate) fn s1_1_split_and_coverage() -> Outcome {
     let last = VirtAddr::new(u64::MAX).align_down(PAGE_SIZE);
     let index = step(last, Level::L2)?.index;
     ensure!(index == 511, "{last} uses root[{index}]");
-    Ok(())
+    unmap_all(&others.map(|(address, _)| address))?;
+    unmap_all(&[virt])
 }
 
 /// Neighbours one page, one L0, one L1 apart.
@@ -175,7 +194,7 @@ pub(crate) fn s1_2_different_entries() -> Outcome {
             one.index
         );
         ensure!(
-            kernel::unmap(other).is_ok(),
+            kernel::unmap_leaf(other).is_ok(),
             "{other} could not be unmapped"
         );
         ensure!(
@@ -187,7 +206,7 @@ pub(crate) fn s1_2_different_entries() -> Outcome {
             "{other} is unmapped and does not fault"
         );
     }
-    Ok(())
+    unmap_all(&[gib])
 }
 
 /// Refused by map, explained by lookup, and faulting in the hardware.
@@ -200,7 +219,7 @@ pub(crate) fn s1_3_non_canonical() -> Outcome {
         1 << 63,
     ] {
         let address = VirtAddr::new(address);
-        let refused = kernel::map(address, frame, HEAP_FLAGS);
+        let refused = kernel::map(address, frame, Level::L0, HEAP_FLAGS);
         let expected = Err(MapError::NonCanonical(address));
         ensure!(refused == expected, "map({address}) gave {refused:?}");
         let fault = Translated::Fault(TranslationFault::NonCanonical(TranslationMode::Sv39));
@@ -241,10 +260,10 @@ pub(crate) fn s1_4_translated_from_the_start() -> Outcome {
         root.start().as_u64() == built,
         "satp led to {root}; M-mode built {built:#x}"
     );
-    let found = mapped(VirtAddr::new(root.start().as_u64()))?;
+    let found = mapped(window_of(root_table()))?;
     ensure!(
         found.address == root.start(),
-        "the root's address leads to {}",
+        "the root's window leads to {}",
         found.address
     );
     ensure!(
@@ -258,8 +277,9 @@ pub(crate) fn s1_4_translated_from_the_start() -> Outcome {
 /// kalloc across the next 2 MiB boundary: one new L0 is linked on the way, and no other.
 /// All pages are given back.
 fn cross_2_mib() -> Outcome {
+    use_up_freed_pages();
     let next = || VirtAddr::new(info::read().heap_next);
-    let l1 = step(next(), Level::L1)?.table;
+    let l1 = Table::covering(step(next(), Level::L1)?.table, Level::L1, next());
     let l0_tables = || -> Result<usize, Reason> {
         let mut count = 0;
         for index in 0..ENTRIES_PER_TABLE {
@@ -303,20 +323,21 @@ pub(crate) fn s1_9_kalloc_does_not_recurse() -> Outcome {
     let frame = mapped(page()?)?.address;
     let before = info::read();
     ensure!(
-        before.reserve >= 2,
+        before.reserve >= before.reserve_mark,
         "only {} pages are in reserve",
         before.reserve
     );
-    let counter = kernel::with(|kernel| kernel.pool.heap().handed_out());
-    match kernel::map(gib, frame, HEAP_FLAGS) {
-        Ok(report) => ensure!(
-            report.new_tables == 2,
-            "map took {} tables",
-            report.new_tables
-        ),
+    let counter = kernel::with(|kernel| kernel.space.heap().handed_out());
+    let report = match kernel::map(gib, frame, Level::L0, HEAP_FLAGS) {
+        Ok(report) => report,
         Err(error) => return Err(Reason::new(format_args!("map: {error}"))),
-    }
-    let during = kernel::with(|kernel| kernel.pool.heap().handed_out());
+    };
+    ensure!(
+        report.new_tables == 2,
+        "map took {} tables",
+        report.new_tables
+    );
+    let during = kernel::with(|kernel| kernel.space.heap().handed_out());
     ensure!(
         during == counter,
         "map called kalloc {} times",
@@ -324,17 +345,18 @@ pub(crate) fn s1_9_kalloc_does_not_recurse() -> Outcome {
     );
     let after = info::read();
     ensure!(
-        after.reserve + 2 == before.reserve,
+        after.reserve + report.frames as u64 == before.reserve,
         "{} pages are in reserve",
         after.reserve
     );
     kernel::refill();
     let refilled = info::read();
     ensure!(
-        refilled.reserve >= 2,
+        refilled.reserve >= refilled.reserve_mark,
         "the reserve holds {} pages again",
         refilled.reserve
     );
+    unmap_all(&[gib])?;
     cross_2_mib()?;
     let depth = info::read().kalloc_depth_max;
     ensure!(depth == 1, "kalloc was {depth} deep inside itself");

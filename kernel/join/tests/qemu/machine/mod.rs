@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at its first surprise")]
 
 mod image;
+pub(crate) mod line;
 pub(crate) mod rsp;
+pub(crate) mod selftest;
 
 use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
