@@ -454,7 +454,7 @@ fn strategy(built: &Built) -> Harness<'static, App> {
 }
 
 fn select_table(harness: &mut Harness<'static, App>, level: Level, frame: u64) {
-    let frame = PhysPage::new(frame).unwrap();
+    let frame = PhysPage::new(frame).expect("a frame");
     let select = Selection::Table { level, frame };
     harness.state_mut().queue(UiCommand::Select(select));
     harness.run();
