@@ -357,6 +357,8 @@ fn make_texture(
     let size = [columns, ENTRIES_PER_TABLE / columns];
     let mut image = ColorImage::filled(size, scene.palette.empty);
     let mut valid = 0;
+    let facts = scene.derived.table_facts(table.frame);
+    let is_role = facts.is_some_and(|facts| facts.level() != table.level);
     for (pixel, (index, pte)) in image.pixels.iter_mut().zip(table.iter()) {
         let kind = if scene.derived.is_own_window(table, index, pte) {
             Some(BandKind::Table(table.level))
@@ -365,6 +367,11 @@ fn make_texture(
         };
         let Some(kind) = kind else { continue };
         valid += 1;
+        // What an entry looks like at a level that is not its table's own hurts nobody.
+        if is_role && matches!(pte.classify(table.level), PteKind::Reserved(_)) {
+            *pixel = theme::mix(scene.palette.dim, scene.palette.empty, 0.5);
+            continue;
+        }
         let is_fresh = scene.derived.is_fresh_entry(table.frame, index, pte);
         *pixel = if is_fresh {
             scene.palette.fresh
