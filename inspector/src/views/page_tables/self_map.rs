@@ -107,18 +107,10 @@ fn row(ui: &mut Ui, width: f32, facts: &TableFacts, scene: &Scene<'_>, out: &mut
         palette.text,
     );
     if let Some(window) = facts.window() {
-        let address = window.virt.to_string();
-        let wide = paint::width(painter, &address, numbers.clone());
-        let rest = rest.with_min_x(second.right() + 14.0);
-        let label = "window";
-        let small = theme::words(theme::SMALL);
-        let label_wide = paint::width(painter, label, small.clone());
-        if label_wide + 8.0 + wide <= rest.width() {
-            let shown = paint::line(painter, rest, Align::Min, label, small, palette.dim);
-            let rest = rest.with_min_x(shown.right() + 8.0);
-            paint::line(painter, rest, Align::Min, &address, numbers, palette.text);
-        } else if wide <= rest.width() {
-            paint::line(painter, rest, Align::Min, &address, numbers, palette.text);
+        let address = format!("at {}", window.virt);
+        let rest = rest.with_min_x(second.right() + 10.0);
+        if paint::width(painter, &address, numbers.clone()) <= rest.width() {
+            paint::line(painter, rest, Align::Max, &address, numbers, palette.text);
         }
     }
     paint::name_canvas(&response, || format!("{name} {middle} {verdict}"));
