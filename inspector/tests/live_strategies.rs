@@ -6,8 +6,9 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::time::Instant;
 
-use pagescope::link::Target as _;
+use pagescope::link::{GdbTarget, HartId, Target as _};
 use pagescope_protocol::snapshot::{KernelFacts, Snapshot, Space};
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, PhysRange, VirtAddr};
 use support::{HANG_GUARD, Machine, monitor};
@@ -67,6 +68,22 @@ impl AtConsole {
             said.push(char::from(byte[0]));
         }
         said
+    }
+
+    /// Attaches when the hart is in S-mode: in M-mode, which it enters for each byte of the console,
+    /// QEMU translates nothing.
+    fn attach_in_s_mode(&self) -> GdbTarget {
+        const SUPERVISOR: u64 = 1;
+        let deadline = Instant::now() + HANG_GUARD;
+        while Instant::now() < deadline {
+            let mut target = self.machine.attach();
+            let mode = target.register(HartId::new(0), "priv").expect("QEMU");
+            if mode == Some(SUPERVISOR) {
+                return target;
+            }
+            Box::new(target).detach().expect("the guest goes on");
+        }
+        panic!("the hart is in M-mode all the time");
     }
 
     /// Looks at everything, and leaves the guest running.
@@ -143,7 +160,7 @@ fn every_table_has_one_window_and_it_leads_there() {
             let space = space(&snapshot);
             let tables = tables(space);
             assert_eq!(tables.len(), count, "{strategy}: {tables:#x?}");
-            let mut target = guest.machine.attach();
+            let mut target = guest.attach_in_s_mode();
             for (frame, (level, covers)) in &tables {
                 let expected = expected_window(strategy, *frame, *level, *covers);
                 let found = windows(space, *frame);
