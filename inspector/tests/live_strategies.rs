@@ -82,6 +82,8 @@ impl AtConsole {
                 return target;
             }
             Box::new(target).detach().expect("the guest goes on");
+            // Stopped again at once, it would stand where it stood.
+            std::thread::sleep(std::time::Duration::from_millis(5));
         }
         panic!("the hart is in M-mode all the time");
     }
