@@ -3,15 +3,20 @@
 //! ```text
 //! cargo run --example fixture_window -- [--steps N] [--pages N] [--light] [--size 1440x900]
 //!     [--live | --bare | --unreadable | --lost | --connecting | --empty] [--select 0x87ff3000]
+//!     [--tables pool|self-leaf|mirror|demand] [--broken] [--table 0x87ffd000] [--check]
 //! ```
+
+#[path = "../tests/table_fixtures/mod.rs"]
+mod table_fixtures;
 
 use std::sync::{Arc, OnceLock};
 
 use pagescope::app::{self, App, Link};
-use pagescope::model::{History, fixture};
+use pagescope::model::{History, Selection, fixture};
 use pagescope::session::{Command, Connection, Event};
-use pagescope::views::UiCommand;
-use pagescope_protocol::Level;
+use pagescope::views::{Tab, UiCommand};
+use pagescope_protocol::{Level, PhysPage};
+use table_fixtures::{Built, Strategy};
 
 fn main() -> Result<(), eframe::Error> {
     let arguments: Vec<String> = std::env::args().collect();
@@ -46,6 +51,8 @@ fn main() -> Result<(), eframe::Error> {
         let mut history = History::new();
         history.push(Arc::new(fixture::bare()));
         App::offline(history, "reset.ron")
+    } else if let Some(name) = value("--tables") {
+        built(&name, steps, has("--broken"))
     } else if has("--live") || has("--lost") || has("--connecting") {
         live(pages, steps, has("--lost"), has("--connecting"))
     } else {
@@ -59,6 +66,18 @@ fn main() -> Result<(), eframe::Error> {
     if let Some(address) = value("--select") {
         app.queue(UiCommand::GoTo(address));
     }
+    if let Some(address) = value("--table") {
+        let digits = address.trim_start_matches("0x");
+        let number = u64::from_str_radix(digits, 16).unwrap_or(0) >> 12;
+        let frame = PhysPage::from_truncated(number);
+        let tables = app.state().space().map(|space| space.tables.clone());
+        let table = tables.iter().flatten().find(|table| table.frame == frame);
+        let level = table.map_or(Level::L0, |table| table.level);
+        app.queue(UiCommand::Select(Selection::Table { level, frame }));
+    }
+    if has("--check") {
+        app.queue(UiCommand::ShowTab(Tab::Check));
+    }
     if let Some((width, height)) = value("--size").and_then(|size| {
         let (width, height) = size.split_once('x')?;
         Some((width.parse().ok()?, height.parse().ok()?))
@@ -69,6 +88,23 @@ fn main() -> Result<(), eframe::Error> {
         });
     }
     app::run(app)
+}
+
+/// Tables of one strategy, built by hand; broken ones have something for the check to find.
+fn built(name: &str, pages: u64, is_broken: bool) -> App {
+    let known = Strategy::ALL.into_iter().find(|s| s.name() == name);
+    let mut tables = Built::new(known.unwrap_or(Strategy::Pool), pages);
+    if is_broken {
+        let l1 = tables.table_of(0x8020_0000, 1);
+        let root = tables.root;
+        tables.set(l1, 100, table_fixtures::leaf(0x80001, table_fixtures::RW));
+        tables.map(0x9000_0000, l1, table_fixtures::RW);
+        tables.map(0x9000_1000, root, table_fixtures::R);
+        tables.facts.reserve_low = 1;
+    }
+    let mut history = History::new();
+    history.push(Arc::new(tables.snapshot()));
+    App::offline(history, format!("{name}.ron"))
 }
 
 /// A guest that answers as the fixture would.

@@ -174,6 +174,7 @@ impl Views {
         painter.hline(all.x_range(), all.bottom() - 0.5, edge);
         path_line::paint(&painter, &anchors, end_color(scene), scene.palette);
         outline_cells(&painter, &anchors, scene);
+        path_line::paint_window(&painter, &anchors.window, scene.palette);
     }
 }
 
@@ -204,9 +205,14 @@ fn outline_cells(painter: &egui::Painter, anchors: &Anchors, scene: &Scene<'_>) 
             .and_then(|step| {
                 let is_fresh = scene
                     .derived
-                    .is_fresh_entry(step.level, step.table, step.index, step.pte);
+                    .is_fresh_entry(step.table, step.index, step.pte);
                 if is_fresh {
                     return Some(scene.palette.fresh);
+                }
+                let space = scene.state.space()?;
+                let table = space.table_at(step.table, step.level)?;
+                if scene.derived.is_own_window(table, step.index, step.pte) {
+                    return Some(scene.palette.level(step.level));
                 }
                 let kind = scene.derived.kind_of_entry(step.level, step.pte)?;
                 Some(scene.palette.band(kind))

@@ -4,13 +4,12 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read as _, Write as _};
-use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use pagescope::link::{GdbTarget, HartId, Target as _};
 use pagescope_protocol::snapshot::{KernelFacts, Snapshot, Space};
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, PhysRange, VirtAddr};
+use support::console::Console;
 use support::{HANG_GUARD, Machine, monitor};
 
 /// A strategy, the tables that it has at boot, and those after [`LINES`].
@@ -34,41 +33,19 @@ const LINES: [&str; 5] = [
 /// Our kernel at its console, with nobody attached.
 struct AtConsole {
     machine: Machine,
-    console: UnixStream,
+    console: Console,
 }
 
 impl AtConsole {
     fn boot(strategy: &str) -> Self {
         let machine = Machine::boot(&format!("tables={strategy} pace=0"), false);
-        let console = machine.guest.connect_console().expect("a console");
-        console
-            .set_read_timeout(Some(HANG_GUARD))
-            .expect("a socket takes a timeout");
-        let mut at = Self { machine, console };
-        // A line whose echo is not in what was printed before.
-        at.ask("pace 0");
-        at
+        let console = Console::open(&machine);
+        Self { machine, console }
     }
 
-    /// Types a line; gives what is answered, up to the next prompt.
+    /// Types a line; gives what is answered.
     fn ask(&mut self, line: &str) -> String {
-        writeln!(self.console, "{line}").expect("the console takes it");
-        // Prompts before the line's echo are older.
-        self.read_until(line);
-        self.read_until("\n> ")
-    }
-
-    /// What is said up to `end`.
-    fn read_until(&mut self, end: &str) -> String {
-        let mut said = String::new();
-        let mut byte = [0];
-        while !said.ends_with(end) {
-            self.console
-                .read_exact(&mut byte)
-                .expect("the kernel says more");
-            said.push(char::from(byte[0]));
-        }
-        said
+        self.console.ask(line)
     }
 
     /// Attaches when the hart is in S-mode: in M-mode, which it enters for each byte of the console,
@@ -274,8 +251,8 @@ fn a_fault_outside_the_region_reaches_s_mode() {
     for (strategy, ..) in STRATEGIES {
         let mut guest = AtConsole::boot(strategy);
         // The handler prints what it found, and stops the hart.
-        writeln!(guest.console, "crash").expect("the console takes it");
-        let said = guest.read_until("hart 0 has stopped");
+        guest.console.type_line("crash");
+        let said = guest.console.read_until("hart 0 has stopped");
         let snapshot = guest.look();
         let registers = &snapshot.harts[0].registers;
         let register = |name: &str| {

@@ -1,5 +1,7 @@
 //! The window without a display: found by label, pressed, and watched for what it asks of a guest.
 
+mod table_fixtures;
+
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -7,11 +9,12 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use pagescope::app::{App, Link};
 use pagescope::link::Cancel;
-use pagescope::model::{History, Selection, fixture};
+use pagescope::model::{Difference, History, Selection, fixture, virtual_bands};
 use pagescope::session::{Command, Connection, Event};
 use pagescope::views::{FilePurpose, UiCommand};
 use pagescope_protocol::snapshot::Snapshot;
 use pagescope_protocol::{Level, PhysAddr, PhysPage, TranslationMode, VirtAddr};
+use table_fixtures::{Built, RW, Strategy, va};
 
 /// A window of this size on `app`.
 fn window(app: App, size: [f32; 2]) -> Harness<'static, App> {
@@ -410,7 +413,14 @@ fn every_view_draws_at_every_size() {
         [2560.0, 1440.0],
     ] {
         let mut harness = window(App::offline(fixture::history_from(500, 40), "x"), size);
-        for tab in ["Console", "Registers", "Regions", "Log", "Timeline"] {
+        for tab in [
+            "Check",
+            "Console",
+            "Registers",
+            "Regions",
+            "Log",
+            "Timeline",
+        ] {
             harness.get_by_label(tab).click();
             harness.run();
         }
@@ -434,6 +444,129 @@ fn every_view_draws_at_every_size() {
         let address = harness.get_by_label("Address").rect();
         assert!(!step.intersects(address), "{size:?}");
     }
+}
+
+/// A window on the tables of a strategy.
+fn strategy(built: &Built) -> Harness<'static, App> {
+    let mut history = History::new();
+    history.push(Arc::new(built.snapshot()));
+    window(App::offline(history, "tables.ron"), [1440.0, 1100.0])
+}
+
+fn select_table(harness: &mut Harness<'static, App>, level: Level, frame: u64) {
+    let frame = PhysPage::new(frame).expect("a frame");
+    let select = Selection::Table { level, frame };
+    harness.state_mut().queue(UiCommand::Select(select));
+    harness.run();
+}
+
+/// Every table has a row in the self-map, which says where its window is; pressing the row selects
+/// the leaf.
+#[test]
+fn each_strategy_shows_every_table_once_with_its_window() {
+    for strategy_of in Strategy::ALL {
+        let mut built = Built::new(strategy_of, 4);
+        let count = built.frames.len();
+        let l1 = built.table_of(0x8020_0000, 1);
+        let mut harness = strategy(&built);
+        harness.get_by_label("Check");
+        let chip = format!("L1 table {:#010x}", l1 << 12);
+        let chips = harness.query_all_by_label(&chip);
+        assert!(chips.count() >= 1, "{strategy_of:?}");
+        let place = match strategy_of {
+            Strategy::Pool => "L0 0x87ffe000[509]".to_owned(),
+            Strategy::SelfLeaf => "its own [510]".to_owned(),
+            Strategy::Mirror | Strategy::Demand => {
+                format!("L0 {:#010x}[2]", built.mirror()[2] << 12)
+            }
+        };
+        let row = format!("L1 {:#010x} ← {place} sound", l1 << 12);
+        harness.get_by_label(&row).click();
+        harness.run();
+        let window = match strategy_of {
+            Strategy::Pool => l1 << 12,
+            Strategy::SelfLeaf => va(511, 2, 510),
+            Strategy::Mirror | Strategy::Demand => va(511, 510, 2),
+        };
+        let expected = Selection::Virtual(VirtAddr::new(window));
+        assert_eq!(
+            harness.state().state().selection,
+            expected,
+            "{strategy_of:?}"
+        );
+        // The frame that it leads to is the table, and the detail view says so.
+        harness.get_by_label("Page table");
+        harness.get_by_label_contains(&format!("leaf {place}, rw---ad"));
+        harness.get_by_label("Check").click();
+        harness.run();
+        harness.get_by_label_contains(&format!("{count} tables, each with one window"));
+        // The virtual map names it.
+        let space = harness.state().state().space().unwrap().clone();
+        let snapshot = Arc::clone(harness.state().state().snapshot().unwrap());
+        let bands = virtual_bands(&snapshot, &space, &Difference::default());
+        let band = bands.iter().find(|band| band.contains(window)).unwrap();
+        assert_eq!(band.name, format!("window of L1 {:#010x}", l1 << 12));
+    }
+}
+
+/// From a selected table an arrow goes to the leaf that makes it reachable, wherever that is.
+#[test]
+fn the_leaf_of_a_selected_table_is_drawn() {
+    for strategy_of in Strategy::ALL {
+        let mut built = Built::new(strategy_of, 4);
+        let l1 = built.table_of(0x8020_0000, 1);
+        let l0 = built.table_of(0x8020_0000, 0);
+        let mut harness = strategy(&built);
+        for (level, frame) in [(Level::L2, built.root), (Level::L1, l1), (Level::L0, l0)] {
+            select_table(&mut harness, level, frame);
+            let table = format!("is the window onto the {level} table {:#010x}", frame << 12);
+            harness.get_by_label_contains(&table);
+        }
+    }
+}
+
+/// A recursive root is met as L1 and L0, too: it is listed once, and says so where it is drawn.
+#[test]
+fn roles_are_no_duplicates() {
+    let mut built = Built::new(Strategy::SelfLeaf, 4);
+    let root = built.root;
+    let mut harness = strategy(&built);
+    let address = format!("{:#010x}", root << 12);
+    let as_l0 = format!("L0 table {address}");
+    assert_eq!(harness.query_all_by_label(&as_l0).count(), 0);
+    harness.get_by_label_contains(&format!("L2 {address} ← its own [510]"));
+    select_table(&mut harness, Level::L2, root);
+    harness.get_by_label_contains("Also read as L1 and L0, through the root's entry to itself.");
+    // Its leaf to itself is no fault.
+    harness
+        .state_mut()
+        .queue(UiCommand::Select(Selection::Entry {
+            level: Level::L1,
+            table: PhysPage::new(built.table_of(0x8020_0000, 1)).unwrap(),
+            index: 510,
+        }));
+    harness.run();
+    harness.get_by_label_contains("A leaf to this table itself.");
+}
+
+#[test]
+fn findings_are_shown_and_select_what_they_are_about() {
+    let mut built = Built::new(Strategy::Pool, 4);
+    built.map(0x9000_0000, 0x87ffd, RW);
+    built.facts.reserve_low = 0;
+    let mut harness = strategy(&built);
+    harness.get_by_label("Check").click();
+    harness.run();
+    harness.get_by_label_contains("Unsound: hart 0");
+    harness.get_by_label_contains("fault reserve-mark: ");
+    harness
+        .get_by_label_contains("fault writable-alias: 0x90000000 leads to L1 0x87ffd000")
+        .click();
+    harness.run();
+    let expected = Selection::Virtual(VirtAddr::new(0x9000_0000));
+    assert_eq!(harness.state().state().selection, expected);
+    let row = "L1 0x87ffd000 ← L0 0x87ffe000[509] writable twice";
+    harness.get_by_label(row);
 }
 
 /// 30,000 heap pages draw as fast as thirty: nothing is made for each page.

@@ -18,9 +18,9 @@ use pagescope_protocol::walk::{Limits as WalkLimits, SpaceWalk, walk_space};
 use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, Satp, TranslationMode, VirtAddr};
 
 use crate::guest::info::InfoPlace;
-use crate::guest::{ElfFile, MachineMap};
-use crate::link::{HartId, LinkError, Registers, Stub, Target};
-use crate::model::{Difference, virtual_bands};
+use crate::guest::{ElfFile, KernelInfo, MachineMap, RamSource};
+use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target};
+use crate::model::{BandKind, Difference, virtual_bands};
 
 use tables::RamTables;
 
@@ -43,12 +43,41 @@ impl Capturer {
     /// When the target cannot be asked.
     pub fn new(target: &mut dyn Target, elf: Option<Arc<ElfFile>>) -> Result<Self, LinkError> {
         let machine = MachineMap::ask(target)?;
-        Ok(Self {
+        let mut capturer = Self {
             elf,
             machine,
             info: None,
             last: None,
-        })
+        };
+        if capturer.machine.ram_source() == RamSource::BuiltIn
+            && target.facts().physical != PhysicalAccess::Unavailable
+        {
+            capturer.ask_kernel_for_ram(target)?;
+        }
+        Ok(capturer)
+    }
+
+    /// Takes our kernel's word for where RAM is, where nobody else says it.
+    fn ask_kernel_for_ram(&mut self, target: &mut dyn Target) -> Result<(), LinkError> {
+        let place = InfoPlace::find(target, &self.machine, self.elf.as_deref())?;
+        let info = match place {
+            Some(place) => place.read(target, &self.machine)?,
+            None => None,
+        };
+        if let Some(info) = info {
+            self.believe_about_ram(&info);
+        }
+        Ok(())
+    }
+
+    fn believe_about_ram(&mut self, info: &KernelInfo) {
+        if self.machine.ram_source() != RamSource::BuiltIn {
+            return;
+        }
+        let (start, size) = info.ram();
+        if let Some(machine) = self.machine.with_kernel_ram(start, size) {
+            self.machine = machine;
+        }
     }
 
     /// What lies where.
@@ -186,6 +215,9 @@ impl Capturer {
             self.info = None;
             return Ok(());
         };
+        // We may have come before it had published the block.
+        self.believe_about_ram(&info);
+        snapshot.physical = self.machine.regions().to_vec();
         snapshot.kernel = Some(info.facts());
         snapshot.heap = info.heap(target, &self.machine)?;
         if let Some(heap) = snapshot.heap {
@@ -218,7 +250,7 @@ impl Capturer {
                 format!("QEMU {number}, {}", facts.architecture)
             }
             Stub::Qemu { version: None } => format!("QEMU, {}", facts.architecture),
-            Stub::Other => facts.architecture.clone(),
+            Stub::Other => format!("{}, {}", facts.architecture, self.machine.ram_source()),
         };
         let guest = match (kernel, &self.elf) {
             (Some(kernel), _) => format!("{}, {}", kernel.layout, kernel.strategy),
@@ -345,9 +377,15 @@ fn name_mappings(snapshot: &mut Snapshot) {
                 .iter()
                 .take_while(|band| mapping.translate(VirtAddr::new(band.start)).is_some());
             let mut names: Vec<&str> = Vec::new();
+            let mut windows = 0;
             for band in inside.filter(|band| !band.name.is_empty()) {
-                if names.last() != Some(&band.name.as_str()) {
-                    names.push(&band.name);
+                let is_window = matches!(band.kind, BandKind::Table(_));
+                windows = if is_window { windows + 1 } else { 0 };
+                match names.last_mut() {
+                    // Which is whose, the tables themselves say.
+                    Some(last) if windows > 1 => *last = "table windows",
+                    Some(last) if *last == band.name => {}
+                    _ => names.push(&band.name),
                 }
             }
             let more = names.len() > MOST_NAMES;

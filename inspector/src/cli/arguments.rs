@@ -13,8 +13,10 @@ Try it:
   pagescope attach :1234 --elf kernel.elf a window on a guest that runs already
   pagescope walk :1234 0x80200000         one translation, every step
   pagescope map lecture.ron               the mappings in a snapshot
+  pagescope check :1234                   are the page tables sound, and where are their windows
 
-Exit codes: 0 success, 1 the answer is no (not mapped), 2 usage, 3 target not reached or read.";
+Exit codes: 0 success, 1 the answer is no (not mapped, not sound), 2 usage, 3 target not reached or
+read.";
 
 /// Shows the memory of a running RISC-V system: every page table, every mapping, every frame.
 #[derive(Debug, Parser)]
@@ -46,6 +48,10 @@ pub enum Command {
     Snapshot(Snapshot),
     /// Run to the next returns of a function and report what each changed
     Step(Step),
+    /// Say whether the page tables are sound, and through which window each is written
+    ///
+    /// Exit code 1 says that they are not; 3 that not all of them could be read.
+    Check(Check),
     /// Say what changed between two snapshots
     Diff(Diff),
     /// Draw a snapshot: SVG, PNG or text
@@ -89,6 +95,12 @@ pub enum Tables {
     /// Every page that kalloc returns is already mapped; a reserve page becomes the next table.
     #[default]
     Pool,
+    /// The root points to itself, and every table holds a leaf to itself.
+    SelfLeaf,
+    /// A mirror table beside every L1 holds leaves where that holds pointers.
+    Mirror,
+    /// As mirror, and M-mode makes a table when the kernel stores where none is.
+    Demand,
 }
 
 impl Tables {
@@ -96,6 +108,9 @@ impl Tables {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pool => "pool",
+            Self::SelfLeaf => "self-leaf",
+            Self::Mirror => "mirror",
+            Self::Demand => "demand",
         }
     }
 }
@@ -221,6 +236,22 @@ pub struct Step {
     /// Seconds to wait for each return
     #[arg(long, default_value_t = 60, value_name = "S")]
     pub timeout: u32,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The guest's gdb port, or a snapshot file
+    pub addr: String,
+    /// The hart whose address space is meant; all spaces where it is left out
+    #[arg(long, value_name = "N")]
+    pub hart: Option<u32>,
+    /// The guest kernel's ELF, for names
+    #[arg(long, value_name = "FILE")]
+    pub elf: Option<PathBuf>,
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

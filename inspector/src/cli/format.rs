@@ -14,11 +14,21 @@ pub(super) fn print<T: Serialize>(
     value: &T,
     text: impl FnOnce() -> String,
 ) -> Result<(), Failure> {
+    print_nested(format, value, 2, text)
+}
+
+/// The same; RON's lines hold what lies deeper than `depth`.
+pub(super) fn print_nested<T: Serialize>(
+    format: Format,
+    value: &T,
+    depth: usize,
+    text: impl FnOnce() -> String,
+) -> Result<(), Failure> {
     let printed = match format {
         Format::Text => text(),
         Format::Json => serde_json::to_string_pretty(value).map_err(Failure::usage)?,
         Format::Ron => {
-            let pretty = ron::ser::PrettyConfig::new().depth_limit(2);
+            let pretty = ron::ser::PrettyConfig::new().depth_limit(depth);
             ron::ser::to_string_pretty(value, pretty).map_err(Failure::usage)?
         }
     };

@@ -4,6 +4,7 @@
 //! file cannot be used; 3 the target could not be reached or read.
 
 mod arguments;
+mod check;
 mod demo;
 mod diff;
 mod export;
@@ -77,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Map(options) => map::run(&options),
         Command::Snapshot(options) => snapshot::run(&options),
         Command::Step(options) => step::run(&options),
+        Command::Check(options) => check::run(&options),
         Command::Diff(options) => diff::run(&options),
         Command::Export(options) => export::run(&options),
         Command::Kernel(options) => kernel::run(&options),

@@ -86,6 +86,11 @@ impl InfoPlace {
 }
 
 impl KernelInfo {
+    /// Where the kernel says that RAM is: first byte and bytes. A claim, as all of it is.
+    pub const fn ram(&self) -> (PhysAddr, u64) {
+        (PhysAddr::new(self.block.ram_start), self.block.ram_size)
+    }
+
     /// The layout, the strategy and the counters.
     pub fn facts(&self) -> KernelFacts {
         KernelFacts {
@@ -94,6 +99,8 @@ impl KernelInfo {
             kalloc_depth_max: self.block.kalloc_depth_max,
             reserve: self.block.reserve,
             reserve_low: self.block.reserve_low,
+            reserve_mark: Some(self.block.reserve_mark),
+            map_calls: Some(self.block.map_calls),
             machine_table_traps: self.block.machine_table_traps,
         }
     }

@@ -1,10 +1,13 @@
 //! The machine's physical address space: what is RAM, and may be read, and what is a device.
 //!
-//! Asked of QEMU (`info mtree -f`); QEMU's `virt` as built in where the target cannot say. Names
-//! follow QEMU's hw/riscv/virt.c.
+//! Asked of QEMU (`info mtree -f`). Where the target cannot say, the devices are those of QEMU's
+//! `virt`, as built in, and RAM is what our kernel says it is, else what `virt` has with 128 MiB.
+//! [`RamSource`] says which. Names follow QEMU's hw/riscv/virt.c.
+
+use std::fmt;
 
 use pagescope_protocol::snapshot::{PhysicalKind, PhysicalRegion};
-use pagescope_protocol::{PhysAddr, PhysRange};
+use pagescope_protocol::{PAGE_SIZE, PhysAddr, PhysRange};
 
 use crate::link::qemu::MemoryMap;
 use crate::link::{LinkError, Target};
@@ -12,10 +15,37 @@ use crate::link::{LinkError, Target};
 /// The devices of QEMU's `virt`, and what QEMU's own names for them mean.
 const VIRT_DEVICES: &str = include_str!("../../../assets/machines/qemu-virt.ron");
 
+/// The most RAM that a kernel is believed to have: `virt`'s high PCI window comes no lower than
+/// 16 GiB (hw/riscv/virt.c, `VIRT64_HIGH_PCIE_MMIO_BASE`).
+const MOST_RAM: u64 = 14 << 30;
+
 /// What lies where.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct MachineMap {
     regions: Vec<PhysicalRegion>,
+    source: RamSource,
+}
+
+/// Who says where RAM is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum RamSource {
+    /// Nobody: it is what QEMU's `virt` has with 128 MiB.
+    #[default]
+    BuiltIn,
+    /// Our kernel, in its information block.
+    Kernel,
+    /// QEMU, in `info mtree`.
+    Qemu,
+}
+
+impl fmt::Display for RamSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BuiltIn => "RAM as in QEMU's virt",
+            Self::Kernel => "RAM as the kernel says",
+            Self::Qemu => "RAM as QEMU says",
+        })
+    }
 }
 
 /// A device in `assets/machines`.
@@ -51,7 +81,38 @@ impl MachineMap {
             kind: PhysicalKind::Device,
             name: known.name,
         });
-        Self::sorted(devices.chain([ram]).collect())
+        Self::sorted(devices.chain([ram]).collect(), RamSource::BuiltIn)
+    }
+
+    /// The built-in machine with RAM where our kernel says it is. `None` where that cannot be: it is
+    /// empty, does not begin where `virt`'s does, or has a device in it. To believe it there could
+    /// mean to read that device.
+    pub fn with_kernel_ram(&self, start: PhysAddr, size: u64) -> Option<Self> {
+        let ram = PhysRange::new(start, size).filter(|range| !range.is_empty())?;
+        let ours = self.regions.iter().find(|r| r.kind == PhysicalKind::Ram)?;
+        let is_device = |region: &PhysicalRegion| {
+            let range = region.range();
+            region.kind != PhysicalKind::Ram && range.is_some_and(|range| range.overlaps(ram))
+        };
+        let is_sound = start == ours.start
+            && start.is_aligned(PAGE_SIZE)
+            && size.is_multiple_of(PAGE_SIZE)
+            && size <= MOST_RAM
+            && !self.regions.iter().any(is_device);
+        is_sound.then(|| {
+            let mut regions = self.regions.clone();
+            for region in &mut regions {
+                if region.kind == PhysicalKind::Ram {
+                    region.size = size;
+                }
+            }
+            Self::sorted(regions, RamSource::Kernel)
+        })
+    }
+
+    /// Who says where RAM is.
+    pub const fn ram_source(&self) -> RamSource {
+        self.source
     }
 
     fn from_qemu(map: &MemoryMap) -> Self {
@@ -89,12 +150,12 @@ impl MachineMap {
                 devices.push(region);
             }
         }
-        Self::sorted(ram.chain(devices).collect())
+        Self::sorted(ram.chain(devices).collect(), RamSource::Qemu)
     }
 
-    fn sorted(mut regions: Vec<PhysicalRegion>) -> Self {
+    fn sorted(mut regions: Vec<PhysicalRegion>, source: RamSource) -> Self {
         regions.sort_by_key(|region| region.start);
-        Self { regions }
+        Self { regions, source }
     }
 
     /// The regions in address order.
@@ -144,5 +205,26 @@ mod tests {
         assert_eq!(map.ram_start(), Some(PhysAddr::new(0x8000_0000)));
         let past = PhysRange::new(PhysAddr::new(0x87ff_f000), 0x2000).unwrap();
         assert!(!map.is_ram(past));
+    }
+
+    #[test]
+    fn a_kernel_is_believed_about_ram_only_where_no_device_can_be() {
+        let map = MachineMap::virt_128_mib();
+        let told = |start, size| map.with_kernel_ram(PhysAddr::new(start), size);
+        let small = told(0x8000_0000, 64 << 20).unwrap();
+        assert_eq!(small.ram_source(), RamSource::Kernel);
+        let past = PhysRange::new(PhysAddr::new(0x8400_0000), 4096).unwrap();
+        assert!(map.is_ram(past) && !small.is_ram(past));
+        assert!(told(0x8000_0000, 2 << 30).unwrap().is_ram(past));
+        for (start, size) in [
+            (0x8000_0000, 0),
+            (0x8000_0000, 4097),
+            (0x8000_0000, 15 << 30),
+            (0x8000_0000, u64::MAX),
+            (0x1000_0000, 0x1000),
+            (0, 1 << 40),
+        ] {
+            assert_eq!(told(start, size), None, "{start:#x} {size:#x}");
+        }
     }
 }

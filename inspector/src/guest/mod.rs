@@ -6,7 +6,7 @@ pub mod machine;
 
 pub use elf::{ElfError, ElfFile};
 pub use info::KernelInfo;
-pub use machine::MachineMap;
+pub use machine::{MachineMap, RamSource};
 
 /// Everything known about a guest before its memory is read.
 #[derive(Clone, Debug, Default)]

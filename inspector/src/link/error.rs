@@ -84,7 +84,7 @@ pub enum LinkError {
     },
     /// The stub has no way to physical memory.
     #[error(
-        "the stub at {address} cannot read physical memory (it has no Qqemu.PhyMemMode); use QEMU's gdb port"
+        "the stub at {address} cannot read physical memory (it has neither Qqemu.PhyMemMode nor a monitor command `physical`); use QEMU's gdb port, or the debug channel of Pagescope's kernel"
     )]
     NoPhysicalMemory {
         /// Where.

@@ -23,10 +23,16 @@
 //! there; a single step ignores them (`accel/tcg/cpu-exec.c`, `check_for_breakpoints`). So a hart
 //! that has reported a breakpoint is stepped once before all are resumed. Only that hart: another
 //! one that stands at a breakpoint has not reported it yet, and would be missed.
+//!
+//! A stub that patches memory, as the one in our kernel does, stops *at* the patch with the pc on it:
+//! there the breakpoint is taken out for that one step.
 
 mod leave;
 mod open;
+mod physical;
 mod registers;
+
+use physical::PhysicalSwitch;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -103,24 +109,6 @@ enum Motion {
     Stepping(HartId),
 }
 
-/// QEMU's switch that makes `m` physical. One for all clients, and it survives them.
-#[derive(Clone, Copy, Debug)]
-struct PhysicalSwitch {
-    /// `None`: the stub has no such switch.
-    found: Option<bool>,
-    is_on: bool,
-}
-
-impl PhysicalSwitch {
-    fn request(on: bool) -> &'static [u8] {
-        if on {
-            b"Qqemu.PhyMemMode:1"
-        } else {
-            b"Qqemu.PhyMemMode:0"
-        }
-    }
-}
-
 impl GdbTarget {
     /// Connects, which stops the machine. Whatever fails after that, the machine is left as found.
     ///
@@ -165,17 +153,6 @@ impl GdbTarget {
         self.command(format!("{letter}0,{address:x},2").as_bytes())
     }
 
-    /// Puts QEMU's switch for physical memory back to how it was found.
-    fn restore_physical(&mut self) -> Result<(), LinkError> {
-        if let Some(found) = self.physical.found
-            && found != self.physical.is_on
-        {
-            self.command(PhysicalSwitch::request(found))?;
-            self.physical.is_on = found;
-        }
-        Ok(())
-    }
-
     /// Sends what lets `hart`, or all, move.
     fn go(&mut self, hart: Option<HartId>) -> Result<(), LinkError> {
         self.restore_physical()?;
@@ -205,7 +182,8 @@ impl GdbTarget {
         let Some(pc) = pc.filter(|pc| self.breakpoints.contains(pc)) else {
             return Ok(true);
         };
-        // Other stubs patch memory, and would stop at the patch.
+        // Other stubs patch memory, and would stop at the patch: the one in our kernel does, and steps
+        // with patches of its own.
         let patched = !matches!(self.facts.stub, Stub::Qemu { .. });
         if patched {
             self.breakpoint('z', pc)?;
@@ -409,14 +387,7 @@ impl GdbTarget {
         ranges: &[PhysRange],
     ) -> Result<Vec<Option<Vec<u8>>>, LinkError> {
         self.need_stopped("memory")?;
-        if self.physical.found.is_none() {
-            return Err(LinkError::NoPhysicalMemory {
-                address: self.facts.address.clone(),
-            });
-        }
-        let switch = (!self.physical.is_on).then(|| PhysicalSwitch::request(true));
-        // On from here on, whatever becomes of the batch: then it is put back.
-        self.physical.is_on = true;
+        let switch = self.physical_before_reading()?;
         let size = self.facts.packet_size_bytes;
         memory::read_over_port(&mut self.client, size, switch, ranges)
     }

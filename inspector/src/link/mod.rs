@@ -299,6 +299,9 @@ pub enum PhysicalAccess {
     },
     /// Over the gdb port, while the guest is stopped.
     GdbPort,
+    /// Over a gdb stub whose monitor has a switch for it, such as our kernel's debug channel; while
+    /// the guest is stopped.
+    Monitor,
     /// Not at all: the stub has no switch for it.
     Unavailable,
 }
@@ -315,6 +318,7 @@ impl fmt::Display for PhysicalAccess {
         match self {
             Self::MappedRam { .. } => f.write_str("mapped RAM"),
             Self::GdbPort => f.write_str("gdb port"),
+            Self::Monitor => f.write_str("debug channel, monitor physical"),
             Self::Unavailable => f.write_str("unavailable"),
         }
     }

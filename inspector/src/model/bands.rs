@@ -6,11 +6,11 @@
 
 mod unmapped;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use pagescope_protocol::snapshot::{PhysicalKind, RegionKind, RegionSpace, Snapshot, Space};
+use pagescope_protocol::snapshot::{PhysicalKind, RegionKind, RegionSpace, Snapshot, Space, Table};
 use pagescope_protocol::walk::entry_address;
-use pagescope_protocol::{LeafFlags, Level, PhysAddr, Pte, PteKind, VirtAddr};
+use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, Pte, PteKind, VirtAddr};
 
 use super::{Change, ChangeKind, Difference, size_text};
 
@@ -316,12 +316,60 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
         }
     }
     for band in &mut bands {
-        if band.kind == BandKind::Heap {
-            band.name = heap_name(snapshot, band).unwrap_or_else(|| band.name.clone());
+        match band.kind {
+            BandKind::Heap => {
+                band.name = heap_name(snapshot, band).unwrap_or_else(|| band.name.clone());
+            }
+            BandKind::Table(_) => band.name = window_name(band),
+            _ => {}
         }
     }
-    unmapped::fill(snapshot, space.mode, bands)
+    unmapped::fill(snapshot, space.mode, fold_recursion(space, bands))
 }
+
+/// Through a recursive root the entries of an L1 are read as if they were an L0's, so each superpage
+/// shows up as one 4 KiB page of its first bytes. A run of those is one band.
+fn fold_recursion(space: &Space, bands: Vec<Band>) -> Vec<Band> {
+    let root = space.table(space.root);
+    let slot = root.and_then(|root| {
+        let to_root = |pte: Pte| pte.classify(root.level) == PteKind::Pointer(space.root);
+        let found = root.iter().filter(|(_, pte)| to_root(*pte)).last();
+        found.map(|(slot, _)| (root.level, slot))
+    });
+    let Some((level, slot)) = slot else {
+        return bands;
+    };
+    let page = pagescope_protocol::PAGE_SIZE;
+    let is_read_as_pages = |band: &Band| {
+        level.index_of(VirtAddr::new(band.start)) == slot
+            && band.size.is_multiple_of(page)
+            && !matches!(band.kind, BandKind::Table(_))
+    };
+    let mut folded: Vec<Band> = Vec::with_capacity(bands.len());
+    for band in bands {
+        match folded.last_mut() {
+            Some(last)
+                if is_read_as_pages(last)
+                    && is_read_as_pages(&band)
+                    && last.start.checked_add(last.size) == Some(band.start)
+                    && (last.kind, last.flags, last.fresh)
+                        == (band.kind, band.flags, band.fresh) =>
+            {
+                last.size += band.size;
+                // Its pages do not lie beside each other.
+                last.phys = None;
+                if !last.name.ends_with(READ_AS_PAGES) {
+                    last.name.push_str(READ_AS_PAGES);
+                }
+            }
+            _ => folded.push(band),
+        }
+    }
+    folded
+}
+
+/// What is said of superpages that a recursive root shows as pages.
+pub const READ_AS_PAGES: &str = ", superpages read as pages";
 
 fn goes_on(last: &Band, next: &Band) -> bool {
     let pages_on = last.phys.and_then(|phys| phys.checked_add(last.size)) == next.phys;
@@ -377,6 +425,16 @@ pub fn kind_of_flags(flags: LeafFlags) -> BandKind {
     }
 }
 
+/// What a leaf that leads to a table is called: the window through which that table is written.
+fn window_name(band: &Band) -> String {
+    let pages = band.size / pagescope_protocol::PAGE_SIZE;
+    let frame = band.phys.and_then(PhysAddr::page);
+    match (pages, frame) {
+        (0 | 1, Some(frame)) => format!("window of {} {frame}", band.name),
+        (pages, _) => format!("windows of {pages} {}", band.name),
+    }
+}
+
 /// `kalloc(7)`, or `kalloc(10…3)` for a run of pages, newest first.
 fn heap_name(snapshot: &Snapshot, band: &Band) -> Option<String> {
     let heap = snapshot.heap?;
@@ -393,6 +451,13 @@ fn heap_name(snapshot: &Snapshot, band: &Band) -> Option<String> {
 /// Virtual ranges whose leaf is new or changed: start and last address, in order, without overlap.
 pub fn fresh_ranges(space: &Space, difference: &Difference) -> Vec<(u64, u64)> {
     let mut ranges = Vec::new();
+    // A recursive root shows a table at lower levels, too, and its entries there.
+    let mut roles: BTreeMap<PhysPage, Vec<&Table>> = BTreeMap::new();
+    if !difference.changes.is_empty() {
+        for table in &space.tables {
+            roles.entry(table.frame).or_default().push(table);
+        }
+    }
     let mut fresh = |virt: VirtAddr, level: Level, pte: Pte| {
         if let PteKind::Leaf(_) = pte.classify(level) {
             let last = virt.as_u64().saturating_add(level.entry_size() - 1);
@@ -403,23 +468,29 @@ pub fn fresh_ranges(space: &Space, difference: &Difference) -> Vec<(u64, u64)> {
         match change {
             Change::Entry {
                 kind: ChangeKind::Added | ChangeKind::Changed,
+                table,
+                index,
                 level,
                 virt,
                 after,
                 ..
-            } => fresh(*virt, *level, *after),
+            } => {
+                fresh(*virt, *level, *after);
+                for role in roles.get(table).into_iter().flatten() {
+                    let virt = entry_address(space.mode, role.covers_from, role.level, *index);
+                    fresh(virt, role.level, *after);
+                }
+            }
             Change::Table {
                 kind: ChangeKind::Added,
-                level,
                 frame,
                 ..
             } => {
-                let Some(table) = space.table_at(*frame, *level) else {
-                    continue;
-                };
-                for (index, pte) in table.iter() {
-                    let virt = entry_address(space.mode, table.covers_from, *level, index);
-                    fresh(virt, *level, pte);
+                for role in roles.get(frame).into_iter().flatten() {
+                    for (index, pte) in role.iter() {
+                        let virt = entry_address(space.mode, role.covers_from, role.level, index);
+                        fresh(virt, role.level, pte);
+                    }
                 }
             }
             _ => {}

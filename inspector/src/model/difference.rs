@@ -351,10 +351,17 @@ fn space_changes(before: &Space, after: &Space, changes: &mut Vec<Change>) {
         });
     }
     let key = |table: &Table| (std::cmp::Reverse(table.level), table.frame);
-    // A frame is once a table at a level; a file that says it twice is taken by its first word.
+    // A recursive root makes the walk read tables at levels below their own: what changed there is
+    // told once, at the highest. A file that says a table twice is taken by its first word.
     let first = |space: &'_ Space| {
         let mut tables: BTreeMap<_, Arc<Table>> = BTreeMap::new();
+        let mut highest: BTreeMap<PhysPage, Level> = BTreeMap::new();
         for table in &space.tables {
+            let level = highest.entry(table.frame).or_insert(table.level);
+            *level = table.level.max(*level);
+        }
+        let own = |table: &&Arc<Table>| highest.get(&table.frame) == Some(&table.level);
+        for table in space.tables.iter().filter(own) {
             tables
                 .entry(key(table))
                 .or_insert_with(|| Arc::clone(table));

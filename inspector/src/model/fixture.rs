@@ -240,6 +240,8 @@ impl Guest {
                 kalloc_depth_max: 1,
                 reserve: self.reserve.len() as u64,
                 reserve_low: 2,
+                reserve_mark: Some(2),
+                map_calls: Some(self.handed_out),
                 machine_table_traps: 0,
             }),
             heap: Some(Heap {

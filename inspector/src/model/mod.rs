@@ -1,6 +1,7 @@
 //! What the views draw: snapshots over time, without a window and without a link.
 
 pub mod bands;
+pub mod check;
 pub mod difference;
 pub mod entry_words;
 pub mod fixture;
@@ -9,8 +10,8 @@ pub mod history;
 pub mod reverse;
 pub mod reverse_index;
 pub mod selection;
-pub mod self_map;
 pub mod size_text;
+pub mod space_tables;
 
 pub use bands::{Band, BandKind, physical_bands, virtual_bands};
 pub use difference::{Change, ChangeKind, Difference};
@@ -18,5 +19,5 @@ pub use history::{History, Moment};
 pub use reverse::{FrameUse, frame_use};
 pub use reverse_index::ReverseIndex;
 pub use selection::{Focus, Selection};
-pub use self_map::{TableWindow, self_map};
 pub use size_text::size_text;
+pub use space_tables::{EntryPlace, Recursion, SpaceTables, TableFacts, Window};

@@ -1,6 +1,7 @@
 //! Under the picture: the timeline, and in tabs beside it what else the guest and the link say.
 
 mod changes;
+mod check;
 mod lists;
 mod timeline;
 mod timeline_layout;
@@ -29,6 +30,7 @@ impl Bottom {
         let body = left.with_min_y(head.bottom() + 6.0);
         match scene.state.tab {
             Tab::Timeline => self.timeline.show(ui, body, scene, out),
+            Tab::Check => check::show(ui, body, scene, out),
             Tab::Console => lists::console(ui, body, scene),
             Tab::Registers => lists::registers(ui, body, scene),
             Tab::Regions => lists::regions(ui, body, scene, out),
@@ -48,10 +50,23 @@ impl Bottom {
         row.spacing_mut().item_spacing.x = if head.width() > 620.0 { 14.0 } else { 4.0 };
         for tab in Tab::ALL {
             let is_shown = scene.state.tab == tab;
+            let faults = match tab {
+                Tab::Check => check::faults(scene),
+                _ => 0,
+            };
+            let name = match faults {
+                0 => tab.name().to_owned(),
+                faults => format!("{} ({faults})", tab.name()),
+            };
             let text = if is_shown {
-                RichText::new(tab.name()).font(theme::strong(theme::BODY))
+                RichText::new(name).font(theme::strong(theme::BODY))
             } else {
-                RichText::new(tab.name()).color(palette.dim)
+                RichText::new(name).color(palette.dim)
+            };
+            let text = if faults > 0 {
+                text.color(palette.danger)
+            } else {
+                text
             };
             let response = row.add(Button::new(text).frame(false));
             response.widget_info(|| {

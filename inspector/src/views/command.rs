@@ -102,6 +102,8 @@ pub enum Tab {
     Timeline,
     /// What the guest wrote.
     Console,
+    /// What is wrong with the page tables.
+    Check,
     /// The hart's registers.
     Registers,
     /// Named stretches of memory.
@@ -112,8 +114,9 @@ pub enum Tab {
 
 impl Tab {
     /// All tabs in order.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Timeline,
+        Self::Check,
         Self::Console,
         Self::Registers,
         Self::Regions,
@@ -124,6 +127,7 @@ impl Tab {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Timeline => "Timeline",
+            Self::Check => "Check",
             Self::Console => "Console",
             Self::Registers => "Registers",
             Self::Regions => "Regions",

@@ -5,17 +5,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pagescope_protocol::snapshot::{Snapshot, Space, Table};
-use pagescope_protocol::{Level, PAGE_SIZE, PhysPage, Pte, PteKind};
+use pagescope_protocol::{Level, PAGE_SIZE, PhysPage, Pte, PteKind, VirtAddr};
 
 use super::state::State;
 use crate::model::bands::{kind_of_flags, physical_partition};
+use crate::model::check::{Finding, Report, SpaceReport};
+use crate::model::space_tables::is_self_leaf;
 use crate::model::{
-    Band, BandKind, Change, ChangeKind, Difference, Focus, ReverseIndex, Selection, TableWindow,
-    physical_bands, self_map, virtual_bands,
+    Band, BandKind, Change, ChangeKind, Difference, EntryPlace, Focus, ReverseIndex, Selection,
+    TableFacts, physical_bands, virtual_bands,
 };
-
-/// The most tables whose windows are looked for.
-const SELF_MAP_TABLES: usize = 4096;
 
 /// What follows from the moment and the space being looked at.
 #[derive(Debug, Default)]
@@ -33,19 +32,23 @@ pub struct Derived {
     pub partition: Vec<Band>,
     /// From frames to addresses.
     pub index: ReverseIndex,
-    /// Which leaf makes which table reachable.
-    pub self_map: Vec<TableWindow>,
+    /// The space's tables, each with its windows, and what is wrong with them.
+    pub report: Option<SpaceReport>,
+    /// What the kernel's own numbers say.
+    pub kernel_findings: Vec<Finding>,
     /// Frames that are new, sorted.
     pub fresh_frames: Vec<PhysPage>,
     /// Entries that are new or changed.
-    fresh_entries: BTreeSet<(Level, PhysPage, usize)>,
+    fresh_entries: BTreeSet<(PhysPage, usize)>,
     /// Tables that are new.
-    fresh_tables: BTreeSet<(Level, PhysPage)>,
+    fresh_tables: BTreeSet<PhysPage>,
     selection: Selection,
     /// What the selection means here.
     pub focus: Focus,
     /// The tables drawn large, from the root down.
     pub chain: Vec<ChainLink>,
+    /// Where the window onto the selected table is, when a table is selected.
+    pub window_leaf: Option<EntryPlace>,
     /// Rises whenever the selection is another one: what scrolls goes to it then.
     pub selection_generation: u64,
     /// When the selected entry changed.
@@ -104,7 +107,12 @@ impl Derived {
         if !same_moment || !same_selection {
             self.selection = state.selection;
             self.focus = Focus::resolve(state.space(), &self.index, state.selection);
-            self.chain = chain(state.space(), &self.focus);
+            let window = self.focus.table.and_then(|(_, frame)| {
+                let facts = self.table_facts(frame)?;
+                Some(*facts.window()?)
+            });
+            self.window_leaf = window.map(|window| window.leaf);
+            self.chain = chain(state.space(), &self.focus, window.map(|window| window.virt));
         }
         let moments = state.history.moments().len();
         if !same_moment || !same_selection || self.moments != moments {
@@ -135,10 +143,9 @@ impl Derived {
             ),
             _ => (Vec::new(), ReverseIndex::default()),
         };
-        self.self_map = state
-            .space()
-            .map(|space| self_map(space, &self.index, SELF_MAP_TABLES))
-            .unwrap_or_default();
+        let mut report = Report::new(snapshot, state.space());
+        self.report = report.spaces.pop();
+        self.kernel_findings = report.kernel;
         self.read_fresh(state, difference);
     }
 
@@ -156,7 +163,7 @@ impl Derived {
                     after,
                     ..
                 } => {
-                    self.fresh_entries.insert((*level, *table, *index));
+                    self.fresh_entries.insert((*table, *index));
                     if let PteKind::Leaf(leaf) = after.classify(*level)
                         && leaf.size == PAGE_SIZE
                     {
@@ -169,7 +176,7 @@ impl Derived {
                     frame,
                     ..
                 } => {
-                    self.fresh_tables.insert((*level, *frame));
+                    self.fresh_tables.insert(*frame);
                     self.fresh_frames.push(*frame);
                     let table = state
                         .space()
@@ -205,14 +212,43 @@ impl Derived {
     }
 
     /// Whether the entry is new or changed since the moment before.
-    pub fn is_fresh_entry(&self, level: Level, table: PhysPage, index: usize, pte: Pte) -> bool {
-        self.fresh_entries.contains(&(level, table, index))
-            || (pte.is_valid() && self.fresh_tables.contains(&(level, table)))
+    pub fn is_fresh_entry(&self, table: PhysPage, index: usize, pte: Pte) -> bool {
+        self.fresh_entries.contains(&(table, index))
+            || (pte.is_valid() && self.fresh_tables.contains(&table))
     }
 
     /// Whether the table is new since the moment before.
-    pub fn is_fresh_table(&self, level: Level, frame: PhysPage) -> bool {
-        self.fresh_tables.contains(&(level, frame))
+    pub fn is_fresh_table(&self, frame: PhysPage) -> bool {
+        self.fresh_tables.contains(&frame)
+    }
+
+    /// The space's tables, each once, root first.
+    pub fn tables(&self) -> &[TableFacts] {
+        let report = self.report.as_ref();
+        report.map_or(&[], |report| report.tables.tables.as_slice())
+    }
+
+    /// What is known of the table in `frame`.
+    pub fn table_facts(&self, frame: PhysPage) -> Option<&TableFacts> {
+        self.report.as_ref()?.tables.get(frame)
+    }
+
+    /// Whether the entry is a leaf to its own table that hurts nobody: above L0, misaligned, in the
+    /// slot where tables of a recursive space have theirs.
+    pub fn is_own_window(&self, table: &Table, index: usize, pte: Pte) -> bool {
+        let recursion = self
+            .report
+            .as_ref()
+            .and_then(|report| report.tables.recursion);
+        recursion.is_some_and(|found| found.self_slot == Some(index))
+            && is_self_leaf(table.frame, pte)
+            && matches!(pte.classify(table.level), PteKind::Reserved(_))
+    }
+
+    /// All that the check found: the space's findings, then the kernel's.
+    pub fn findings(&self) -> impl Iterator<Item = &Finding> {
+        let report = self.report.iter().flat_map(|report| &report.findings);
+        report.chain(&self.kernel_findings)
     }
 
     /// The part of physical memory that `address` lies in.
@@ -270,14 +306,17 @@ fn fold_tables(bands: Vec<Band>) -> Vec<Band> {
 }
 
 /// The tables to draw large: those that the focus goes through, and below them the ones that the
-/// last pointers lead to, so that the picture is whole even when nothing is selected.
-fn chain(space: Option<&Space>, focus: &Focus) -> Vec<ChainLink> {
+/// last pointers lead to, so that the picture is whole even when nothing is selected. Below a table
+/// that is selected as such it goes the way of `window`, the address through which that table is
+/// written, if that way leads on from there.
+fn chain(space: Option<&Space>, focus: &Focus, window: Option<VirtAddr>) -> Vec<ChainLink> {
     let mut links = Vec::new();
     let Some(space) = space else { return links };
     let Some(mut level) = space.mode.root_level() else {
         return links;
     };
     let wanted = focus.table;
+    let way = window.map(|virt| space.translate(virt).trail);
     let mut frame = space.root;
     loop {
         links.push(ChainLink::Table(level, frame));
@@ -287,7 +326,12 @@ fn chain(space: Option<&Space>, focus: &Focus) -> Vec<ChainLink> {
         let table = space.table_at(frame, level);
         let kind = match focus.step_at(level) {
             Some(step) => Some(step.kind),
-            None => table.and_then(last_pointer),
+            None => way
+                .iter()
+                .flat_map(|trail| trail.iter())
+                .find(|step| (step.level, step.table) == (level, frame))
+                .map(|step| step.kind)
+                .or_else(|| table.and_then(last_pointer)),
         };
         frame = match kind {
             Some(PteKind::Pointer(next)) => next,
@@ -461,7 +505,7 @@ mod tests {
         let places: Vec<usize> = derived.entry_history.iter().map(|at| at.moment).collect();
         assert_eq!(places, [3, 0]);
         let step = derived.focus.entry().unwrap();
-        assert!(derived.is_fresh_entry(step.level, step.table, step.index, step.pte));
+        assert!(derived.is_fresh_entry(step.table, step.index, step.pte));
     }
 
     #[test]

@@ -10,10 +10,12 @@ use egui::{Rect, RichText, Ui, UiBuilder, pos2, vec2};
 use pagescope_protocol::TranslationMode;
 
 use super::command::UiCommand;
+use super::derived::ChainLink;
 use super::paint;
 use super::scene::{Anchors, Scene};
 use super::theme;
 use card::CardTexture;
+pub(super) use card::{OWN_WINDOW, level_list};
 
 /// What the tables keep from frame to frame: one small texture for each large card.
 #[derive(Default)]
@@ -53,9 +55,8 @@ impl PageTables {
             child.label(RichText::new(text).color(scene.palette.dim));
             return;
         }
-        let below =
-            all_tables::wanted_height(space.map_or(0, |space| space.tables.len()), body.width())
-                + self_map::wanted_height(scene);
+        let below = all_tables::wanted_height(scene.derived.tables().len(), body.width())
+            + self_map::wanted_height(scene);
         let room = (body.height() - below - 40.0).max(body.height() * 0.58);
         let cards = self.show_cards(ui, body, room, scene, anchors, out);
         let rest = body.with_min_y(cards + 14.0);
@@ -63,7 +64,7 @@ impl PageTables {
             return;
         }
         // The chips take what they need, at most about half; the windows onto tables get the rest.
-        let tables = space.map_or(0, |space| space.tables.len());
+        let tables = scene.derived.tables().len();
         let wanted = all_tables::wanted_height(tables, rest.width());
         let split = wanted.min((rest.height() * 0.5).max(62.0));
         let chips = rest.with_max_y((rest.top() + split).min(rest.bottom()));
@@ -84,7 +85,17 @@ impl PageTables {
         anchors: &mut Anchors,
         out: &mut Vec<UiCommand>,
     ) -> f32 {
-        let links = &scene.derived.chain;
+        // The card of the leaf that makes the selected table reachable stands beside the others,
+        // unless it is one of them.
+        let mut links = scene.derived.chain.clone();
+        if let (Some(leaf), Some((_, frame))) =
+            (scene.derived.window_leaf, scene.derived.focus.table)
+            && leaf.table != frame
+            && !links.contains(&ChainLink::Table(leaf.level, leaf.table))
+        {
+            links.push(ChainLink::Table(leaf.level, leaf.table));
+        }
+        let on_the_way = scene.derived.chain.len();
         let head = 22.0;
         let layout = layout::Cards::new(links.len(), body.width(), room - head);
         self.textures.resize_with(links.len(), || None);
@@ -95,7 +106,18 @@ impl PageTables {
                 vec2(layout.card_width, layout.card_height()),
             );
             let above = Rect::from_min_max(pos2(left, body.top()), pos2(rect.right(), rect.top()));
-            if let Some(step) = scene.derived.focus.step_at(link.level()) {
+            if place >= on_the_way {
+                let font = theme::words(theme::SMALL);
+                let words = "holds its window";
+                paint::line(
+                    ui.painter(),
+                    above,
+                    egui::Align::Min,
+                    words,
+                    font,
+                    scene.palette.dim,
+                );
+            } else if let Some(step) = scene.derived.focus.step_at(link.level()) {
                 let level = link.level();
                 let mut text = format!("va[{}] = {}", level.number(), step.index);
                 let font = theme::numbers(theme::NUMBERS);

@@ -7,7 +7,7 @@ use egui::{
     pos2, vec2,
 };
 
-use super::scene::{Anchors, CellAnchor, PhysicalAnchor};
+use super::scene::{Anchors, CellAnchor, PhysicalAnchor, WindowAnchor};
 use super::theme::Palette;
 
 /// Paints the line. `end` is the colour of what it leads to.
@@ -40,6 +40,53 @@ pub fn paint(painter: &Painter, anchors: &Anchors, end: Color32, palette: &Palet
             }
         }
     }
+}
+
+/// Paints the arrow from a selected table to the leaf that makes it reachable: dashed, so that it is
+/// not taken for a translation's way.
+pub fn paint_window(painter: &Painter, window: &WindowAnchor, palette: &Palette) {
+    let (Some(from), Some((card, cell))) = (window.from, window.leaf) else {
+        return;
+    };
+    // Beside the last row of cells, above the words under them.
+    let start = pos2(from.right(), from.bottom() - 46.0);
+    let (end, points) = if card == from {
+        // Out to the right, along the card, and back to the cell.
+        let end = pos2(cell.right() + 3.0, cell.center().y);
+        let start = pos2(card.right(), end.y - 34.0);
+        let out = vec2(24.0, 0.0);
+        (
+            end,
+            [start, start + out, pos2(card.right(), end.y) + out, end],
+        )
+    } else {
+        let end = pos2(cell.left() - 3.0, cell.center().y);
+        let reach = vec2(((end.x - start.x) * 0.5).clamp(14.0, 60.0), 0.0);
+        (end, [start, start + reach, end - reach, end])
+    };
+    let curve =
+        CubicBezierShape::from_points_stroke(points, false, Color32::TRANSPARENT, PathStroke::NONE);
+    let line = curve.flatten(Some(0.2));
+    let color = palette.selection;
+    for (width, color) in [(4.5, palette.panel), (1.8, color)] {
+        painter.extend(egui::Shape::dashed_line(
+            &line,
+            Stroke::new(width, color),
+            6.0,
+            3.5,
+        ));
+    }
+    let side = if card == from { 1.0 } else { -1.0 };
+    for wing in [-4.0, 4.0] {
+        let stroke = Stroke::new(1.8, color);
+        painter.line_segment([end, end + vec2(side * 6.0, wing)], stroke);
+    }
+    painter.rect_stroke(
+        cell.expand(2.0),
+        egui::CornerRadius::same(2),
+        Stroke::new(2.0, color),
+        egui::StrokeKind::Outside,
+    );
 }
 
 struct Pen<'a> {

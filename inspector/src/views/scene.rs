@@ -31,6 +31,17 @@ pub struct Anchors {
     pub cells: Vec<CellAnchor>,
     /// Where it arrives: a cell of the frame grid, or a band of the physical map.
     pub physical: Option<PhysicalAnchor>,
+    /// The way from the selected table to the leaf through which it is written.
+    pub window: WindowAnchor,
+}
+
+/// A selected table, and the leaf that makes it reachable.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WindowAnchor {
+    /// The table's card.
+    pub from: Option<Rect>,
+    /// The card of the table that holds the leaf, and the leaf's cell.
+    pub leaf: Option<(Rect, Rect)>,
 }
 
 /// A selected cell of a table.

@@ -3,6 +3,8 @@
 //! Each test program uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod console;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -75,6 +77,11 @@ impl Machine {
     /// The gdb port as the command line takes it.
     pub(crate) fn address(&self) -> String {
         self.guest.address().to_string()
+    }
+
+    /// The kernel's debug channel as the command line takes it: the machine's serial port.
+    pub(crate) fn channel(&self) -> String {
+        format!("unix:{}", self.guest.console().display())
     }
 
     /// The ELF as the command line takes it.

@@ -106,6 +106,12 @@ pub struct KernelFacts {
     /// The fewest that there ever were after the reserve had been filled again.
     #[serde(default)]
     pub reserve_low: u64,
+    /// The fewest that the strategy promises to keep; `None` in a file from before this was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserve_mark: Option<u64>,
+    /// Calls of `map()`; `None` in a file from before this was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map_calls: Option<u64>,
     /// Traps that the machine program took for page tables.
     #[serde(default)]
     pub machine_table_traps: u64,

@@ -104,7 +104,9 @@ fn heap() -> impl Strategy<Value = Heap> {
 }
 
 fn kernel() -> impl Strategy<Value = KernelFacts> {
-    (name(), name(), any::<[u64; 4]>()).prop_map(|(layout, strategy, numbers)| {
+    let newer = any::<(Option<u64>, Option<u64>)>();
+    let told = (name(), name(), any::<[u64; 4]>(), newer);
+    told.prop_map(|(layout, strategy, numbers, (reserve_mark, map_calls))| {
         let [kalloc_depth_max, reserve, reserve_low, machine_table_traps] = numbers;
         KernelFacts {
             layout,
@@ -112,6 +114,8 @@ fn kernel() -> impl Strategy<Value = KernelFacts> {
             kalloc_depth_max,
             reserve,
             reserve_low,
+            reserve_mark,
+            map_calls,
             machine_table_traps,
         }
     })

@@ -1,5 +1,7 @@
 //! The tables: a card with 512 cells for each level of the chain, and a list of all.
 
+use std::collections::BTreeMap;
+
 use pagescope_protocol::snapshot::{Space, Table};
 use pagescope_protocol::translate::{Step, Translation};
 use pagescope_protocol::{ENTRIES_PER_TABLE, Level, PhysPage, PteKind};
@@ -199,12 +201,22 @@ impl Tables<'_> {
 
     /// All tables of the space, those of the chain first.
     pub(super) fn list(&self, paper: &mut Paper, colours: &'static Palette, place: &Place) {
-        let all = &self.space.tables;
-        let frames: std::collections::BTreeSet<PhysPage> =
-            all.iter().map(|table| table.frame).collect();
+        // Each frame once, at its highest level: a recursive root lets the walk meet it at others.
+        let mut highest: BTreeMap<PhysPage, Level> = BTreeMap::new();
+        for table in &self.space.tables {
+            let level = highest.entry(table.frame).or_insert(table.level);
+            *level = table.level.max(*level);
+        }
+        let all: Vec<&Table> = self
+            .space
+            .tables
+            .iter()
+            .map(AsRef::as_ref)
+            .filter(|table: &&Table| highest.get(&table.frame) == Some(&table.level))
+            .collect();
         let title = Ink::words(14.0, colours.text).bold();
         paper.text(place.left, place.top, title, "All tables of this space");
-        let amount = match frames.len() {
+        let amount = match all.len() {
             1 => "1 frame, 4 KiB".to_owned(),
             count => format!("{count} frames, {}", size_text(4096 * count as u64)),
         };
@@ -220,7 +232,7 @@ impl Tables<'_> {
                 .new_tables()
                 .any(|new| new == (table.level, table.frame))
         };
-        let mut order: Vec<&Table> = all.iter().map(AsRef::as_ref).take(20_000).collect();
+        let mut order: Vec<&Table> = all.iter().copied().take(20_000).collect();
         order.sort_by_key(|table| match (in_chain(table), is_new(table)) {
             (true, _) => 0,
             (_, true) => 1,

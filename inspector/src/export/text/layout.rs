@@ -146,6 +146,7 @@ fn inside(snapshot: &Snapshot, band: &Band, is_virtual: bool) -> String {
             Some(heap) => format!("heap counter = {}", heap.counter),
             None => "heap counter".into(),
         },
+        BandKind::Table(_) if name.starts_with("window") => name.to_owned(),
         BandKind::Table(level) if name.contains(&level.to_string()) => {
             let tables = if band.size > PAGE_SIZE {
                 "tables"

@@ -9,10 +9,12 @@
 //! At most [`WIDTH`] columns, so that they can be pasted into notes.
 
 mod boxes;
+mod check;
 mod layout;
 mod listing;
 mod tree;
 
+pub use check::{check_text, headline as check_headline, leaf as leaf_place};
 pub use layout::layout_text;
 pub use listing::{difference_text, map_text, walk_text};
 

@@ -19,6 +19,7 @@ use pagescope_protocol::{Level, PhysAddr, PhysPage, Pte, PteKind, VirtAddr};
 use super::{WIDTH, plain};
 use crate::model::bands::{Band, BandKind, physical_partition};
 use crate::model::size_text;
+use crate::model::space_tables::{SpaceTables, TableFacts, is_self_leaf};
 
 /// The most lines of a tree.
 const LINE_LIMIT: usize = 200;
@@ -34,7 +35,7 @@ pub(super) fn draw(snapshot: &Snapshot, space: &Space, text: &mut String) {
         text,
         lines: 0,
         drawn: BTreeSet::new(),
-        windows: windows(space),
+        tables: SpaceTables::new(space),
     };
     drawing.table(
         "",
@@ -47,35 +48,18 @@ pub(super) fn draw(snapshot: &Snapshot, space: &Space, text: &mut String) {
         let _ = writeln!(
             drawing.text,
             "  … and more: this space has {} tables …",
-            space.tables.len()
+            drawing.tables.tables.len()
         );
     }
-    teach(&drawing.windows, space, text);
-}
-
-/// The tables that leaves of this space lead to: frame, level, and the address to write it at.
-fn windows(space: &Space) -> Vec<(PhysPage, Level, VirtAddr)> {
-    let mut windows = Vec::new();
-    for table in &space.tables {
-        let at = space.mappings.iter().find_map(|mapping| {
-            let offset = table.frame.start().checked_offset_from(mapping.phys)?;
-            (offset < mapping.size).then(|| mapping.virt.wrapping_add(offset))
-        });
-        if let Some(at) = at {
-            windows.push((table.frame, table.level, at));
-        }
-        // One look at each mapping for each table: bounded for hostile spaces.
-        if windows.len() > 1000 {
-            break;
-        }
-    }
-    windows
+    let tables = drawing.tables;
+    teach(&tables, text);
 }
 
 /// What the picture is there to show: can the kernel write its own tables?
-fn teach(windows: &[(PhysPage, Level, VirtAddr)], space: &Space, text: &mut String) {
-    let all = space.tables.len();
-    let reached = windows.len();
+fn teach(tables: &SpaceTables, text: &mut String) {
+    let all = tables.tables.len();
+    let reached = tables.tables.iter();
+    let reached = reached.filter(|facts| facts.window().is_some()).count();
     let _ = match (reached, all) {
         (_, 0) => writeln!(text, "\n  The root table could not be read."),
         (0, _) => writeln!(
@@ -99,8 +83,8 @@ struct Drawing<'a> {
     text: &'a mut String,
     lines: usize,
     /// Tables that have been drawn: a second path to one, or a cycle, is only named.
-    drawn: BTreeSet<(Level, PhysPage)>,
-    windows: Vec<(PhysPage, Level, VirtAddr)>,
+    drawn: BTreeSet<PhysPage>,
+    tables: SpaceTables,
 }
 
 /// Entries that stand side by side and go on alike.
@@ -136,16 +120,16 @@ impl Drawing<'_> {
             Some((true, 1)) => "1 entry used".into(),
             Some((true, used)) => format!("{used} entries used"),
         };
-        let again = !self.drawn.insert((level, frame));
-        let mark = if self.windows.iter().any(|window| window.0 == frame) {
-            " *"
-        } else {
-            ""
+        let again = !self.drawn.insert(frame);
+        let facts = self.tables.get(frame);
+        let mark = match facts.and_then(TableFacts::window) {
+            Some(_) => " *",
+            None => "",
         };
-        let used = if again {
-            "drawn above".to_owned()
-        } else {
-            used
+        let used = match facts.and_then(|facts| facts.role_at(level)) {
+            Some(role) => role,
+            None if again => "drawn above".to_owned(),
+            None => used,
         };
         let covers = size_text(level.table_size());
         self.line(&format!(
@@ -193,6 +177,9 @@ impl Drawing<'_> {
             }
             _ => {
                 let why = match run.pte.classify(table.level) {
+                    PteKind::Reserved(_) if is_self_leaf(table.frame, run.pte) => {
+                        "a leaf to this table itself (a window, where it is read as L0)".into()
+                    }
                     PteKind::Reserved(why) => why.to_string(),
                     _ => "not valid".into(),
                 };

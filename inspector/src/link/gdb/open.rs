@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{ConnectOptions, GdbTarget, Motion, PhysicalSwitch, escaped, memory};
+use super::physical::{PhysicalSwitch, Way};
+use super::{ConnectOptions, GdbTarget, Motion, escaped, memory};
 use crate::link::memory::RamFile;
 use crate::link::rsp::client::Client;
 use crate::link::rsp::description::{Description, DescriptionError, MAX_DOCUMENT_BYTES};
@@ -23,7 +24,7 @@ const PROBE_BYTES: u64 = 512;
 
 pub(super) fn connect(address: &Address, options: ConnectOptions) -> Result<GdbTarget, LinkError> {
     let mut client = Client::connect(address, options.timeout, options.cancel)?;
-    let features = client.request(SUPPORTED)?;
+    let features = client.first_request(SUPPORTED)?;
     if features == SUPPORTED {
         return Err(LinkError::NotAStub {
             address: address.clone(),
@@ -47,10 +48,7 @@ pub(super) fn connect(address: &Address, options: ConnectOptions) -> Result<GdbT
         description: Description::default(),
         ram: None,
         selected: None,
-        physical: PhysicalSwitch {
-            found: None,
-            is_on: false,
-        },
+        physical: PhysicalSwitch::default(),
         breakpoints: BTreeSet::new(),
         reported: None,
         motion: Motion::Stopped(StopReason::Interrupted { hart: None }),
@@ -76,13 +74,13 @@ impl GdbTarget {
             self.found_is_known = true;
         }
         let switch = self.client.request(b"qqemu.PhyMemMode")?;
-        self.physical.found = match switch.as_slice() {
+        let found = match switch.as_slice() {
             b"0" => Some(false),
             b"1" => Some(true),
             _ => None,
         };
-        self.physical.is_on = self.physical.found == Some(true);
-        if self.physical.found.is_some() {
+        if let Some(found) = found {
+            self.physical = PhysicalSwitch::found(Way::Qemu, found);
             self.facts.physical = PhysicalAccess::GdbPort;
             let version = self.ask_monitor("info version")?;
             let version = version.as_deref().and_then(qemu::version);
@@ -92,13 +90,16 @@ impl GdbTarget {
                 self.facts.found = found_state(&status, release);
             }
             self.facts.stub = Stub::Qemu { version };
+        } else if let Some(found) = self.ask_monitor_for_physical()? {
+            self.physical = PhysicalSwitch::found(Way::Monitor, found);
+            self.facts.physical = PhysicalAccess::Monitor;
         }
         self.found_is_known = true;
         Ok(())
     }
 
     /// What the monitor prints; `None` also where it refuses, which is no reason to give up.
-    fn ask_monitor(&mut self, command: &str) -> Result<Option<String>, LinkError> {
+    pub(super) fn ask_monitor(&mut self, command: &str) -> Result<Option<String>, LinkError> {
         match self.monitor(command) {
             Err(LinkError::Refused { .. }) => Ok(None),
             other => other,
@@ -153,7 +154,7 @@ impl GdbTarget {
             .into_iter()
             .filter_map(|offset| PhysRange::new(range.start().checked_add(offset)?, size))
             .collect();
-        if self.physical.found.is_some() {
+        if self.physical.is_there() {
             let over_port = self.read_over_port(&probes)?;
             let from_file = probes.iter().map(|probe| ram.read(*probe));
             if !over_port.into_iter().eq(from_file) {

@@ -10,6 +10,8 @@
 //!   machine (`gdb_vm_state_change`). They are told from replies by their first letter and kept.
 //! - A batch that is given up, by [`Cancel`] or timeout, leaves replies on their way: they are
 //!   counted as owed, and thrown away when they come.
+//! - A serial port on which a console speaks until a debugger does: what comes before the first
+//!   whole packet is rubbish, its `+` and `-` included.
 //! - A damaged reply still takes its place; its request is sent again later, alone. (Asking for it
 //!   with `-` would give the stub's newest packet, which may be another.)
 //!
@@ -29,6 +31,12 @@ const WINDOW: usize = 16;
 
 /// Most damaged packets in a row until the link is given up.
 const MAX_DAMAGED: u32 = 8;
+
+/// How long the first request waits for its reply until it is sent again.
+const FIRST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A request whose answer is no list of features, for telling replies apart.
+const AFTER_FIRST: &[u8] = b"qC";
 
 /// Most console output that is kept until somebody takes it, in bytes.
 const MAX_CONSOLE_BYTES: usize = 1 << 16;
@@ -110,6 +118,38 @@ impl Client {
                 Ok(())
             },
         )?;
+        Ok(reply)
+    }
+
+    /// Sends the first request of a connection, and again where no answer comes: a stub on a serial
+    /// port may not have listened yet, and a machine that boots throws away what came too early.
+    ///
+    /// # Errors
+    /// When no reply comes.
+    pub fn first_request(&mut self, request: &[u8]) -> Result<Vec<u8>, LinkError> {
+        let end = self.wire.deadline();
+        let mut sent = 0;
+        loop {
+            self.wire.queue(request);
+            sent += 1;
+            let until = end.min(Instant::now() + FIRST_PATIENCE);
+            match self.reply_until(request, 1, None, until) {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(LinkError::NoAnswer { .. } | LinkError::NotAStub { .. })
+                    if Instant::now() >= until && until < end => {}
+                Err(error) => return Err(error),
+            }
+            if Instant::now() >= end {
+                return Err(self.wire.silence());
+            }
+        }
+        let reply = self.wire.payload().to_vec();
+        if sent > 1 {
+            // Perhaps each was heard, only late: what is the same again answers the others.
+            self.wire.queue(AFTER_FIRST);
+            while !self.reply(AFTER_FIRST, 1, None)? || self.wire.payload() == reply {}
+        }
         Ok(reply)
     }
 
@@ -216,12 +256,26 @@ impl Client {
         &mut self,
         request: &[u8],
         outstanding: usize,
-        mut printed: Option<&mut Vec<u8>>,
+        printed: Option<&mut Vec<u8>>,
     ) -> Result<bool, LinkError> {
-        let mut deadline = self.wire.deadline();
+        let deadline = self.wire.deadline();
+        self.reply_until(request, outstanding, printed, deadline)
+    }
+
+    /// As [`reply`](Self::reply), with a time limit of its own.
+    fn reply_until(
+        &mut self,
+        request: &[u8],
+        outstanding: usize,
+        mut printed: Option<&mut Vec<u8>>,
+        mut deadline: Instant,
+    ) -> Result<bool, LinkError> {
         loop {
             match self.wire.next_incoming(deadline)? {
                 Incoming::Ack | Incoming::Notification => {}
+                // Before the first packet it is a hyphen in a console's output: to send the request
+                // again would bring two replies.
+                Incoming::Nak if !self.wire.spoke() => {}
                 Incoming::Nak => {
                     self.count_damage("our packets arrive damaged")?;
                     if outstanding != 1 {

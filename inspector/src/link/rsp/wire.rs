@@ -205,7 +205,8 @@ impl Wire {
     /// The error for a peer that does not answer.
     pub(super) fn silence(&mut self) -> LinkError {
         if !self.spoke && self.heard.iter().any(|byte| *byte != b'+') {
-            return self.foreign();
+            // It may be a console on a serial port: the connection can be used on.
+            return self.not_a_stub();
         }
         LinkError::NoAnswer {
             address: self.address.clone(),
@@ -215,6 +216,10 @@ impl Wire {
 
     fn foreign(&mut self) -> LinkError {
         self.dead = true;
+        self.not_a_stub()
+    }
+
+    fn not_a_stub(&self) -> LinkError {
         LinkError::NotAStub {
             address: self.address.clone(),
             what: escaped(&self.heard),

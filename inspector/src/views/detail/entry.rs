@@ -8,6 +8,7 @@ use super::heading;
 use crate::model::entry_words::{self, Field};
 use crate::model::{Selection, size_text};
 use crate::views::command::UiCommand;
+use crate::views::page_tables::OWN_WINDOW;
 use crate::views::paint;
 use crate::views::scene::Scene;
 use crate::views::theme;
@@ -36,7 +37,15 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         ui.label(RichText::new(entry_words::title(step)).heading());
         value(ui, scene, step.pte);
         strip(ui, scene, &entry_words::fields(step.pte), step.kind);
-        let words = entry_words::sentence(step.kind, step.level);
+        let space = scene.state.space();
+        let table = space.and_then(|space| space.table_at(step.table, step.level));
+        let is_own_window =
+            table.is_some_and(|table| scene.derived.is_own_window(table, step.index, step.pte));
+        let words = if is_own_window {
+            OWN_WINDOW.to_owned()
+        } else {
+            entry_words::sentence(step.kind, step.level)
+        };
         ui.label(RichText::new(words).color(scene.palette.dim));
     } else if let Some(phys) = focus.phys {
         ui.label(RichText::new(format!("Frame {}", phys.align_down(4096))).heading());

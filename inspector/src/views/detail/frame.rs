@@ -5,8 +5,10 @@ use pagescope_protocol::snapshot::Snapshot;
 use pagescope_protocol::{LeafFlags, PhysPage};
 
 use super::heading;
+use crate::export::text::leaf_place;
 use crate::model::{History, Selection, frame_use, size_text};
 use crate::views::command::UiCommand;
+use crate::views::page_tables::level_list;
 use crate::views::scene::Scene;
 use crate::views::theme;
 
@@ -20,9 +22,52 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         return;
     };
     if scene.state.is_translating() {
+        table_windows(ui, scene, frame, out);
         who_maps(ui, scene, frame, snapshot, out);
     }
     allocated(ui, scene, frame, snapshot, out);
+}
+
+/// Where a frame that is a page table can be written.
+fn table_windows(ui: &mut Ui, scene: &Scene<'_>, frame: PhysPage, out: &mut Vec<UiCommand>) {
+    let Some(facts) = scene.derived.table_facts(frame) else {
+        return;
+    };
+    let dim = scene.palette.dim;
+    let remark = match facts.table.parent {
+        None => format!("the root, {}", facts.level()),
+        Some(_) => facts.level().to_string(),
+    };
+    heading(ui, scene, "Page table", &remark);
+    let words = |ui: &mut Ui, text: String, color| {
+        ui.label(RichText::new(text).size(12.0).color(color));
+    };
+    match facts.window() {
+        None => words(
+            ui,
+            "No window: no address of this space leads to it.".into(),
+            dim,
+        ),
+        Some(window) => {
+            ui.horizontal(|ui| {
+                words(ui, "window".into(), dim);
+                let address = egui::Link::new(RichText::new(window.virt.to_string()).monospace());
+                if ui.add(address).on_hover_text("Select its leaf").clicked() {
+                    out.push(UiCommand::Select(Selection::Virtual(window.virt)));
+                }
+            });
+            let place = leaf_place(facts, window);
+            words(ui, format!("leaf {place}, {}", window.flags), dim);
+        }
+    }
+    if !facts.is_sound() {
+        words(ui, facts.verdict().into(), scene.palette.danger);
+    }
+    if !facts.also_read_as.is_empty() {
+        let roles = level_list(&facts.also_read_as);
+        let text = format!("Also read as {roles}, through the root's entry to itself.");
+        words(ui, text, dim);
+    }
 }
 
 fn who_maps(

@@ -1,4 +1,5 @@
-//! All tables of the space as chips, so that none is out of reach however many there are.
+//! All tables of the space as chips, so that none is out of reach however many there are. Each frame
+//! once, as what it is: a recursive root makes the walk meet it at other levels, too.
 
 use egui::{Align, CornerRadius, Rect, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder, vec2};
 use pagescope_protocol::PAGE_SIZE;
@@ -38,7 +39,8 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     let title = "All tables of this space";
     let strong = theme::strong(12.5);
     let taken = paint::line(&painter, head, Align::Min, title, strong, palette.text);
-    let count = space.tables.len();
+    let tables = scene.derived.tables();
+    let count = tables.len();
     let mut amount = format!("{count} frames, {}", size_text(count as u64 * PAGE_SIZE));
     if space.truncated {
         amount.push_str(", cut short by a limit");
@@ -61,8 +63,8 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
         .show_rows(&mut child, CHIP, rows, |ui, range| {
             for row in range {
                 ui.horizontal(|ui| {
-                    for table in space.tables.iter().skip(row * columns).take(columns) {
-                        chip(ui, width, table, scene, out);
+                    for facts in tables.iter().skip(row * columns).take(columns) {
+                        chip(ui, width, &facts.table, scene, out);
                     }
                 });
             }
@@ -78,7 +80,7 @@ fn chip(ui: &mut Ui, width: f32, table: &Table, scene: &Scene<'_>, out: &mut Vec
         .derived
         .chain
         .contains(&ChainLink::Table(level, frame));
-    let is_fresh = scene.derived.is_fresh_table(level, frame);
+    let is_fresh = scene.derived.is_fresh_table(frame);
     let fill = if response.hovered() {
         theme::mix(palette.raised, palette.text, 0.08)
     } else {
@@ -133,5 +135,5 @@ fn chip(ui: &mut Ui, width: f32, table: &Table, scene: &Scene<'_>, out: &mut Vec
     if response.clicked() {
         out.push(UiCommand::Select(Selection::Table { level, frame }));
     }
-    response.on_hover_ui(|ui| describe_table(ui, table));
+    response.on_hover_ui(|ui| describe_table(ui, table, scene));
 }

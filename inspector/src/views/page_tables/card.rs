@@ -10,12 +10,18 @@ use pagescope_protocol::walk::entry_address;
 use pagescope_protocol::{ENTRIES_PER_TABLE, Level, PhysPage, PteKind};
 
 use super::layout::{Cards, FOOT, PAD_LEFT, PAD_RIGHT};
+use crate::export::text::leaf_place;
 use crate::model::{BandKind, Selection, entry_words, size_text};
 use crate::views::command::UiCommand;
 use crate::views::derived::ChainLink;
 use crate::views::paint::{self, CellGrid};
 use crate::views::scene::{Anchors, CellAnchor, Scene};
 use crate::views::theme;
+
+/// What a leaf to the table itself is, in a recursive space.
+pub(in crate::views) const OWN_WINDOW: &str = "A leaf to this table itself. At this level it is a \
+    misaligned superpage, which faults, on purpose: the root's entry to itself makes the walk read \
+    this table as L0, and there this is its window.";
 
 /// A card's cells, kept as long as they show the same.
 pub(super) struct CardTexture {
@@ -116,10 +122,12 @@ pub(super) fn show(
         _ => texture.insert(make_texture(ui, key, table, scene)),
     };
     grid.paint(&painter, &cells.handle, palette.panel);
-    let foot = Rect::from_min_max(
-        pos2(rect.left() + PAD_LEFT, rect.bottom() - FOOT),
-        pos2(rect.right() - PAD_RIGHT, rect.bottom()),
+    let feet = Rect::from_min_max(
+        pos2(rect.left() + PAD_LEFT, rect.bottom() - FOOT + 3.0),
+        pos2(rect.right() - PAD_RIGHT, rect.bottom() - 3.0),
     );
+    let foot = feet.with_max_y(feet.center().y);
+    window_foot(&painter, feet.with_min_y(feet.center().y), table, scene);
     let small = theme::words(theme::SMALL);
     let used = format!("{} of 512", cells.valid);
     let covers = size_text(level.table_size());
@@ -136,6 +144,82 @@ pub(super) fn show(
     }
     interact(ui, &grid, table, scene, cells.valid, out);
     anchor(rect, &grid, table, scene, anchors);
+    window_anchor(ui, rect, &grid, table, scene, anchors);
+}
+
+/// Where the table is written: `window 0x87ffd000`, as much of it as there is room for; or which
+/// table this is, where a recursive root makes the walk read it at another level.
+fn window_foot(painter: &egui::Painter, rect: Rect, table: &Table, scene: &Scene<'_>) {
+    let palette = scene.palette;
+    let Some(facts) = scene.derived.table_facts(table.frame) else {
+        return;
+    };
+    if let Some(role) = facts.role_at(table.level) {
+        let font = theme::words(theme::SMALL);
+        let own = match facts.table.parent {
+            None => "root".to_owned(),
+            Some(_) => facts.level().to_string(),
+        };
+        let short = format!("{own} as {}", table.level);
+        let fits = paint::width(painter, &role, font.clone()) <= rect.width();
+        let words = if fits { &role } else { &short };
+        paint::line(painter, rect, Align::Min, words, font, palette.dim);
+        return;
+    }
+    let (words, color) = match facts.window() {
+        None => (vec!["no window".to_owned()], palette.dim),
+        Some(window) => {
+            let address = window.virt.to_string();
+            let tail = address.len().saturating_sub(8);
+            let short = format!("at …{}", &address[tail..]);
+            let words = vec![format!("window {address}"), format!("at {address}"), short];
+            (words, palette.text)
+        }
+    };
+    for words in &words {
+        for size in [10.5, 9.0] {
+            let font = theme::numbers(size);
+            if paint::width(painter, words, font.clone()) <= rect.width() {
+                paint::line(painter, rect, Align::Min, words, font, color);
+                return;
+            }
+        }
+    }
+    let last = words.last().map_or("", String::as_str);
+    paint::line(painter, rect, Align::Min, last, theme::numbers(9.0), color);
+}
+
+/// The places that the arrow from the selected table to its window's leaf goes between.
+fn window_anchor(
+    ui: &mut Ui,
+    card: Rect,
+    grid: &CellGrid,
+    table: &Table,
+    scene: &Scene<'_>,
+    anchors: &mut Anchors,
+) {
+    let (Some((level, frame)), Some(leaf)) = (scene.derived.focus.table, scene.derived.window_leaf)
+    else {
+        return;
+    };
+    if (table.level, table.frame) == (level, frame) {
+        anchors.window.from = Some(card);
+    }
+    // A table that holds its own leaf is drawn at its own level; its cells are the same at each.
+    let is_here = table.frame == leaf.table
+        && (table.level == leaf.level || (table.level, table.frame) == (level, frame));
+    if is_here && anchors.window.leaf.is_none() {
+        let cell = grid.cell_rect(leaf.index);
+        anchors.window.leaf = Some((card, cell));
+        let id = ui.scope_id().with("window leaf");
+        let response = ui.interact(cell, id, Sense::hover());
+        paint::name_canvas(&response, || {
+            format!(
+                "The leaf {}[{}] of {} is the window onto the {level} table {frame}",
+                leaf.level, leaf.index, leaf.table
+            )
+        });
+    }
 }
 
 fn say(ui: &Ui, rect: Rect, words: &str, scene: &Scene<'_>) {
@@ -206,11 +290,17 @@ fn title(
             frame: table.frame,
         }));
     }
-    response.on_hover_ui(|ui| describe_table(ui, table));
+    response.on_hover_ui(|ui| describe_table(ui, table, scene));
+}
+
+/// `L1 and L0`.
+pub(in crate::views) fn level_list(levels: &[Level]) -> String {
+    let names: Vec<String> = levels.iter().map(Level::to_string).collect();
+    names.join(" and ")
 }
 
 /// The words over a table's name.
-pub(super) fn describe_table(ui: &mut Ui, table: &Table) {
+pub(super) fn describe_table(ui: &mut Ui, table: &Table, scene: &Scene<'_>) {
     ui.label(RichText::new(format!("{} table at {}", table.level, table.frame)).strong());
     ui.label(format!(
         "Translates {} from {}, one entry for {}.",
@@ -227,6 +317,26 @@ pub(super) fn describe_table(ui: &mut Ui, table: &Table) {
     };
     if table.other_parents > 0 {
         ui.label(format!("{} more entries lead here.", table.other_parents));
+    }
+    if let Some(facts) = scene.derived.table_facts(table.frame) {
+        if let Some(role) = facts.role_at(table.level) {
+            ui.label(format!(
+                "It is {role}: the root's entry to itself leads here."
+            ));
+        } else if !facts.also_read_as.is_empty() {
+            ui.label(format!(
+                "Also read as {}, through the root's entry to itself.",
+                level_list(&facts.also_read_as)
+            ));
+        }
+        match facts.window() {
+            Some(window) => ui.label(format!(
+                "Its window is {}: the leaf {}.",
+                window.virt,
+                leaf_place(facts, window)
+            )),
+            None => ui.label("No address of this space leads to it."),
+        };
     }
     match table.entries {
         None => ui.label("Its frame could not be read."),
@@ -247,14 +357,22 @@ fn make_texture(
     let size = [columns, ENTRIES_PER_TABLE / columns];
     let mut image = ColorImage::filled(size, scene.palette.empty);
     let mut valid = 0;
+    let facts = scene.derived.table_facts(table.frame);
+    let is_role = facts.is_some_and(|facts| facts.level() != table.level);
     for (pixel, (index, pte)) in image.pixels.iter_mut().zip(table.iter()) {
-        let Some(kind) = scene.derived.kind_of_entry(table.level, pte) else {
-            continue;
+        let kind = if scene.derived.is_own_window(table, index, pte) {
+            Some(BandKind::Table(table.level))
+        } else {
+            scene.derived.kind_of_entry(table.level, pte)
         };
+        let Some(kind) = kind else { continue };
         valid += 1;
-        let is_fresh = scene
-            .derived
-            .is_fresh_entry(table.level, table.frame, index, pte);
+        // What an entry looks like at a level that is not its table's own hurts nobody.
+        if is_role && matches!(pte.classify(table.level), PteKind::Reserved(_)) {
+            *pixel = theme::mix(scene.palette.dim, scene.palette.empty, 0.5);
+            continue;
+        }
+        let is_fresh = scene.derived.is_fresh_entry(table.frame, index, pte);
         *pixel = if is_fresh {
             scene.palette.fresh
         } else {
@@ -317,8 +435,12 @@ fn interact(
         if kind != PteKind::Invalid {
             ui.monospace(pte.to_string());
         }
-        ui.label(entry_words::sentence(kind, level));
-        if scene.derived.is_fresh_entry(level, frame, index, pte) {
+        if scene.derived.is_own_window(table, index, pte) {
+            ui.label(OWN_WINDOW);
+        } else {
+            ui.label(entry_words::sentence(kind, level));
+        }
+        if scene.derived.is_fresh_entry(frame, index, pte) {
             ui.label("New or changed in this step.");
         }
     });

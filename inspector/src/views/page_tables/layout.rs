@@ -21,8 +21,8 @@ pub(super) struct Cards {
 pub(super) const PAD_LEFT: f32 = 9.0;
 /// Right of the cells.
 pub(super) const PAD_RIGHT: f32 = 7.0;
-/// Under the cells.
-pub(super) const FOOT: f32 = 22.0;
+/// Under the cells: how full the table is, and the window through which it is written.
+pub(super) const FOOT: f32 = 38.0;
 
 /// Title and address stand in one line from this width on.
 const ONE_LINE: f32 = 138.0;

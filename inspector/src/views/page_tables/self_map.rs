@@ -4,7 +4,8 @@ use egui::{
     Align, CornerRadius, Rect, RichText, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder, vec2,
 };
 
-use crate::model::{Selection, TableWindow};
+use crate::export::text::leaf_place;
+use crate::model::{Selection, TableFacts};
 use crate::views::command::UiCommand;
 use crate::views::paint;
 use crate::views::scene::Scene;
@@ -14,14 +15,14 @@ const ROW: f32 = 20.0;
 
 /// The height that shows all of it, up to ten tables.
 pub(super) fn wanted_height(scene: &Scene<'_>) -> f32 {
-    44.0 + scene.derived.self_map.len().min(10) as f32 * ROW
+    44.0 + scene.derived.tables().len().min(10) as f32 * ROW
 }
 
 /// Draws the list into `rect`.
 pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let palette = scene.palette;
-    let windows = &scene.derived.self_map;
-    let wanted = 44.0 + windows.len() as f32 * ROW;
+    let tables = scene.derived.tables();
+    let wanted = 44.0 + tables.len() as f32 * ROW;
     let card = rect.with_max_y(rect.bottom().min(rect.top() + wanted));
     let painter = ui.painter().clone();
     let edge = Stroke::new(1.0, palette.edge);
@@ -37,11 +38,11 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     let title = paint::line(&painter, head, Align::Min, "Self-map", strong, palette.text);
     let rest = head.with_min_x(title.right() + 12.0);
     let small = theme::words(theme::SMALL);
-    let reachable = windows.iter().filter(|window| window.is_sound()).count();
+    let sound = tables.iter().filter(|facts| facts.is_sound()).count();
     let long = "which leaf makes which table writable";
-    let short = format!("{reachable} of {} writable", windows.len());
+    let short = format!("{sound} of {} with one window", tables.len());
     let taken = paint::width(&painter, long, small.clone());
-    if taken + 90.0 <= rest.width() {
+    if taken + paint::width(&painter, &short, small.clone()) + 16.0 <= rest.width() {
         paint::line(&painter, rest, Align::Min, long, small.clone(), palette.dim);
     }
     paint::line(&painter, rest, Align::Max, &short, small, palette.dim);
@@ -57,25 +58,26 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
         .id_salt("self-map")
         .auto_shrink(false)
         .max_height(list.height())
-        .show_rows(&mut child, ROW, windows.len(), |ui, range| {
-            for window in &windows[range] {
-                row(ui, list.width(), window, scene, out);
+        .show_rows(&mut child, ROW, tables.len(), |ui, range| {
+            for facts in &tables[range] {
+                row(ui, list.width(), facts, scene, out);
             }
         });
 }
 
-fn row(ui: &mut Ui, width: f32, table: &TableWindow, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+fn row(ui: &mut Ui, width: f32, facts: &TableFacts, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let palette = scene.palette;
     let (rect, response) = ui.allocate_exact_size(vec2(width, ROW), Sense::click());
     let painter = ui.painter();
-    if response.hovered() {
+    let is_selected = scene.derived.focus.table == Some((facts.level(), facts.frame()));
+    if response.hovered() || is_selected {
         painter.rect_filled(rect, CornerRadius::same(3), palette.raised);
     }
     let numbers = theme::numbers(11.0);
-    let name = format!("{} {}", table.level, table.frame);
-    let color = palette.level(table.level);
-    let verdict = table.verdict();
-    let verdict_color = if table.is_sound() {
+    let name = format!("{} {}", facts.level(), facts.frame());
+    let color = palette.level(facts.level());
+    let verdict = facts.verdict();
+    let verdict_color = if facts.is_sound() {
         palette.data
     } else {
         palette.danger
@@ -90,11 +92,12 @@ fn row(ui: &mut Ui, width: f32, table: &TableWindow, scene: &Scene<'_>, out: &mu
     );
     let rest = rect.with_max_x(end.left() - 8.0);
     let first = paint::line(painter, rest, Align::Min, &name, numbers.clone(), color);
-    let middle = match table.window {
-        Some(window) => format!("← {}[{}]", window.leaf_level, window.leaf_index),
+    let rest = rest.with_min_x(first.right() + 10.0);
+    let place = facts.window().map(|window| leaf_place(facts, window));
+    let middle = match &place {
+        Some(place) => format!("← {place}"),
         None => "← no leaf leads to it".into(),
     };
-    let rest = rest.with_min_x(first.right() + 12.0);
     let second = paint::line(
         painter,
         rest,
@@ -103,46 +106,41 @@ fn row(ui: &mut Ui, width: f32, table: &TableWindow, scene: &Scene<'_>, out: &mu
         numbers.clone(),
         palette.text,
     );
-    if let Some(window) = table.window {
-        let address = window.virt.to_string();
-        let wide = paint::width(painter, &address, numbers.clone());
-        let rest = rest.with_min_x(second.right() + 14.0);
-        let label = "window";
-        let small = theme::words(theme::SMALL);
-        let label_wide = paint::width(painter, label, small.clone());
-        if label_wide + 8.0 + wide <= rest.width() {
-            let shown = paint::line(painter, rest, Align::Min, label, small, palette.dim);
-            let rest = rest.with_min_x(shown.right() + 8.0);
-            paint::line(painter, rest, Align::Min, &address, numbers, palette.text);
-        } else if wide <= rest.width() {
-            paint::line(painter, rest, Align::Min, &address, numbers, palette.text);
+    if let Some(window) = facts.window() {
+        let address = format!("at {}", window.virt);
+        let rest = rest.with_min_x(second.right() + 10.0);
+        if paint::width(painter, &address, numbers.clone()) <= rest.width() {
+            paint::line(painter, rest, Align::Max, &address, numbers, palette.text);
         }
     }
     paint::name_canvas(&response, || format!("{name} {middle} {verdict}"));
     if response.clicked() {
-        out.push(UiCommand::Select(match table.window {
+        out.push(UiCommand::Select(match facts.window() {
             Some(window) => Selection::Virtual(window.virt),
-            None => Selection::Physical(table.frame.start()),
+            None => Selection::Physical(facts.frame().start()),
         }));
     }
     response.on_hover_ui(|ui| {
-        ui.label(RichText::new(format!("{} table at {}", table.level, table.frame)).strong());
-        match table.window {
-            Some(window) => {
-                ui.label(format!(
-                    "The leaf {}[{}] makes it reachable at {}, {}.",
-                    window.leaf_level, window.leaf_index, window.virt, window.flags
-                ));
-                if window.others > 0 {
-                    ui.label(format!("{} more addresses lead to it.", window.others));
-                }
-            }
-            None => {
-                ui.label(
-                    "No leaf of this space leads to it: code that runs here cannot write it \
-                     without mapping it first.",
-                );
-            }
+        ui.label(RichText::new(format!("{} table at {}", facts.level(), facts.frame())).strong());
+        if facts.windows.is_empty() {
+            ui.label(
+                "No leaf of this space leads to it: code that runs here cannot write it without \
+                 mapping it first.",
+            );
+        }
+        for window in facts.windows.iter().take(8) {
+            ui.label(format!(
+                "The leaf {} makes it reachable at {}, {}.",
+                leaf_place(facts, window),
+                window.virt,
+                window.flags
+            ));
+        }
+        if facts.windows.len() > 8 {
+            ui.label(format!(
+                "{} more addresses lead to it.",
+                facts.windows.len() - 8
+            ));
         }
     });
 }

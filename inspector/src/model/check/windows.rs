@@ -1,0 +1,160 @@
+//! Each table has one window, with the right flags, and nobody else can write it.
+
+use std::collections::BTreeSet;
+
+use pagescope_protocol::snapshot::Space;
+use pagescope_protocol::{Level, PhysPage, TranslationMode};
+
+use super::{Finding, Rule, Subject};
+use crate::model::size_text;
+use crate::model::space_tables::{TableFacts, Window, is_self_leaf, windows_onto};
+
+pub(super) fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    let tables = &subject.tables.tables;
+    let reachable = tables.iter().any(|facts| !facts.windows.is_empty());
+    let promised = subject
+        .snapshot
+        .kernel
+        .as_ref()
+        .is_some_and(|facts| !facts.strategy.is_empty());
+    if !reachable && !promised && !tables.is_empty() {
+        let text = format!(
+            "this space does not map its own tables: none of its {} has a window",
+            tables.len()
+        );
+        findings.push(Finding::new(Rule::NoSelfMap, text));
+    }
+    for facts in tables {
+        match facts.windows.split_first() {
+            Some((window, further)) => one(subject, facts, window, further, findings),
+            None if reachable || promised => {
+                let text = format!("no address of this space leads to {}", facts.name());
+                findings.push(
+                    Finding::new(Rule::Unreachable, text).at_table(facts.level(), facts.frame()),
+                );
+            }
+            None => {}
+        }
+    }
+    for other in &subject.snapshot.spaces {
+        let is_this = std::ptr::eq(other, subject.space)
+            || (other.name == subject.space.name && other.root == subject.space.root);
+        if !is_this && other.mode != TranslationMode::Bare {
+            from_other(subject, other, findings);
+        }
+    }
+}
+
+/// A table with a window, and what else leads to it.
+fn one(
+    subject: &Subject<'_>,
+    facts: &TableFacts,
+    window: &Window,
+    further: &[Window],
+    findings: &mut Vec<Finding>,
+) {
+    let wrong = window.wrong_flags();
+    if !wrong.is_empty() {
+        let text = format!(
+            "the window {} onto {} is {}: {}",
+            window.virt,
+            facts.name(),
+            window.flags,
+            wrong.join(", ")
+        );
+        findings.push(at(Rule::WindowFlags, text, facts, window));
+    }
+    for alias in further {
+        if is_aligned_self_entry(subject, alias) && alias.leaf.table == facts.frame() {
+            // Said by its own rule.
+            continue;
+        }
+        let rule = if alias.is_writable() {
+            Rule::WritableAlias
+        } else {
+            Rule::FurtherAlias
+        };
+        let leaf = if alias.page_size > pagescope_protocol::PAGE_SIZE {
+            format!(", in a leaf of {}", size_text(alias.page_size))
+        } else {
+            String::new()
+        };
+        let text = format!(
+            "{} leads to {}, too ({}{leaf}); its window is {}",
+            alias.virt,
+            facts.name(),
+            alias.flags,
+            window.virt
+        );
+        findings.push(at(rule, text, facts, alias));
+    }
+    if facts.has_more_windows {
+        let text = format!(
+            "more than {} addresses lead to {}",
+            facts.windows.len(),
+            facts.name()
+        );
+        let finding = Finding::new(Rule::FurtherAlias, text);
+        findings.push(finding.at_table(facts.level(), facts.frame()));
+    }
+}
+
+/// Whether the alias comes from a table's leaf to itself that happens to be a whole superpage.
+fn is_aligned_self_entry(subject: &Subject<'_>, alias: &Window) -> bool {
+    let slot = subject.tables.recursion.and_then(|found| found.self_slot);
+    let entry = subject
+        .tables
+        .get(alias.leaf.table)
+        .and_then(|facts| facts.table.entry(alias.leaf.index));
+    alias.leaf.level > Level::L0
+        && Some(alias.leaf.index) == slot
+        && entry.is_some_and(|pte| is_self_leaf(alias.leaf.table, pte))
+}
+
+fn at(rule: Rule, text: String, facts: &TableFacts, window: &Window) -> Finding {
+    Finding::new(rule, text)
+        .at_table(facts.level(), facts.frame())
+        .at_entry(window.leaf)
+        .at_address(window.virt)
+}
+
+/// What another space can do to this one's tables.
+fn from_other(subject: &Subject<'_>, other: &Space, findings: &mut Vec<Finding>) {
+    let tables = &subject.tables.tables;
+    let frames: BTreeSet<PhysPage> = tables.iter().map(TableFacts::frame).collect();
+    let found = windows_onto(other, frames);
+    let mut alike = 0;
+    for facts in tables {
+        let theirs = found.windows.get(&facts.frame());
+        for alias in theirs.into_iter().flatten() {
+            if !alias.is_writable() {
+                continue;
+            }
+            let is_same = facts
+                .windows
+                .iter()
+                .any(|own| own.virt == alias.virt && own.flags == alias.flags);
+            if is_same {
+                alike += 1;
+                continue;
+            }
+            let text = format!(
+                "{} of the space {:?} leads to {} ({})",
+                alias.virt,
+                other.name,
+                facts.name(),
+                alias.flags
+            );
+            // The entry and the address are another space's: selecting them here would mislead.
+            let finding = Finding::new(Rule::AliasInOtherSpace, text);
+            findings.push(finding.at_table(facts.level(), facts.frame()));
+        }
+    }
+    if alike > 0 {
+        let text = format!(
+            "the space {:?} shows {alike} of these tables at the same addresses",
+            other.name
+        );
+        findings.push(Finding::new(Rule::SharedWindow, text));
+    }
+}
