@@ -7,7 +7,7 @@
 //!         └───────────── retried ────────── mret, mepc unchanged
 //! ```
 //!
-//! The second source document's proposal, on the tables of [`mirror`](super::mirror). A store for a
+//! The second source document's proposal, on the tables of [`mirror`]. A store for a
 //! present page traps never, in a fresh 2 MiB once, in a fresh GiB twice: first for the L1 and its
 //! mirror, then for the L0 (S1.6, S1.7). M-mode's side is [`table_service`](crate::table_service);
 //! what it may take are the pages that S-mode keeps in reserve. Nobody but `map` stores there, and

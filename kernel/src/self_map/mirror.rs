@@ -17,7 +17,7 @@
 //! ```
 //!
 //! The window's own tables are no exception: MR is L1 (511), and M0 (i) is L0 (511, i), so M0 (511)
-//! shows them all. Q0 mirrors the root as if the root were L1 (510); so root[510] stays empty.
+//! shows them all. Q0 mirrors the root as if the root were L1 (510); so the root's entry 510 stays empty.
 //! That makes seven tables at boot: root, L1, L0, MR, M0 (511), Q0, and M0 (2) for RAM's GiB.
 //!
 //! A new L1 brings its mirror along: a map takes at most three frames.
