@@ -3,12 +3,14 @@
 //! ```text
 //!  cargo xtask demo ──▶ needs ──▶ install ──▶ cargo run … demo
 //!  cargo xtask test ──▶ needs ──▶ install ──▶ format, clippy, doc, test ──▶ window
+//!  cargo xtask docs ──▶ needs ──▶ install ──▶ cargo build ──▶ pictures and numbers in docs/
 //! ```
 //!
 //! Uses the standard library alone, so that it builds in a moment: it is what installs the rest.
 
 mod command;
 mod demo;
+mod docs;
 mod failure;
 mod install;
 mod needs;
@@ -20,7 +22,7 @@ use std::process::ExitCode;
 use failure::Failure;
 
 const HELP: &str = "\
-Pagescope's own commands. Both install what is missing, build, and run.
+Pagescope's own commands. Each installs what is missing, builds, and runs.
 
   cargo xtask demo [OPTION…]
       Boot Pagescope's kernel in QEMU and open the window on it. The options are those of
@@ -42,6 +44,9 @@ Pagescope's own commands. Both install what is missing, build, and run.
         window          the real window, on a display without a screen, on a live guest
       STEP runs only the steps named. --quick leaves out what needs QEMU or a display.
 
+  cargo xtask docs
+      Draws the pictures, lists and numbers in docs/ again, from live guests.
+
 What is missing is installed through rustup, and through apt-get as root or with a sudo that asks
 for no password; otherwise the line to type is printed.
 ";
@@ -58,11 +63,12 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(())
         }
-        "demo" | "test" if asks_for_help => {
+        "demo" | "docs" | "test" if asks_for_help => {
             print!("{HELP}");
             Ok(())
         }
         "demo" => demo::run(rest),
+        "docs" if rest.is_empty() => docs::run(),
         "test" => test::run(rest),
         other => Err(Failure::usage(format!(
             "there is no `cargo xtask {other}`; `cargo xtask` alone lists what there is"
