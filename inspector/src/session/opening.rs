@@ -17,6 +17,10 @@ use crate::link::{
 /// The function that allocates a page, in our kernel and in most that are taught.
 pub const ALLOCATION_SYMBOL: &str = "kalloc";
 
+/// Where our kernel has booted and nothing has been allocated yet: its idle loop, which calls
+/// [`ALLOCATION_SYMBOL`] at its pace, or not at all where that is 0.
+const BOOTED_SYMBOL: &str = "idle";
+
 /// How long our kernel may take from reset to its first allocation. It takes 0.1 s; the limit is a
 /// guard against a machine under heavy load.
 const BOOT_LIMIT: Duration = Duration::from_secs(60);
@@ -75,7 +79,7 @@ pub enum OpenError {
     #[error(transparent)]
     Elf(#[from] ElfError),
     /// Our kernel did not boot.
-    #[error("our kernel did not come to its first allocation: {0}")]
+    #[error("our kernel did not come to its idle loop: {0}")]
     Boot(#[from] StepError),
 }
 
@@ -141,8 +145,13 @@ impl Demo {
         let mut target = GdbTarget::connect(guest.address(), options)?;
         let capturer = Capturer::new(&mut target, Some(elf))?;
         let stepper = stepper(&capturer);
-        if let Some(stepper) = &stepper {
-            stepper.run_to_entry(&mut target, cancel, BOOT_LIMIT)?;
+        let elf_entry = capturer.elf().and_then(|elf| elf.address_of(BOOTED_SYMBOL));
+        if let Some(entry) = elf_entry {
+            let booted = CallStepper {
+                symbol: BOOTED_SYMBOL.into(),
+                entry,
+            };
+            booted.run_to_entry(&mut target, cancel, BOOT_LIMIT)?;
         }
         Ok(Opened {
             target: Box::new(target),
@@ -150,7 +159,7 @@ impl Demo {
             stepper,
             guest: Some(guest),
             console,
-            stop: format!("booted, about to call {ALLOCATION_SYMBOL} for the first time"),
+            stop: "booted".into(),
         })
     }
 }

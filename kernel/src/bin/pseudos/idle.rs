@@ -33,7 +33,9 @@ pub(crate) struct Idle {
     direction: Direction,
 }
 
-/// Runs for ever.
+/// Runs for ever. Its symbol, `idle`, is where a debugger finds a kernel that has booted.
+#[unsafe(export_name = "idle")]
+#[inline(never)]
 pub(crate) fn run(pace_ms: u64) -> ! {
     let ticks_per_ms = (start::hand_off().timebase_hz / 1000).max(1);
     let mut idle = Idle {
