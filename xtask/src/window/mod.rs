@@ -4,9 +4,9 @@
 //!  Screen (Xvfb) ◀── keys, pictures ── scene ── starts, ends ──▶ App (pagescope) ──▶ QEMU
 //! ```
 //!
-//! Two scenes: `demo` launches its own guest and must take it along when the window is closed;
-//! `attach` comes to a guest started by hand, which must go on as it was. The pictures that were
-//! taken stay in `target/window`, to be looked at.
+//! Three scenes: `demo` launches its own guest and must take it along when the window is closed;
+//! `attach` comes to a guest started by hand, which must go on as it was; `channel` does so over the
+//! kernel's own gdb stub, with no port of QEMU's open. The pictures that were taken stay in `target/window`, to be looked at.
 //!
 //! Everything that is started ends with its handle, whatever happens, and every wait ends by
 //! itself.
@@ -37,7 +37,9 @@ pub(crate) fn run() -> Result<(), Failure> {
     build.run()?;
     let places = Places::find()?;
     scenes::demo(&places, Deadline::after(SCENE_LIMIT))?;
-    scenes::attach(&places, Deadline::after(SCENE_LIMIT))?;
+    for way in [scenes::Way::GdbPort, scenes::Way::Channel] {
+        scenes::attach(&places, way, Deadline::after(SCENE_LIMIT))?;
+    }
     eprintln!("   Pictures: {}", places.pictures.display());
     Ok(())
 }

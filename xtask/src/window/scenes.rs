@@ -68,9 +68,39 @@ pub(super) fn demo(places: &Places, deadline: Deadline) -> Result<(), Failure> {
     Ok(())
 }
 
+/// By which way a window comes to a guest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Way {
+    /// QEMU's gdb port.
+    GdbPort,
+    /// The gdb stub that our kernel has on its serial line; QEMU has no gdb port then.
+    Channel,
+}
+
+impl Way {
+    /// What its pictures are called.
+    fn name(self) -> &'static str {
+        match self {
+            Self::GdbPort => "attach",
+            Self::Channel => "channel",
+        }
+    }
+
+    /// QEMU's option that takes a socket for it, and what else that QEMU needs.
+    fn options(self) -> (&'static str, &'static [&'static str]) {
+        match self {
+            Self::GdbPort => ("-gdb", &["-serial", "null"]),
+            Self::Channel => ("-serial", &[]),
+        }
+    }
+}
+
 /// `pagescope attach`: a window on a guest that somebody else started, and that runs on after it.
-pub(super) fn attach(places: &Places, deadline: Deadline) -> Result<(), Failure> {
-    say("attach: a window on a guest that was started by hand");
+pub(super) fn attach(places: &Places, way: Way, deadline: Deadline) -> Result<(), Failure> {
+    let name = way.name();
+    say(&format!(
+        "{name}: a window on a guest that was started by hand"
+    ));
     let folder = Folder::new()?;
     let kernel = folder.path("kernel.elf");
     let mut write = Command::new(&places.pagescope);
@@ -86,18 +116,24 @@ pub(super) fn attach(places: &Places, deadline: Deadline) -> Result<(), Failure>
 
     let (port, monitor) = (folder.path("gdb"), folder.path("monitor"));
     let mut qemu = Command::new("qemu-system-riscv64");
-    qemu.args("-M virt -m 128M -bios none -display none -serial null -kernel".split(' '))
-        .arg(&kernel);
-    for (option, socket) in [("-gdb", &port), ("-monitor", &monitor)] {
+    let (port_option, others) = way.options();
+    qemu.args("-M virt -m 128M -bios none -display none -kernel".split(' '))
+        .arg(&kernel)
+        .args(others);
+    for (option, socket) in [(port_option, &port), ("-monitor", &monitor)] {
         let socket = format!("unix:{},server=on,wait=off", socket.display());
         qemu.args([option, socket.as_str()]);
     }
-    let mut guest = App::start("QEMU", qemu, places.pictures.join("qemu.log"))?;
+    let mut guest = App::start(
+        "QEMU",
+        qemu,
+        places.pictures.join(format!("{name}-qemu.log")),
+    )?;
     let open = deadline.poll(|| {
         guest.still_runs()?;
         Ok((port.exists() && monitor.exists()).then_some(()))
     })?;
-    open.ok_or_else(|| guest.failure("opens no gdb port"))?;
+    open.ok_or_else(|| guest.failure("opens no port"))?;
 
     let screen = Screen::start(deadline)?;
     let mut command = Command::new(&places.pagescope);
@@ -110,13 +146,13 @@ pub(super) fn attach(places: &Places, deadline: Deadline) -> Result<(), Failure>
     let mut app = App::start(
         "pagescope attach",
         command,
-        places.pictures.join("attach.log"),
+        places.pictures.join(format!("{name}.log")),
     )?;
     let scene = Scene {
         screen: &screen,
         window: screen.window(&mut app, deadline)?,
         pictures: &places.pictures,
-        name: "attach",
+        name,
         deadline,
     };
     let first = scene.first_picture(&mut app)?;
@@ -130,7 +166,7 @@ pub(super) fn attach(places: &Places, deadline: Deadline) -> Result<(), Failure>
             "the guest ran before pagescope attached to it, and was left like this: {status}"
         )));
     }
-    say("attach: closed, and the guest runs on");
+    say(&format!("{name}: closed, and the guest runs on"));
     Ok(())
 }
 
