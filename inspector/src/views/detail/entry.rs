@@ -126,14 +126,14 @@ fn strip_line(ui: &mut Ui, scene: &Scene<'_>, fields: &[Field], kind: PteKind) {
             palette.dim
         };
         let font = theme::strong_numbers(10.5);
-        paint::line(
-            painter,
-            place.shrink(1.0),
-            Align::Center,
-            &field.text,
-            font,
-            ink,
-        );
+        let inside = place.shrink(1.0);
+        // The number says more than its name, where there is room for one of them.
+        let fits = paint::width(painter, &field.text, font.clone()) <= inside.width();
+        let text = match field.text.strip_prefix("PPN ") {
+            Some(number) if !fits => number,
+            _ => &field.text,
+        };
+        paint::line(painter, inside, Align::Center, text, font, ink);
         let id = ui.scope_id().with(("field", field.bits.0));
         let response = ui.interact(place, id, Sense::hover());
         let (high, low) = field.bits;
