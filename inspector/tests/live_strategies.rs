@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use pagescope::link::{GdbTarget, HartId, Target as _};
 use pagescope_protocol::snapshot::{KernelFacts, Snapshot, Space};
-use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, PhysRange, VirtAddr};
+use pagescope_protocol::{LeafFlags, Level, PhysPage, PhysRange, VirtAddr};
 use support::console::Console;
 use support::{HANG_GUARD, Machine, monitor};
 
@@ -270,7 +270,5 @@ fn a_fault_outside_the_region_reaches_s_mode() {
         let text = text.expect("the kernel names its sections");
         let range = text.start..text.start + text.size;
         assert!(range.contains(&sepc), "{strategy}: {sepc:#x}");
-        // It did not come from M-mode's program, nor is it there now.
-        assert!(PhysAddr::new(sepc) > PhysAddr::new(0x8020_0000));
     }
 }

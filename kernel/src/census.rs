@@ -1,6 +1,6 @@
 //! Counting page tables: every one of an address space, with what it covers and how full it is.
 
-use pagescope_protocol::{ENTRIES_PER_TABLE, PhysPage, Pte, PteKind};
+use pagescope_protocol::{ENTRIES_PER_TABLE, Pte, PteKind};
 
 use crate::mapper::MODE;
 use crate::memory::Memory;
@@ -62,15 +62,6 @@ pub fn table_frames<M: Memory>(space: &Space, memory: &M) -> u64 {
     let mut frames = 0;
     census(space, memory, &mut |_| frames += 1);
     frames
-}
-
-/// Whether a frame is one of `space`'s tables, linked and not in reserve.
-pub fn is_linked<M: Memory>(space: &Space, memory: &M, frame: PhysPage) -> bool {
-    let mut found = false;
-    census(space, memory, &mut |table| {
-        found |= table.table.frame == frame
-    });
-    found
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ kfree [N|0xADDR] take back the newest page, the newest N, or the one at 0xADDR
 map VA [N|0xPA] [4K|2M|1G]
                  map N leaves from VA on: to new pages from kalloc, or one leaf to PA. Larger leaves
                  without PA show RAM as it lies, read-only
-unmap VA [N]     take away the leaf that maps VA, and the N-1 after it
+unmap VA [N]     take away the leaf that maps VA, and the N-1 after it; pages stay handed out
 protect VA FLAGS give the leaf that maps VA these permissions: letters of rwxu
 rsw VA           flip a software bit (RSW) of the entry that maps VA, through its table's window
 touch VA         load from VA and store the byte back; a fault is reported and survived
@@ -185,7 +185,10 @@ impl Command {
             }
             "unmap" => {
                 let virt = VirtAddr::new(number("unmap VA [N]")?.unwrap_or_default());
-                Self::Unmap(virt, number("")?.unwrap_or(1))
+                match number("")? {
+                    Some(0) => return Err(CommandError::NoPages("0")),
+                    count => Self::Unmap(virt, count.unwrap_or(1)),
+                }
             }
             "protect" => {
                 let usage = "protect VA FLAGS, with FLAGS some letters of rwxu";

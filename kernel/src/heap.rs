@@ -102,16 +102,19 @@ pub struct Audit {
     pub listed: u64,
     /// What the heap counter says.
     pub counter: u64,
+    /// Tables linked and in reserve, counted where they are, and what is passed over for good.
+    pub needed: u64,
 }
 
 impl Audit {
     /// Whether none is lost: in use and free are all that there are, the counter counts what is in
-    /// use, and every page that was given back can be found.
+    /// use, every page that was given back can be found, and every table is linked or in reserve.
     pub const fn is_complete(&self) -> bool {
         let in_use = self.in_use + self.tables;
         in_use + self.freed + self.untouched == self.total
             && in_use == self.counter
             && self.listed == self.freed
+            && self.tables == self.needed
     }
 }
 
@@ -125,6 +128,8 @@ pub struct Heap {
     handed_out: u64,
     freed: u64,
     newest_freed: Option<PhysPage>,
+    /// Pages that were passed over and are no table: nobody's for good.
+    nobodys: u64,
     states: [u8; MAX_PAGES / 4],
 }
 
@@ -137,6 +142,7 @@ impl Heap {
             handed_out: 0,
             freed: 0,
             newest_freed: None,
+            nobodys: 0,
             states: [0; MAX_PAGES / 4],
         }
     }
@@ -204,11 +210,13 @@ impl Heap {
         self.layout.passed_over == Some(index)
     }
 
-    /// Counts every page, and follows the list of freed ones to its end.
-    pub fn audit<M: Memory>(&self, memory: &M) -> Audit {
+    /// Counts every page, and follows the list of freed ones to its end. `needed` says how many tables
+    /// there are, linked or in reserve.
+    pub fn audit<M: Memory>(&self, memory: &M, needed: u64) -> Audit {
         let HeapLayout { top, bottom, .. } = self.layout;
         let mut audit = Audit {
             total: self.capacity(),
+            needed: needed + self.nobodys,
             counter: memory.load(self.layout.counter),
             ..Audit::default()
         };
@@ -267,7 +275,8 @@ impl Heap {
                 let page = self.next_untouched()?;
                 let first = self.layout.top.number() - self.taken;
                 for number in page.number() + 1..=first {
-                    self.claim(memory, PhysPage::from_truncated(number));
+                    let passed = self.claim(memory, PhysPage::from_truncated(number));
+                    self.nobodys += u64::from(passed);
                 }
                 self.taken = self.layout.top.number() + 1 - page.number();
                 page

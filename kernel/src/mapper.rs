@@ -14,7 +14,8 @@
 //! - A failed call has changed nothing: what it needs is counted before the first store.
 //! - A table is zeroed, and reachable through its window, before it is linked.
 //! - A new or removed pointer is followed by a fence of everything, a new, changed or cleared leaf by
-//!   a fence of its page: an invalid entry may be cached, too.
+//!   a fence of its page (and of everything, where the leaf has a second address): an invalid entry
+//!   may be cached, too.
 //! - A table that has become empty is unlinked, zero, and given back.
 
 mod link;
@@ -46,8 +47,8 @@ pub trait Supply {
     /// A zeroed frame to become a table.
     fn take<M: Memory>(&mut self, memory: &mut M) -> Option<PhysPage>;
 
-    /// Whether `frame` is a table of ours and reachable. Others are never touched, so that a
-    /// damaged entry cannot lead a lookup into a fault.
+    /// Whether `frame` is a table of ours. Others are never touched, so that a damaged entry does not
+    /// lead a lookup into whatever else there is.
     fn is_table(&self, frame: PhysPage) -> bool;
 }
 
@@ -210,7 +211,7 @@ impl<M: Memory, S: Supply> Mapper<'_, M, S> {
             table = self.link_next(table, virt)?;
         }
         self.store_entry(table, virt, leaf);
-        self.memory.fence_page(virt);
+        self.fence_leaf(level, virt);
         Ok(MapReport {
             new_tables,
             frames: needed,
@@ -225,7 +226,7 @@ impl<M: Memory, S: Supply> Mapper<'_, M, S> {
     pub fn unmap(&mut self, virt: VirtAddr) -> Result<Unmapped, UnmapError> {
         let (translation, leaf) = self.leaf_of(virt)?;
         self.store_entry(leaf, virt, Pte::INVALID);
-        self.memory.fence_page(virt);
+        self.fence_leaf(leaf.level, virt);
         Ok(Unmapped {
             size: leaf.level.entry_size(),
             released: self.unlink_empty(virt, &translation),
@@ -278,7 +279,7 @@ impl<M: Memory, S: Supply> Mapper<'_, M, S> {
             .map_or(Pte::INVALID, |step| step.pte);
         let changed = change(found, table.level)?;
         self.store_entry(table, virt, changed);
-        self.memory.fence_page(virt);
+        self.fence_leaf(table.level, virt);
         Ok(table.level.entry_size())
     }
 
@@ -316,6 +317,16 @@ impl<M: Memory, S: Supply> Mapper<'_, M, S> {
             (Outcome::Unreadable(entry), _) => Err(MapError::Unreachable(entry)),
             // The address was checked and the mode is Sv39.
             (Outcome::Fault(_), _) => Err(MapError::NonCanonical(virt)),
+        }
+    }
+
+    /// Fences a leaf that has changed. With a root that points to itself a superpage has a second address,
+    /// in the tables' region, and so everything is fenced.
+    fn fence_leaf(&mut self, level: Level, virt: VirtAddr) {
+        if level > Level::L0 && self.self_map.recursive_slot().is_some() {
+            self.memory.fence_all();
+        } else {
+            self.memory.fence_page(virt);
         }
     }
 

@@ -121,7 +121,8 @@ pub trait SelfMap: Sync + fmt::Debug {
         None
     }
 
-    /// A region of its own in which tables are seen, and nothing else is.
+    /// A region of the strategy's own, in which tables are seen. (With a root that points to itself, so are
+    /// superpages; and L0s lie elsewhere.)
     fn region(&self) -> Option<VirtRange> {
         None
     }

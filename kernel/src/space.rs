@@ -156,9 +156,10 @@ impl Space {
         self.root
     }
 
-    /// Counts every page of the heap.
+    /// Counts every page of the heap, and every table.
     pub fn audit<M: Memory>(&self, memory: &M) -> Audit {
-        self.heap.audit(memory)
+        let linked = crate::census::table_frames(self, memory);
+        self.heap.audit(memory, linked + self.reserve.len() as u64)
     }
 
     /// The strategy.
@@ -379,6 +380,9 @@ impl Space {
     }
 
     fn refuse_reserved(&self, virt: VirtAddr) -> Result<(), UnmapError> {
+        if !MODE.is_canonical(virt) {
+            return Err(UnmapError::NotMapped(virt));
+        }
         match self.reserved_for(virt, Level::L0) {
             Some(name) => Err(UnmapError::ReservedRegion(virt, name)),
             None => Ok(()),

@@ -38,12 +38,12 @@ pub enum Verdict {
 }
 
 /// Frames from the reserve, as far as they are S-mode's.
-struct FromReserve<'a> {
+struct FromSupervisor<'a> {
     reserve: &'a Reserve,
     supervisor_ram: PhysRange,
 }
 
-impl Supply for FromReserve<'_> {
+impl Supply for FromSupervisor<'_> {
     fn available(&self) -> usize {
         let valid = |frame: &PhysPage| self.is_table(*frame);
         self.reserve.pages().filter(valid).count()
@@ -82,7 +82,7 @@ pub fn serve<M: Memory>(
     if !is_window {
         return Verdict::NotOurs;
     }
-    let supply = FromReserve {
+    let supply = FromSupervisor {
         reserve,
         supervisor_ram,
     };
@@ -95,7 +95,15 @@ pub fn serve<M: Memory>(
         root,
     };
     if let Some(found) = mapper.lookup(address).mapped() {
-        if !found.flags.contains(flags) {
+        // What the hardware asks of a supervisor's access, A and D among it: a machine without Svadu
+        // faults for their sake. Less, and the access would be tried again for ever.
+        let dirty = if flags.contains(LeafFlags::WRITE) {
+            LeafFlags::DIRTY
+        } else {
+            LeafFlags::empty()
+        };
+        let needed = flags | LeafFlags::ACCESSED | dirty;
+        if !found.flags.contains(needed) || found.flags.contains(LeafFlags::USER) {
             return Verdict::NotOurs;
         }
         mapper.memory.fence_all();

@@ -108,7 +108,7 @@ pub struct InfoBlock {
     pub heap_next: u64,
     /// Pages that were freed and wait to be handed out again.
     pub freed_pages: u64,
-    /// Mapped, zeroed pages that wait to become tables.
+    /// Zeroed pages that wait to become tables; with `pool` they are mapped meanwhile.
     pub reserve: u64,
     /// The fewest that there ever were after the reserve had been filled again.
     pub reserve_low: u64,

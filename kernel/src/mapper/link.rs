@@ -60,6 +60,7 @@ impl<M: Memory, S: Supply> Mapper<'_, M, S> {
         if needed > available {
             return Err(no_tables);
         }
+        self.check_holders(level, virt, companion)?;
         let frame = self.supply.take(self.memory).ok_or(no_tables)?;
         if let Some(covers_from) = companion {
             let frame = self.supply.take(self.memory).ok_or(no_tables)?;
@@ -69,6 +70,35 @@ impl<M: Memory, S: Supply> Mapper<'_, M, S> {
         let table = Table::covering(frame, level, virt);
         self.link_frame(parent, table)?;
         Ok(table)
+    }
+
+    /// Whether the tables are there that hold the entries of a new table of `level` for `virt` and of
+    /// what comes with it: asked before a frame is taken, which nobody would give back.
+    fn check_holders(
+        &self,
+        level: Level,
+        virt: VirtAddr,
+        companion: Option<VirtAddr>,
+    ) -> Result<(), MapError> {
+        let place = |level, virt| Table::covering(self.root, level, virt);
+        let window = |table| self.self_map.window_of(table, self.heap);
+        match (self.self_map.window_leaf(), companion) {
+            // By physical addresses it is prepared where it lies.
+            (WindowLeaf::InItself { .. }, _) if self.reach == Reach::Physical => Ok(()),
+            (WindowLeaf::InItself { scratch, .. }, _) => {
+                self.table_on_the_way(scratch, Level::L0).map(drop)
+            }
+            (WindowLeaf::InMirror, Some(covers_from)) => {
+                self.table_on_the_way(covers_from, Level::L1)?;
+                self.table_on_the_way(window(place(Level::L0, covers_from)), Level::L0)?;
+                self.table_on_the_way(window(place(level, virt)), Level::L0)
+                    .map(drop)
+            }
+            (WindowLeaf::InMirror, None) => self
+                .table_on_the_way(window(place(level, virt)), Level::L0)
+                .map(drop),
+            (WindowLeaf::InHeapWindow, _) => Ok(()),
+        }
     }
 
     /// Links `table`, whose frame is zero, under `parent`.

@@ -231,6 +231,33 @@ fn a_superpage_does_not_go_where_a_table_hangs() {
     });
 }
 
+/// With self-leaf a superpage is seen a second time, through its L1's window region: unmapped, it is
+/// gone there too, whatever the TLB remembers.
+#[test]
+fn a_superpage_is_gone_at_both_of_its_addresses() {
+    let self_leaf = crate::self_map::by_name("self-leaf").unwrap();
+    let (mut machine, mut space) = booted(self_leaf, Window::IDENTITY);
+    let second = FRESH.wrapping_add(2 << 20);
+    for virt in [FRESH, second] {
+        space
+            .map(
+                &mut machine,
+                virt,
+                FRAME.align_down(2 << 20),
+                Level::L1,
+                HEAP_FLAGS,
+            )
+            .unwrap();
+    }
+    let alias = crate::self_map::virt(511, 4, 0);
+    let store = |machine: &Machine| machine.access(alias, crate::model::Access::Store);
+    assert!(store(&machine).is_some());
+    space.protect(&mut machine, FRESH, LeafFlags::READ).unwrap();
+    assert!(store(&machine).is_none());
+    space.unmap(&mut machine, FRESH).unwrap();
+    assert_eq!(machine.touch(alias), None);
+}
+
 #[test]
 fn damaged_tables_are_errors_and_never_faults() {
     everywhere(|mut machine, mut space| {

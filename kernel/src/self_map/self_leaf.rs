@@ -13,8 +13,9 @@
 //!
 //! Read at its own level, `T[510]` of an L1 or of the root is a *misaligned superpage*, which faults.
 //! That holds only while no L1 lies on a 2 MiB boundary and the root on no 1 GiB boundary:
-//! [`accepts`](SelfMap::accepts). A superpage of a GiB is seen a second time through its
-//! L1's window region, its first 4 KiB at (511, i, j).
+//! [`accepts`](SelfMap::accepts). A superpage is seen a second time in
+//! the region of slot 511, a level lower: the first 4 KiB of a 2 MiB leaf at (511, i, j), the first
+//! 2 MiB of a 1 GiB leaf at (511, i, *). Its fences take that into account.
 //!
 //! A new table is zeroed and given its leaf in a scratch page before it is linked: linked first, it
 //! could be reached by nobody.

@@ -118,7 +118,50 @@ fn what_is_present_is_tried_again_and_what_is_forbidden_is_not() {
         )
     };
     assert_eq!(serve(LeafFlags::WRITE), Verdict::Present);
+    assert_eq!(serve(LeafFlags::READ), Verdict::Present);
     assert_eq!(serve(LeafFlags::EXECUTE), Verdict::NotOurs);
+}
+
+/// Tried again, these would fault again, for ever.
+#[test]
+fn what_a_leaf_lacks_or_has_too_much_is_s_modes_fault() {
+    let flags = |letters| LeafFlags::from_letters(letters).unwrap();
+    for (letters, load, store) in [
+        ("rw---ad", Verdict::Present, Verdict::Present),
+        ("rw---a-", Verdict::Present, Verdict::NotOurs),
+        ("rw-----", Verdict::NotOurs, Verdict::NotOurs),
+        ("rw-u-ad", Verdict::NotOurs, Verdict::NotOurs),
+        ("r----ad", Verdict::Present, Verdict::NotOurs),
+    ] {
+        let (mut machine, space) = demand();
+        let root = space.root();
+        let window = space.window_of(Table::root(root));
+        let step = *machine.translation(window).trail.last().unwrap();
+        let leaf = pagescope_protocol::Pte::leaf(root, flags(letters));
+        machine.store_physical(step.pte_address(), leaf.bits());
+        for (needs, expected) in [(LeafFlags::READ, load), (LeafFlags::WRITE, store)] {
+            let mut physical = Physical(&mut machine);
+            let verdict = serve(&mut physical, root, &Reserve::new(), RAM, window, needs);
+            assert_eq!(verdict, expected, "{letters} {needs}");
+        }
+    }
+}
+
+/// Where the mirror itself is damaged nothing can be linked, and nothing is taken.
+#[test]
+fn what_cannot_be_linked_takes_nothing_from_the_reserve() {
+    let (mut machine, space) = demand();
+    let root = space.root();
+    let reserve = Reserve::new();
+    for number in 0..3 {
+        let frame = FRAME.wrapping_add(number << 12);
+        reserve.put(frame.page().unwrap()).unwrap();
+    }
+    machine.store_physical(root.start().wrapping_add(WINDOW as u64 * 8), 0);
+    let mut physical = Physical(&mut machine);
+    let window = virt(WINDOW, 4, 0);
+    let verdict = serve(&mut physical, root, &reserve, RAM, window, LeafFlags::WRITE);
+    assert_eq!((verdict, reserve.len()), (Verdict::NotOurs, 3));
 }
 
 /// Damaged tables are S-mode's own fault, and nothing outside of RAM is touched: the model panics on

@@ -27,9 +27,15 @@ fn the_selftest_passes_on_a_used_space_with_each() {
     for strategy in STRATEGIES {
         let mut machine = boot(strategy);
         machine.ask("kalloc 700");
-        machine.ask("stress 500");
-        machine.ask("map 0x2000000000 5");
-        machine.ask("kfree 40");
+        assert!(machine.ask("stress 500").contains("none lost"));
+        let answer = machine.ask("map 0x2000000000 5");
+        assert!(answer.contains("5 leaves, 2 new tables"), "{answer}");
+        // One page in each of the first GiB, where an empty window is looked for.
+        for gib in 3..14 {
+            let answer = machine.ask(&format!("map {:#x}", gib * 0x4000_0000_u64));
+            assert!(answer.contains("2 new tables"), "{answer}");
+        }
+        assert!(machine.ask("kfree 40").contains("heap counter"));
         machine.type_line("selftest");
         let (output, status) = machine.end();
         assert_passed(&output, strategy);
@@ -126,7 +132,7 @@ fn leaves_of_every_size_at_the_console_with_each() {
             ),
             ("touch 0x100001000", "store: 0xa5 at 0x100001000"),
             ("map 0x140000000 2 2M", "and so on, 2 leaves, 1 new tables"),
-            ("lookup 0x140212345", "0x140212345 -> 0x80212345 r----ad"),
+            ("lookup 0x140212345", "0x140212345 -> 0x80412345 r----ad"),
             (
                 "touch 0x140212345",
                 "store: store page fault (scause 15) at 0x140212345",
@@ -136,7 +142,7 @@ fn leaves_of_every_size_at_the_console_with_each() {
                 "0x180000000 -> 0x80000000, 0 new tables",
             ),
             (
-                "map 0x180000000 0x87000000",
+                "map 0x180000000 0x40000000",
                 "is mapped already, to 0x80000000",
             ),
             (
@@ -170,6 +176,81 @@ fn leaves_of_every_size_at_the_console_with_each() {
             let answer = machine.ask(line);
             assert!(answer.contains(expected), "{strategy}: {line}: {answer}");
         }
+    }
+}
+
+/// A page that is mapped a second time becomes nobody else's, and no table; nor is a table, or what may
+/// become one, laid open.
+#[test]
+fn no_table_comes_to_lie_behind_somebodys_mapping() {
+    for strategy in STRATEGIES {
+        let mut machine = boot(strategy);
+        let answer = machine.ask("map 0x100000000");
+        let page = answer
+            .split("-> ")
+            .nth(1)
+            .and_then(|rest| rest.split(',').next());
+        let page = page.expect("a page").to_owned();
+        for (line, expected) in [
+            (
+                format!("kfree {page}"),
+                "is mapped at 0x100000000 too; unmap",
+            ),
+            (
+                "map 0x140000000 0x84000000".to_owned(),
+                "that is not handed out",
+            ),
+            (
+                "map 0x140000000 0x84000000 2M".to_owned(),
+                "a part of the heap",
+            ),
+            (
+                "map 0x180000000 64 2M".to_owned(),
+                "RAM ends before 0x88000000",
+            ),
+            ("protect 0x187c00000 rw".to_owned(), "and stays as it is"),
+            ("touch 0x187dff010".to_owned(), "store: store page fault"),
+            ("unmap 0x100000000".to_owned(), "is not mapped any more"),
+            (format!("kfree {page}"), "heap counter"),
+        ] {
+            let answer = machine.ask(&line);
+            assert!(answer.contains(expected), "{strategy}: {line}: {answer}");
+        }
+        machine.type_line("selftest");
+        let (output, _) = machine.end();
+        assert_passed(&output, strategy);
+    }
+}
+
+/// Everything that it maps it takes away again, and nothing else.
+#[test]
+fn bench_leaves_everything_as_it_was() {
+    for strategy in STRATEGIES {
+        let mut machine = boot(strategy);
+        machine.ask("map 0x0fc9d000");
+        machine.ask("map 0x3000000000 1G");
+        let mapped = ["0x0fc9d000", "0x3000000000", "0x3ebfd000", "0x32ea1000"];
+        let answer = machine.ask("bench");
+        assert!(answer.contains(", 0 tables are left over"), "{answer}");
+        for address in mapped {
+            let answer = machine.ask(&format!("lookup {address}"));
+            assert!(
+                answer.contains(&format!("{address} -> ")),
+                "{strategy}: {answer}"
+            );
+        }
+        machine.ask("map 0x440000000");
+        let answer = machine.ask("bench");
+        assert!(answer.contains("something is mapped"), "{answer}");
+        // Where memory ends in the middle, nothing is left behind either.
+        machine.ask("unmap 0x440000000");
+        assert!(machine.ask("kalloc 40000").contains("out of memory"));
+        machine.ask("kfree 20");
+        let answer = machine.ask("bench");
+        assert!(answer.contains("memory is used up"), "{answer}");
+        let answer = machine.ask("lookup 0x400000000");
+        assert!(answer.contains("not mapped"), "{strategy}: {answer}");
+        assert!(machine.ask("stress 200").contains("none lost"));
     }
 }
 

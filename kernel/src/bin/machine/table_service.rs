@@ -4,6 +4,7 @@
 
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
+use pagescope_kernel::arch::csr::{MSTATUS_MPP, MSTATUS_MPP_S};
 use pagescope_kernel::arch::live::LiveMemory;
 use pagescope_kernel::csr_read;
 use pagescope_kernel::fault::Cause;
@@ -41,6 +42,10 @@ pub(crate) fn serves(cause: Cause) -> bool {
         Cause::STORE_PAGE_FAULT => LeafFlags::WRITE,
         _ => return false,
     };
+    // Only S-mode's own accesses: a user's are S-mode's to judge.
+    if csr_read!("mstatus") & MSTATUS_MPP != MSTATUS_MPP_S {
+        return false;
+    }
     let reserve = RESERVE.load(Ordering::Acquire);
     let Some(root) = PhysAddr::new(ROOT.load(Ordering::Relaxed)).page() else {
         return false;

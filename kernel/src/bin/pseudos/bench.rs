@@ -66,6 +66,10 @@ fn reserve() -> u64 {
 
 /// `bench`
 pub(crate) fn run() {
+    if !is_free() {
+        let (first, last) = (FIRST_GIB, FIRST_GIB + 3 * TIMES - 1);
+        return println!("bench: something is mapped in the GiB {first} to {last}; unmap it first");
+    }
     let Some(page) = alloc_page() else {
         return println!("bench: out of memory");
     };
@@ -73,14 +77,34 @@ pub(crate) fn run() {
         let strategy = kernel::with(|kernel| kernel.space.self_map().name());
         println!("bench tables={strategy}: means of {TIMES}, the reserve full before each");
         println!("{:<36}{:>8}{:>8}{:>8}", "", "cycles", "frames", "traps");
-        if let Err(error) = costs(frame) {
+        let done = costs(frame).and_then(|()| scattered(frame));
+        if let Err(error) = done {
             println!("bench: {error}");
         }
-        if let Err(error) = scattered(frame) {
-            println!("bench: {error}");
-        }
+        // Whatever was mapped when something failed leads to the page that is freed now.
+        clear();
     }
     kernel::free_page(page);
+}
+
+/// Whether nothing is mapped where things are going to be.
+fn is_free() -> bool {
+    (0..3 * TIMES).all(|gib| {
+        let translation = kernel::lookup(place(gib, 0, 0));
+        translation.trail.len() == 1 && translation.mapped().is_none()
+    })
+}
+
+/// Takes everything away that [`costs`] maps.
+fn clear() {
+    for gib in 0..TIMES {
+        for (mib_2, page) in [(0, 0), (0, 1), (1, 0)] {
+            // Where nothing is mapped there is nothing to take away.
+            let _ = kernel::unmap_leaf(place(gib, mib_2, page));
+        }
+        let _ = kernel::unmap_leaf(place(TIMES + gib, 0, 0));
+        let _ = kernel::unmap_leaf(place(2 * TIMES + gib, 0, 0));
+    }
 }
 
 /// The start of a GiB, a 2 MiB in it, and a page in that.
@@ -106,6 +130,10 @@ fn costs(frame: PhysAddr) -> Result<(), MapError> {
     let mut kfree = Cost::default();
     for _ in 0..TIMES {
         let page = kalloc.add(|| kernel::kalloc());
+        if page == 0 {
+            println!("bench: out of memory");
+            return Ok(());
+        }
         kfree.add(|| kernel::kfree(page));
     }
     kalloc.print("kalloc");
@@ -149,14 +177,12 @@ fn costs(frame: PhysAddr) -> Result<(), MapError> {
         let _ = protect.add(|| kernel::protect(place(gib, 0, 1), LeafFlags::READ));
         let _ = keeps.add(|| kernel::unmap(place(gib, 0, 1)));
         let _ = gives_back.add(|| kernel::unmap(place(gib, 1, 0)));
-        let _ = kernel::unmap_leaf(place(gib, 0, 0));
-        let _ = kernel::unmap_leaf(place(TIMES + gib, 0, 0));
-        let _ = kernel::unmap_leaf(place(2 * TIMES + gib, 0, 0));
     }
     lookup.print("lookup");
     protect.print("protect");
     keeps.print("unmap, the table stays");
     gives_back.print("unmap, an empty L0 is given back");
+    clear();
     Ok(())
 }
 
@@ -183,34 +209,44 @@ fn tables() -> (u64, u64) {
 fn scattered(frame: PhysAddr) -> Result<(), MapError> {
     let (_, before) = tables();
     let mut random = Random::new(SEED);
-    let (mut mapped, mut cycles) = (0, 0);
-    for _ in 0..SCATTERED {
+    let mut mapped = [false; SCATTERED as usize];
+    let (mut kept, mut taken, mut cycles) = (0, 0, 0);
+    let mut failed = Ok(());
+    for mapped in &mut mapped {
         let start = csr_read!("cycle");
         match kernel::map_page(random.page(), frame, HEAP_FLAGS) {
             Ok(_) => {
-                mapped += 1;
+                *mapped = true;
                 cycles += csr_read!("cycle") - start;
             }
-            // An address that the strategy keeps for itself, or that came twice.
-            Err(MapError::ReservedRegion(..) | MapError::AlreadyMapped(..)) => {}
-            Err(error) => return Err(error),
+            Err(MapError::ReservedRegion(..)) => kept += 1,
+            Err(MapError::AlreadyMapped(..)) => taken += 1,
+            Err(error) => {
+                failed = Err(error);
+                break;
+            }
         }
     }
     let (_, during) = tables();
     let mut random = Random::new(SEED);
-    for _ in 0..SCATTERED {
-        // Those that were refused are not mapped.
-        let _ = kernel::unmap_leaf(random.page());
+    for mapped in &mapped {
+        let page = random.page();
+        if *mapped {
+            // It was mapped a moment ago.
+            let _ = kernel::unmap_leaf(page);
+        }
     }
     let (_, after) = tables();
+    failed?;
+    let count = mapped.iter().filter(|mapped| **mapped).count() as u64;
     println!(
         "{SCATTERED} scattered maps: {} frames for tables, {} cycles each with the reserve's refill",
         during - before,
-        cycles / mapped.max(1),
+        cycles / count.max(1),
     );
     println!(
-        "  {} refused, addresses that the strategy keeps; unmapped again, {} tables are left over",
-        SCATTERED - mapped,
+        "  {kept} refused where the strategy keeps addresses, {taken} where something was mapped; \
+         unmapped again, {} tables are left over",
         after - before,
     );
     Ok(())

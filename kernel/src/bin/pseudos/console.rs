@@ -60,11 +60,13 @@ fn run(command: Command, idle: &mut Idle) {
         Command::Help => print!("{HELP}"),
         Command::Kalloc(count) => hand_out(count, idle),
         Command::KfreeNewest(count) => take_back(count, idle),
-        Command::Kfree(page) => {
-            if idle.give_up(page) {
+        Command::Kfree(page) => match mapping::other_address_of(page) {
+            Some(virt) => println!("kfree: {page} is mapped at {virt} too; unmap {virt} first"),
+            None if idle.give_up(page) => {
                 println!("kfree({page}); heap counter {}", heap_counter());
             }
-        }
+            None => {}
+        },
         Command::Map(virt, what, level) => mapping::map(virt, what, level),
         Command::Unmap(virt, count) => mapping::unmap(virt, count),
         Command::Protect(virt, flags) => mapping::protect(virt, flags),
@@ -123,7 +125,10 @@ fn take_back(count: u64, idle: &mut Idle) {
             }
             Some(_) if step == SHOWN => println!("..."),
             Some(_) => {}
-            None => return println!("no page is held"),
+            None => match idle.holdings.newest() {
+                Some(page) => return println!("kfree: {page} is mapped elsewhere too"),
+                None => return println!("no page is held"),
+            },
         }
     }
 }

@@ -19,7 +19,7 @@ use pagescope_protocol::VirtAddr;
 use pagescope_protocol::info::FRESH_FILL;
 
 use crate::console::Console;
-use crate::{kernel, println, start};
+use crate::{kernel, mapping, println, start};
 
 /// Milliseconds between looks at the console.
 const POLL_MS: u64 = 10;
@@ -104,8 +104,11 @@ impl Idle {
         self.give_up(page).then_some(page)
     }
 
-    /// Frees `page`, after a last check.
+    /// Frees `page`, after a last check; not while it is mapped anywhere else.
     pub(crate) fn give_up(&mut self, page: VirtAddr) -> bool {
+        if mapping::other_address_of(page).is_some() {
+            return false;
+        }
         kernel::with(|kernel| {
             if self.holdings.remove(&mut kernel.memory, page) {
                 check(&kernel.memory, page);

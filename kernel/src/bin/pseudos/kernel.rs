@@ -3,7 +3,10 @@
 //! **For debuggers**, a binary interface: `kalloc` and `kfree` are symbols of functions that are
 //! never inlined. Whoever stops at kalloc's first instruction and then at its return address sees,
 //! call by call and while nothing is freed, a0 descend by 4096 and the heap counter rise by one,
-//! with no call inside another: the reserve is filled by calls like any other ([`refill`]).
+//! with no call inside another: the reserve is filled by calls like any other ([`refill`]). With
+//! `tables=self-leaf` a call that enters a fresh 2 MiB counts two, the page and the table that it keeps in
+//! place, and the next one passes that table's page over: kalloc(n) is n pages below the first all
+//! the same.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};

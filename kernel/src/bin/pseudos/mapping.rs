@@ -1,15 +1,41 @@
 //! The console's commands that change the address space.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use pagescope_kernel::board;
+use pagescope_kernel::census::census;
 use pagescope_kernel::command::MapTo;
+use pagescope_kernel::heap::PageState;
+use pagescope_kernel::memory::Memory as _;
 use pagescope_kernel::self_map::Table;
 use pagescope_kernel::space::HEAP_FLAGS;
-use pagescope_protocol::{ENTRIES_PER_TABLE, LeafFlags, Level, PhysAddr, VirtAddr};
+use pagescope_protocol::{ENTRIES_PER_TABLE, LeafFlags, Level, PAGE_SIZE, PhysAddr, Pte, VirtAddr};
 
 use crate::kernel::{self, alloc_page, map_leaf};
 use crate::{entry, println};
 
-/// What would be damaged by whoever writes to any of this through a mapping of his own.
+/// Pages that RAM has.
+const PAGES: usize = (board::RAM.size() / PAGE_SIZE) as usize;
+
+/// A bit for each page of RAM: whether the console has ever mapped it a second time.
+static MAPPED_TWICE: [AtomicU64; PAGES / 64] = [const { AtomicU64::new(0) }; PAGES / 64];
+
+/// The word with the bit of the page at `phys`, and the bit.
+fn place_of(phys: PhysAddr) -> Option<(&'static AtomicU64, u64)> {
+    let offset = phys.checked_offset_from(board::RAM.start())?;
+    let number = (offset / PAGE_SIZE) as usize;
+    Some((MAPPED_TWICE.get(number / 64)?, 1 << (number % 64)))
+}
+
+/// Notes that the page at `phys` has been mapped beside its own address.
+fn note_second_mapping(phys: PhysAddr) {
+    if let Some((word, bit)) = place_of(phys) {
+        word.fetch_or(bit, Ordering::Relaxed);
+    }
+}
+
+/// What would be damaged by whoever writes to any of this through a mapping of his own: what the kernel
+/// lives by; and in the heap everything but a page that is handed out, for it may become a table.
 fn owner_of(phys: PhysAddr, size: u64) -> Option<&'static str> {
     let (first, last) = (phys.as_u64(), phys.as_u64().saturating_add(size - 1));
     let overlaps = |start: u64, end: u64| first < end && last >= start;
@@ -21,14 +47,55 @@ fn owner_of(phys: PhysAddr, size: u64) -> Option<&'static str> {
     if overlaps(counter.start().as_u64(), counter.end().as_u64()) {
         return Some("the heap counter's page");
     }
-    let (lowest, highest) = (board::SUPERVISOR_START, board::RAM.end());
-    let pages = (first.max(lowest.as_u64())..last.min(highest.as_u64() - 1)).step_by(4096);
-    let is_table = |address| {
-        let frame = PhysAddr::new(address).page();
-        frame.is_some_and(|frame| kernel::with(|kernel| kernel.space.is_table(frame)))
+    let layout = kernel::with(|kernel| kernel.space.heap().layout());
+    let heap_end = layout.top.start().as_u64() + PAGE_SIZE;
+    if !overlaps(layout.bottom.start().as_u64(), heap_end) {
+        return None;
+    }
+    let page = phys.page().filter(|_| size == PAGE_SIZE);
+    let Some(page) = page else {
+        return Some("a part of the heap");
     };
-    let tables = first <= last && (is_table(first) || pages.into_iter().any(is_table));
-    tables.then_some("a page table, or in reserve to become one")
+    match kernel::with(|kernel| kernel.space.heap().state(page)) {
+        Some(PageState::InUse) | None => None,
+        Some(PageState::Table) => Some("a page table, or in reserve to become one"),
+        Some(PageState::Freed | PageState::Untouched) => {
+            Some("a page of the heap that is not handed out")
+        }
+    }
+}
+
+/// The address at which a page of the heap is mapped beside its own, if it is: it may be handed out
+/// again, or become a table, only when that is gone.
+pub(crate) fn other_address_of(page: VirtAddr) -> Option<VirtAddr> {
+    let phys = kernel::physical(page)?;
+    let (word, bit) = place_of(phys)?;
+    if word.load(Ordering::Relaxed) & bit == 0 {
+        return None;
+    }
+    let mut found = None;
+    kernel::with(|kernel| {
+        let (space, memory) = (&kernel.space, &kernel.memory);
+        census(space, memory, &mut |table| {
+            let table = table.table;
+            if table.level != Level::L0 {
+                return;
+            }
+            let window = space.window_of(table);
+            for index in 0..ENTRIES_PER_TABLE as u64 {
+                let entry = Pte::from_bits(memory.load(window.wrapping_add(index * 8)));
+                let virt = table.covers_from.wrapping_add(index * PAGE_SIZE);
+                let leads_there = entry.is_valid() && Some(entry.page()) == phys.page();
+                if leads_there && virt != page {
+                    found = Some(virt);
+                }
+            }
+        });
+    });
+    if found.is_none() {
+        word.fetch_and(!bit, Ordering::Relaxed);
+    }
+    found
 }
 
 /// `map`
@@ -44,7 +111,10 @@ fn map_given(virt: VirtAddr, phys: PhysAddr, level: Level) {
         return println!("map: {phys} is {owner}, and is not mapped a second time");
     }
     match map_leaf(virt, phys, level, HEAP_FLAGS) {
-        Ok(report) => println!("{virt} -> {phys}, {} new tables", report.new_tables),
+        Ok(report) => {
+            note_second_mapping(phys);
+            println!("{virt} -> {phys}, {} new tables", report.new_tables);
+        }
         Err(error) => println!("map: {error}"),
     }
 }
@@ -82,7 +152,12 @@ fn map_one(virt: VirtAddr, number: u64, level: Level) -> Option<(PhysAddr, usize
         }
         _ => None,
     };
-    let ram = board::RAM.start().wrapping_add(number * level.entry_size());
+    // 2 MiB leaves begin behind the machine program, which PMP closes; a GiB shows all of RAM.
+    let first = match level {
+        Level::L1 => board::SUPERVISOR_START,
+        _ => board::RAM.start(),
+    };
+    let ram = first.wrapping_add(number * level.entry_size());
     let (phys, flags) = match own {
         Some(page) => (kernel::physical(page)?, HEAP_FLAGS),
         None if board::RAM.contains(ram) => (ram, LeafFlags::READ),
@@ -92,7 +167,10 @@ fn map_one(virt: VirtAddr, number: u64, level: Level) -> Option<(PhysAddr, usize
         }
     };
     match map_leaf(virt, phys, level, flags) {
-        Ok(report) => Some((phys, report.new_tables)),
+        Ok(report) => {
+            note_second_mapping(phys);
+            Some((phys, report.new_tables))
+        }
         Err(error) => {
             println!("map: {error}");
             if let Some(page) = own {
@@ -126,6 +204,14 @@ pub(crate) fn unmap(virt: VirtAddr, count: u64) {
 
 /// `protect`
 pub(crate) fn protect(virt: VirtAddr, flags: LeafFlags) {
+    if let Some(mapped) = kernel::lookup(virt).mapped()
+        && flags.contains(LeafFlags::WRITE)
+    {
+        let start = mapped.address.align_down(mapped.page_size);
+        if let Some(owner) = owner_of(start, mapped.page_size) {
+            return println!("protect: {start} is {owner}, and stays as it is");
+        }
+    }
     match kernel::protect(virt, flags) {
         Ok(size) => {
             let now = kernel::lookup(virt).mapped();
@@ -161,20 +247,20 @@ pub(crate) fn flip_rsw(virt: VirtAddr) {
 /// An address in the tables' own region at which no table is, and none can be made: where the mirror
 /// of a GiB would be seen in which nothing is mapped; with `pool`, the page that comes next.
 pub(crate) fn empty_window() -> Option<VirtAddr> {
+    let region = VirtAddr::new(u64::MAX).align_down(Level::L2.entry_size());
     kernel::with(|kernel| {
         let (space, memory) = (&mut kernel.space, &mut kernel.memory);
         let heap = space.heap().layout().window;
-        let next = space.heap().next_untouched();
-        let region = VirtAddr::new(u64::MAX).align_down(Level::L2.entry_size());
-        let mut candidates = (3..ENTRIES_PER_TABLE as u64 - 2).map(|gib| {
-            let covers = region.wrapping_add(gib * Level::L1.entry_size());
-            space.window_of(Table::covering(space.root(), Level::L0, covers))
-        });
-        if space.self_map().name() == "pool" {
+        if space.self_map().region().is_none() {
+            let next = space.heap().next_untouched();
             return next.map(|page| heap.address_of(page));
         }
-        let windows: [VirtAddr; 8] = core::array::from_fn(|_| candidates.next().unwrap_or(region));
-        let unmapped = |window: &VirtAddr| space.lookup(memory, *window).mapped().is_none();
-        windows.into_iter().find(unmapped)
+        (3..ENTRIES_PER_TABLE as u64 - 2).find_map(|gib| {
+            let covers = region.wrapping_add(gib * Level::L1.entry_size());
+            let table = Table::covering(space.root(), Level::L0, covers);
+            let window = space.window_of(table);
+            let unmapped = space.lookup(memory, window).mapped().is_none();
+            unmapped.then_some(window)
+        })
     })
 }

@@ -74,7 +74,6 @@ static SHADOW: Shadow = Shadow(UnsafeCell::new(Stress::new(0, [PhysAddr::new(0);
 struct Count {
     audit: Audit,
     linked: u64,
-    reserve: u64,
 }
 
 fn count() -> Count {
@@ -82,7 +81,6 @@ fn count() -> Count {
     kernel::with(|kernel| Count {
         audit: kernel.space.audit(&kernel.memory),
         linked: table_frames(&kernel.space, &kernel.memory),
-        reserve: kernel.space.reserve() as u64,
     })
 }
 
@@ -189,15 +187,8 @@ fn compare(before: Count, after: Count) -> Outcome {
         after.audit.in_use,
         before.audit.in_use
     );
-    // What kalloc passes over for good, and heap tables, only come as untouched pages go.
+    // The heap's own L0s come with untouched pages, and stay.
     let heap_grew = before.audit.untouched - after.audit.untouched;
-    let spare = |count: &Count| count.audit.tables - count.linked - count.reserve;
-    ensure!(
-        spare(&after) == spare(&before) || heap_grew > 0,
-        "{} frames are tables that are not linked, before {}",
-        spare(&after),
-        spare(&before)
-    );
     ensure!(
         after.linked == before.linked || heap_grew > 0,
         "{} tables are linked, before {}",

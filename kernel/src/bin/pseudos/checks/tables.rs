@@ -1,5 +1,6 @@
 //! S1.5 to S1.8: the tables' own region, and who makes tables.
 
+use pagescope_kernel::board;
 use pagescope_kernel::census::{TableUse, census};
 use pagescope_kernel::fault::Cause;
 use pagescope_kernel::mapper::{MODE, MapError, UnmapError};
@@ -7,7 +8,9 @@ use pagescope_kernel::memory::Memory as _;
 use pagescope_kernel::reserve::RESERVE_MAX;
 use pagescope_kernel::self_map::Table;
 use pagescope_kernel::space::HEAP_FLAGS;
-use pagescope_protocol::{ENTRIES_PER_TABLE, LeafFlags, Level, PhysPage, Pte, PteKind, VirtAddr};
+use pagescope_protocol::{
+    ENTRIES_PER_TABLE, LeafFlags, Level, PAGE_SIZE, PhysPage, Pte, PteKind, VirtAddr,
+};
 
 use super::{fresh_gib, mapped, page, root_table, step, strategy, unmap_all, window_of};
 use crate::entry::RESERVE;
@@ -81,6 +84,15 @@ pub(crate) fn s1_5_the_tables_have_a_region_of_their_own() -> Outcome {
     })
 }
 
+/// The pages of RAM that a leaf of `level` at `first` leads to, as far as they are tables or wait to be.
+fn pages_of_ram(first: PhysPage, level: Level) -> impl Iterator<Item = PhysPage> {
+    let end = first.number() + level.entry_size() / PAGE_SIZE;
+    let ram = board::RAM.start().as_u64() / PAGE_SIZE..board::RAM.end().as_u64() / PAGE_SIZE;
+    let pages = first.number().max(ram.start)..end.min(ram.end);
+    let pages = pages.map(PhysPage::from_truncated);
+    pages.filter(|page| kernel::with(|kernel| kernel.space.is_table(*page)))
+}
+
 /// No leaf in `table` leads to a page table that may be written there, but its window's.
 fn check_leaves(table: Table) -> Outcome {
     let address = window_of(table);
@@ -95,14 +107,16 @@ fn check_leaves(table: Table) -> Outcome {
         }
         let offset = index as u64 * table.level.entry_size();
         let virt = MODE.sign_extend(table.covers_from.as_u64().wrapping_add(offset));
-        let Some(window) = window_of_frame(leaf.page) else {
-            continue;
-        };
-        ensure!(
-            virt == window,
-            "{virt} leads to the table {}, whose window is {window}",
-            leaf.page
-        );
+        for page in pages_of_ram(leaf.page, table.level) {
+            let Some(window) = window_of_frame(page) else {
+                continue;
+            };
+            let virt = virt.wrapping_add((page.number() - leaf.page.number()) * PAGE_SIZE);
+            ensure!(
+                virt == window,
+                "{virt} leads to the table {page}, whose window is {window}"
+            );
+        }
     }
     Ok(())
 }
