@@ -273,9 +273,9 @@ fn translated(
     lines::windows(paper, colours, &cards, tables.facts);
     let top = end + 14.0;
     let height = BOTTOM - top;
-    walk::draw(paper, colours, [left, top, WALK, height], &tables);
+    walk::draw(paper, colours, [left, top, WALK, height], tables);
     let list = [left + WALK + 10.0, top, width - WALK - 10.0, height];
-    self_map::draw(paper, colours, list, &tables);
+    self_map::draw(paper, colours, list, tables);
     lines::selection(paper, colours, tables.chain, from, &cards, ends_in);
 }
 

@@ -121,7 +121,7 @@ fn summary(tables: &[TableFacts]) -> String {
         _ if tables.is_empty() => amount,
         0 => format!("{amount}: none has a window"),
         _ if sound == tables.len() => format!("{amount}: each with one window"),
-        reached => format!("{amount}: {reached} with a window, {sound} of them sound"),
+        reached => format!("{amount}: {reached} with a window, {sound} sound"),
     }
 }
 

@@ -8,7 +8,7 @@ use super::palette::Palette;
 use super::paper::{Anchor, Ink, Paper};
 use crate::model::{Change, ChangeKind, Difference, size_text};
 
-/// From one step of the walk to the next: two lines.
+/// From one step of the walk to the next, at least: two lines.
 const STEP: f64 = 31.0;
 /// From one change to the next.
 const LINE: f64 = 17.0;
@@ -22,18 +22,27 @@ pub(super) fn draw(
     [left, top, width, height]: [f64; 4],
     tables: &Tables<'_>,
 ) {
-    if tables.difference.is_empty() {
-        walk(paper, colours, [left, top, width, height], tables.chain);
-        return;
-    }
     let steps = tables.chain.trail.len().max(1) as f64;
     let taken = FRAME + steps * STEP + 27.0;
-    walk(paper, colours, [left, top, width, taken], tables.chain);
+    if tables.difference.is_empty() {
+        let step = ((height - taken) / steps).clamp(0.0, STEP) + STEP;
+        let area = [left, top, width, height];
+        walk(paper, colours, area, step, tables.chain);
+        return;
+    }
+    let area = [left, top, width, taken];
+    walk(paper, colours, area, STEP, tables.chain);
     let rest = [left, top + taken + 10.0, width, height - taken - 10.0];
     changes(paper, colours, rest, tables.difference);
 }
 
-fn walk(paper: &mut Paper, colours: &'static Palette, area: [f64; 4], chain: &Translation) {
+fn walk(
+    paper: &mut Paper,
+    colours: &'static Palette,
+    area: [f64; 4],
+    step_height: f64,
+    chain: &Translation,
+) {
     let [left, top, width, _] = area;
     paper.card(area, colours.panel, colours.edge);
     let title = Ink::words(14.0, colours.text).bold();
@@ -59,7 +68,7 @@ fn walk(paper: &mut Paper, colours: &'static Palette, area: [f64; 4], chain: &Tr
         if numbers.width(&entry) + ink.width(&kind) + 64.0 < width {
             paper.text(left + width - 14.0, at + 14.0, ink, &kind);
         }
-        at += STEP;
+        at += step_height;
     }
     let (sign, colour, says) = match chain.outcome {
         Outcome::Mapped(mapped) => {
@@ -88,8 +97,8 @@ fn two_lines(ink: Ink, text: &str, room: f64) -> Vec<String> {
     if ink.width(text) <= room {
         return vec![text.to_owned()];
     }
-    let spaces = text.match_indices(' ').map(|(at, _)| at);
-    match spaces.filter(|at| ink.width(&text[..*at]) <= room).last() {
+    let mut spaces = text.match_indices(' ').map(|(at, _)| at).rev();
+    match spaces.find(|at| ink.width(&text[..*at]) <= room) {
         Some(at) => vec![text[..at].to_owned(), ink.fit(&text[at + 1..], room)],
         None => vec![ink.fit(text, room)],
     }
