@@ -19,7 +19,7 @@ const HEAD: f64 = 48.0;
 const LOW: f64 = 14.8;
 const HIGH: f64 = 32.0;
 /// The highest that rows become.
-const LOW_LIMIT: f64 = 20.0;
+const LOW_LIMIT: f64 = 26.0;
 const HIGH_LIMIT: f64 = 36.0;
 /// Below the rows.
 const FOOT: f64 = 2.0;
