@@ -78,7 +78,7 @@ fn a_step_is_told_in_one_line_from_address_to_frame() {
         "va[2] = 2",
         "va[1] = 63",
         "va[0] = 491",
-        "6 frames, 24 KiB",
+        "6 frames, 24 KiB: each with one window",
         "+ L0[491] → 0x87feb000 rw---ad",
         "RAM, top 2 MiB",
         "kalloc(19)",

@@ -102,6 +102,18 @@ impl Band {
         )
     }
 
+    /// Its name where there is little room: `L1 window`, `root window`. Whose window it is, the
+    /// address beside it says.
+    pub fn short_name(&self) -> Option<String> {
+        if let Some(what) = self.name.strip_suffix(READ_AS_PAGES) {
+            return Some(what.to_owned());
+        }
+        let of = self.name.strip_prefix("window of ")?;
+        let (table, _frame) = of.rsplit_once(' ')?;
+        let table = table.strip_prefix("root ").map_or(table, |_| "root");
+        matches!(self.kind, BandKind::Table(_)).then(|| format!("{table} window"))
+    }
+
     /// How much there is: "8 pages" of heap and tables, "126 MiB" of anything else.
     pub fn amount(&self) -> String {
         let pages = self.size / pagescope_protocol::PAGE_SIZE;
@@ -288,6 +300,15 @@ fn with_gaps(bands: Vec<Band>) -> Vec<Band> {
 pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference) -> Vec<Band> {
     let partition = physical_partition(snapshot);
     let fresh = fresh_ranges(space, difference);
+    // Each table's window is a band of its own, so that its name can say whose it is.
+    let tables = snapshot.spaces.iter().chain([space]);
+    let tables: BTreeSet<PhysPage> = tables
+        .flat_map(|space| space.tables.iter().map(|table| table.frame))
+        .collect();
+    let is_window = |band: &Band| {
+        let frame = band.phys.and_then(PhysAddr::page);
+        matches!(band.kind, BandKind::Table(_)) && frame.is_some_and(|at| tables.contains(&at))
+    };
     let mut bands: Vec<Band> = Vec::new();
     // The first address that no mapping has had: a file may hold mappings that overlap.
     let mut free_from = Some(0u64);
@@ -308,11 +329,16 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
             band.flags = Some(mapping.flags);
             band.phys = Some(phys);
             band.fresh = is_fresh;
+            if is_window(&band) {
+                band.size = part.min(pagescope_protocol::PAGE_SIZE - phys.page_offset());
+            }
+            offset += band.size;
             match bands.last_mut() {
-                Some(last) if goes_on(last, &band) => last.size += band.size,
+                Some(last) if goes_on(last, &band) && !is_window(last) && !is_window(&band) => {
+                    last.size += band.size;
+                }
                 _ => bands.push(band),
             }
-            offset += part;
         }
     }
     for band in &mut bands {

@@ -223,6 +223,15 @@ impl SpaceTables {
             .and_then(|place| self.tables.get(*place))
     }
 
+    /// Whether an entry is a leaf to its own table that hurts nobody: above L0, misaligned, in the
+    /// slot where tables of a recursive space have theirs.
+    pub fn is_own_window(&self, table: &Table, index: usize, pte: Pte) -> bool {
+        self.recursion
+            .is_some_and(|found| found.self_slot == Some(index))
+            && is_self_leaf(table.frame, pte)
+            && matches!(pte.classify(table.level), PteKind::Reserved(_))
+    }
+
     /// The highest of the root's pointers to itself; and the entry that most tables hold a leaf to
     /// themselves in.
     fn find_recursion(&self, space: &Space) -> Option<Recursion> {

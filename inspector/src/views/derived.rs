@@ -10,7 +10,6 @@ use pagescope_protocol::{Level, PAGE_SIZE, PhysPage, Pte, PteKind, VirtAddr};
 use super::state::State;
 use crate::model::bands::{kind_of_flags, physical_partition};
 use crate::model::check::{Finding, Report, SpaceReport};
-use crate::model::space_tables::is_self_leaf;
 use crate::model::{
     Band, BandKind, Change, ChangeKind, Difference, EntryPlace, Focus, ReverseIndex, Selection,
     TableFacts, physical_bands, virtual_bands,
@@ -236,13 +235,8 @@ impl Derived {
     /// Whether the entry is a leaf to its own table that hurts nobody: above L0, misaligned, in the
     /// slot where tables of a recursive space have theirs.
     pub fn is_own_window(&self, table: &Table, index: usize, pte: Pte) -> bool {
-        let recursion = self
-            .report
-            .as_ref()
-            .and_then(|report| report.tables.recursion);
-        recursion.is_some_and(|found| found.self_slot == Some(index))
-            && is_self_leaf(table.frame, pte)
-            && matches!(pte.classify(table.level), PteKind::Reserved(_))
+        let report = self.report.as_ref();
+        report.is_some_and(|report| report.tables.is_own_window(table, index, pte))
     }
 
     /// All that the check found: the space's findings, then the kernel's.

@@ -7,7 +7,6 @@ use super::band_column::{BandColumn, BarSide, ColumnCache, Label};
 use super::command::UiCommand;
 use super::paint;
 use super::scene::{Anchors, Scene};
-use crate::model::bands::READ_AS_PAGES;
 use crate::model::{Band, BandKind, Selection, size_text};
 
 /// Draws the virtual map into `rect`.
@@ -83,7 +82,7 @@ fn label(band: &Band, scene: &Scene<'_>) -> Label {
         },
         _ => Label {
             name: name_of(band),
-            short: short_window(band),
+            short: band.short_name(),
             detail: if band.kind == BandKind::Heap && band.size > pagescope_protocol::PAGE_SIZE {
                 band.amount()
             } else {
@@ -93,16 +92,6 @@ fn label(band: &Band, scene: &Scene<'_>) -> Label {
             is_thing: true,
         },
     }
-}
-
-/// `L1 window`, where there is no room to say whose: its address stands beside it.
-fn short_window(band: &Band) -> Option<String> {
-    if let Some(what) = band.name.strip_suffix(READ_AS_PAGES) {
-        return Some(what.to_owned());
-    }
-    let of = band.name.strip_prefix("window of ")?;
-    let (table, _frame) = of.rsplit_once(' ')?;
-    matches!(band.kind, BandKind::Table(_)).then(|| format!("{table} window"))
 }
 
 fn name_of(band: &Band) -> String {

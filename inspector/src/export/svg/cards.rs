@@ -1,6 +1,4 @@
-//! The tables: a card with 512 cells for each level of the chain, and a list of all.
-
-use std::collections::BTreeMap;
+//! The tables of the chain: for each level a card with 512 cells, and the address of its window.
 
 use pagescope_protocol::snapshot::{Space, Table};
 use pagescope_protocol::translate::{Step, Translation};
@@ -9,15 +7,16 @@ use pagescope_protocol::{ENTRIES_PER_TABLE, Level, PhysPage, PteKind};
 use super::palette::Palette;
 use super::paper::{Anchor, Ink, Paper};
 use crate::model::bands::{Band, leaf_kind};
-use crate::model::{BandKind, Difference, size_text};
+use crate::model::{BandKind, Difference, SpaceTables, size_text};
 
 /// Cells in a row of a card.
-const COLUMNS: usize = 16;
-/// Above and below a card's cells.
-const HEAD: f64 = 38.0;
-const FOOT: f64 = 28.0;
-/// Tables in the list.
-const LISTED: usize = 9;
+pub(super) const COLUMNS: usize = 16;
+/// Rows of a card.
+const ROWS: usize = ENTRIES_PER_TABLE / COLUMNS;
+/// Above a card's cells: level and frame, and lines to windows.
+const HEAD: f64 = 46.0;
+/// Below them: lines to windows, how full the table is, and its window.
+const FOOT: f64 = 50.0;
 
 /// Where the cards stand.
 pub(super) struct Place {
@@ -32,39 +31,73 @@ pub(super) struct Tables<'a> {
     pub(super) difference: &'a Difference,
     pub(super) partition: &'a [Band],
     pub(super) chain: &'a Translation,
+    pub(super) facts: &'a SpaceTables,
+}
+
+/// Where a card was drawn.
+pub(super) struct Card {
+    pub(super) level: Level,
+    pub(super) frame: PhysPage,
+    pub(super) area: [f64; 4],
+    /// The cell that the chain passes.
+    pub(super) passed: [f64; 4],
+    origin: [f64; 2],
+    cell: f64,
+}
+
+impl Card {
+    /// The cell of an entry.
+    pub(super) fn cell_at(&self, index: usize) -> [f64; 4] {
+        cell_at(self.origin, self.cell, index)
+    }
+
+    /// Where a line that is number `lane` of `lanes` passes above the cells.
+    pub(super) fn above(&self, lane: f64, lanes: f64) -> f64 {
+        self.area[1] + HEAD - 14.0 + lane * 12.0 / lanes
+    }
+
+    /// Where such a line passes below an entry: beside its neighbours, or below all cells.
+    pub(super) fn below(&self, index: usize, lane: f64, lanes: f64) -> f64 {
+        let row = index / COLUMNS;
+        let end = self.origin[1] + (row + 1) as f64 * self.cell;
+        if row + 1 == ROWS {
+            end + 5.0 + lane * 12.0 / lanes
+        } else {
+            end - 0.5
+        }
+    }
 }
 
 impl Tables<'_> {
-    /// Draws the cards of the chain from the root down. Returns the cells that it passes, and where
-    /// the cards end.
+    /// Draws the cards of the chain from the root down. Returns those of tables, and where all end.
     pub(super) fn cards(
         &self,
         paper: &mut Paper,
         colours: &'static Palette,
         place: &Place,
-    ) -> (Vec<[f64; 4]>, f64) {
+    ) -> (Vec<Card>, f64) {
         let levels: Vec<Level> =
             std::iter::successors(self.space.mode.root_level(), |level| level.next()).collect();
         let count = levels.len().max(1) as f64;
-        let gap = if levels.len() > 3 { 22.0 } else { 38.0 };
+        let gap = gap(levels.len());
         let width = ((place.width - gap * (count - 1.0)) / count).floor();
         // Whole units keep the cells' edges sharp.
         let cell = ((width - 20.0) / COLUMNS as f64).floor();
-        let height = HEAD + FOOT + cell * (ENTRIES_PER_TABLE / COLUMNS) as f64;
-        let mut passed = Vec::new();
+        let height = HEAD + FOOT + cell * ROWS as f64;
+        let mut cards = Vec::new();
         let mut steps = self.chain.trail.iter();
         for (number, level) in levels.into_iter().enumerate() {
             let left = place.left + number as f64 * (width + gap);
             let area = [left, place.top, width, height];
             match steps.next() {
-                Some(step) => passed.push(self.card(paper, colours, area, cell, step)),
+                Some(step) => cards.push(self.card(paper, colours, area, cell, step)),
                 None => unreached(paper, colours, area, level),
             }
         }
-        (passed, place.top + height)
+        (cards, place.top + height)
     }
 
-    /// One card. Returns the cell that the chain passes.
+    /// One card.
     fn card(
         &self,
         paper: &mut Paper,
@@ -72,7 +105,7 @@ impl Tables<'_> {
         area: [f64; 4],
         cell: f64,
         step: &Step,
-    ) -> [f64; 4] {
+    ) -> Card {
         let [left, top, width, height] = area;
         let colour = colours.level(step.level);
         let number = step.level.number();
@@ -107,8 +140,7 @@ impl Tables<'_> {
 
         let grid = cell * COLUMNS as f64;
         let cells = [(left + (width + 4.0 - grid) / 2.0).floor(), top + HEAD];
-        let rows = ENTRIES_PER_TABLE / COLUMNS;
-        let whole = [cells[0], cells[1], grid, cell * rows as f64];
+        let whole = [cells[0], cells[1], grid, cell * ROWS as f64];
         paper.rect(whole, colours.empty);
         let table = self
             .space
@@ -117,9 +149,9 @@ impl Tables<'_> {
         if let Some(table) = table {
             self.cells(paper, colours, cells, cell, table);
         }
-        paper.lattice(cells, cell, [COLUMNS, rows], colours.panel);
+        paper.lattice(cells, cell, [COLUMNS, ROWS], colours.panel);
 
-        let foot = top + height - 10.0;
+        let foot = top + height - 22.0;
         let dim = Ink::words(12.0, colours.dim);
         let used = match table {
             Some(table) if table.entries.is_some() => {
@@ -129,8 +161,49 @@ impl Tables<'_> {
         };
         paper.text(left + 14.0, foot, dim, &used);
         let covers = size_text(step.level.table_size());
-        paper.text(left + width - 10.0, foot, dim.at(Anchor::End), &covers);
-        cell_at(cells, cell, step.index)
+        if dim.width(&used) + dim.width(&covers) + 34.0 <= width {
+            paper.text(left + width - 10.0, foot, dim.at(Anchor::End), &covers);
+        }
+        let last = [left + 14.0, foot + 14.5, width - 22.0];
+        self.window_line(paper, colours, last, step);
+        Card {
+            level: step.level,
+            frame: step.table,
+            area,
+            passed: cell_at(cells, cell, step.index),
+            origin: cells,
+            cell,
+        }
+    }
+
+    /// Where the table is written, as much of it as there is room for; or which table this is, where
+    /// a recursive root makes the walk read it at another level.
+    fn window_line(
+        &self,
+        paper: &mut Paper,
+        colours: &'static Palette,
+        [left, baseline, room]: [f64; 3],
+        step: &Step,
+    ) {
+        let Some(facts) = self.facts.get(step.table) else {
+            return;
+        };
+        let dim = Ink::words(12.0, colours.dim);
+        if let Some(role) = facts.role_at(step.level) {
+            paper.text(left, baseline, dim, &dim.fit(&role, room));
+            return;
+        }
+        let Some(window) = facts.window() else {
+            paper.text(left, baseline, dim, &dim.fit("no window", room));
+            return;
+        };
+        let address = window.virt.to_string();
+        let tail = address.len().saturating_sub(8);
+        let ink = Ink::numbers(11.0, colours.text);
+        let says = [format!("window at {address}"), format!("at {address}")];
+        let short = format!("at …{}", &address[tail..]);
+        let says = says.into_iter().find(|says| ink.width(says) <= room);
+        paper.text(left, baseline, ink, &says.unwrap_or(short));
     }
 
     /// The cells that are not empty, neighbours of one colour as one.
@@ -159,6 +232,7 @@ impl Tables<'_> {
             let colour = match pte.classify(table.level) {
                 PteKind::Invalid => continue,
                 _ if is_new || fresh.binary_search(&index).is_ok() => colours.fresh,
+                _ if self.facts.is_own_window(table, index, pte) => colours.level(table.level),
                 PteKind::Pointer(_) => colours.level(table.level.next().unwrap_or(Level::L0)),
                 PteKind::Reserved(_) => colours.alarm,
                 PteKind::Leaf(leaf) => {
@@ -198,108 +272,11 @@ impl Tables<'_> {
         fresh.sort_unstable();
         fresh
     }
+}
 
-    /// All tables of the space, those of the chain first.
-    pub(super) fn list(&self, paper: &mut Paper, colours: &'static Palette, place: &Place) {
-        // Each frame once, at its highest level: a recursive root lets the walk meet it at others.
-        let mut highest: BTreeMap<PhysPage, Level> = BTreeMap::new();
-        for table in &self.space.tables {
-            let level = highest.entry(table.frame).or_insert(table.level);
-            *level = table.level.max(*level);
-        }
-        let all: Vec<&Table> = self
-            .space
-            .tables
-            .iter()
-            .map(AsRef::as_ref)
-            .filter(|table: &&Table| highest.get(&table.frame) == Some(&table.level))
-            .collect();
-        let title = Ink::words(14.0, colours.text).bold();
-        paper.text(place.left, place.top, title, "All tables of this space");
-        let amount = match all.len() {
-            1 => "1 frame, 4 KiB".to_owned(),
-            count => format!("{count} frames, {}", size_text(4096 * count as u64)),
-        };
-        let dim = Ink::words(13.0, colours.dim);
-        paper.text(place.left + 196.0, place.top, dim, &amount);
-
-        let in_chain = |table: &Table| {
-            let mut steps = self.chain.trail.iter();
-            steps.any(|step| (step.table, step.level) == (table.frame, table.level))
-        };
-        let is_new = |table: &Table| {
-            self.difference
-                .new_tables()
-                .any(|new| new == (table.level, table.frame))
-        };
-        let mut order: Vec<&Table> = all.iter().copied().take(20_000).collect();
-        order.sort_by_key(|table| match (in_chain(table), is_new(table)) {
-            (true, _) => 0,
-            (_, true) => 1,
-            _ => 2,
-        });
-        let shown = if all.len() > LISTED {
-            LISTED - 1
-        } else {
-            all.len()
-        };
-        let gap = 14.0;
-        let width = (place.width - 2.0 * gap) / 3.0;
-        let chip = |number: usize| {
-            let (column, row) = ((number % 3) as f64, (number / 3) as f64);
-            [
-                place.left + column * (width + gap),
-                place.top + 12.0 + row * 36.0,
-                width,
-                29.0,
-            ]
-        };
-        for (number, table) in order.iter().take(shown).enumerate() {
-            let area = chip(number);
-            let colour = colours.level(table.level);
-            let edge = if in_chain(table) {
-                colour
-            } else {
-                colours.edge
-            };
-            paper.card(area, colours.panel, edge);
-            paper.rect([area[0], area[1] + 3.0, 4.0, area[3] - 6.0], colour);
-            let baseline = area[1] + 19.5;
-            paper.text(
-                area[0] + 14.0,
-                baseline,
-                Ink::words(13.5, colour).bold(),
-                &table.level.to_string(),
-            );
-            let frame = table.frame.to_string();
-            paper.text(
-                area[0] + 44.0,
-                baseline,
-                Ink::numbers(12.5, colours.text),
-                &frame,
-            );
-            let state = match (is_new(table), table.entries.is_some()) {
-                (true, _) => "new".to_owned(),
-                (_, false) => "unreadable".into(),
-                _ => format!("{} used", table.valid_entries()),
-            };
-            paper.text(
-                area[0] + width - 10.0,
-                baseline,
-                dim.at(Anchor::End),
-                &state,
-            );
-        }
-        if all.len() > shown {
-            let [x, y, ..] = chip(shown);
-            paper.text(
-                x + 14.0,
-                y + 19.5,
-                dim,
-                &format!("… and {} more", all.len() - shown),
-            );
-        }
-    }
+/// Between two of so many cards.
+pub(super) const fn gap(cards: usize) -> f64 {
+    if cards > 3 { 22.0 } else { 38.0 }
 }
 
 fn cell_at([left, top]: [f64; 2], cell: f64, index: usize) -> [f64; 4] {

@@ -163,6 +163,10 @@ fn draw_named(
         }
         (name, _) => name.to_owned(),
     };
+    let name = match band.short_name() {
+        Some(short) if words.width(&name) > room => short,
+        _ => name,
+    };
     paper.text(place.names, middle, words, &words.fit(&name, room));
 }
 

@@ -4,8 +4,8 @@
 //! ```text
 //!  ┌ guest, layout, stop ───────────────────────────────────────┐
 //!  │ VIRTUAL        L2 ▦ ──▶ L1 ▦ ──▶ L0 ▦       PHYSICAL       │
-//!  │ bands          all tables                   bands          │
-//!  │                the walk · what changed      frames, legend │
+//!  │ bands          the walk       all tables,   bands          │
+//!  │                what changed   self-map      frames, legend │
 //!  └────────────────────────────────────────────────────────────┘
 //! ```
 //!
@@ -16,15 +16,17 @@ mod cards;
 mod chain;
 mod column;
 mod frames;
+mod lines;
 mod palette;
 mod paper;
+mod self_map;
+mod walk;
 
-use pagescope_protocol::PteKind;
 use pagescope_protocol::snapshot::{Snapshot, Space};
-use pagescope_protocol::translate::{Outcome, Translation};
+use pagescope_protocol::translate::Translation;
 
 use crate::model::bands::physical_partition;
-use crate::model::{Change, ChangeKind, Difference, physical_bands, size_text, virtual_bands};
+use crate::model::{Difference, SpaceTables, physical_bands, virtual_bands};
 use palette::Palette;
 use paper::{Anchor, Ink, Paper, escaped};
 
@@ -33,6 +35,8 @@ const SIZE: [f64; 2] = [1600.0, 900.0];
 
 /// The tables' part.
 const TABLES: [f64; 2] = [440.0, 690.0];
+/// How much of it the walk and the changes take, below the cards; the list of tables has the rest.
+const WALK: f64 = 240.0;
 /// Where physical memory begins, and how wide its part is.
 const PHYSICAL: [f64; 2] = [1194.0, 368.0];
 /// Under the columns' titles.
@@ -81,6 +85,7 @@ pub fn layout_svg(
                 difference,
                 partition: &partition,
                 chain,
+                facts: &SpaceTables::new(space),
             };
             translated(&mut paper, colours, snapshot, &tables, ends_in);
         }
@@ -264,195 +269,14 @@ fn translated(
         top: 146.0,
         width,
     };
-    let (passed, end) = tables.cards(paper, colours, &place);
-    let list = cards::Place {
-        left,
-        top: end + 28.0,
-        width,
-    };
-    tables.list(paper, colours, &list);
-    walk(
-        paper,
-        colours,
-        [left, BOTTOM - 142.0, 408.0, 142.0],
-        tables.chain,
-    );
-    changes(
-        paper,
-        colours,
-        [left + 422.0, BOTTOM - 142.0, width - 422.0, 142.0],
-        tables.difference,
-    );
-    line(paper, colours, tables.chain, from, &passed, ends_in);
-}
-
-/// The unbroken line, each of its stops ringed.
-fn line(
-    paper: &mut Paper,
-    colours: &'static Palette,
-    chain: &Translation,
-    from: Option<[f64; 4]>,
-    passed: &[[f64; 4]],
-    ends_in: Option<[f64; 4]>,
-) {
-    let stops: Vec<[f64; 4]> = from.into_iter().chain(passed.iter().copied()).collect();
-    let arrives = chain.mapped().and(ends_in);
-    let stops: Vec<[f64; 4]> = stops.into_iter().chain(arrives).collect();
-    let levels: Vec<_> = chain
-        .trail
-        .iter()
-        .map(|step| colours.level(step.level))
-        .collect();
-    for (number, pair) in stops.windows(2).enumerate() {
-        let [x, y, width, height] = pair[0];
-        let [to_x, to_y, _, to_height] = pair[1];
-        // Between two tables the line has the colour of the one that it leads to.
-        let between = number
-            .checked_sub(usize::from(from.is_some()))
-            .map(|step| step + 1);
-        let colour = between
-            .and_then(|step| levels.get(step))
-            .copied()
-            .unwrap_or(colours.line);
-        // Names and numbers stand above the frames: the line comes in from the side.
-        let straight_from = if number + 2 == stops.len() && arrives.is_some() {
-            PHYSICAL[0] - 8.0
-        } else {
-            to_x
-        };
-        let [start, end] = [
-            [x + width, y + height / 2.0],
-            [to_x, to_y + to_height / 2.0],
-        ];
-        paper.curve(start, end, straight_from, colour);
-    }
-    for stop in stops {
-        paper.ring(stop, colours.background, colours.text);
-    }
-}
-
-fn walk(paper: &mut Paper, colours: &'static Palette, area: [f64; 4], chain: &Translation) {
-    let [left, top, width, _] = area;
-    paper.card(area, colours.panel, colours.edge);
-    paper.text(
-        left + 14.0,
-        top + 24.0,
-        Ink::words(14.0, colours.text).bold(),
-        "The walk",
-    );
-    let numbers = Ink::numbers(12.5, colours.text);
-    let address = chain.address.to_string();
-    paper.text(
-        left + 90.0,
-        top + 24.0,
-        Ink::numbers(12.5, colours.dim),
-        &format!("of {address}"),
-    );
-    let steps = chain.trail.len();
-    let height = if steps > 3 { 17.0 } else { 23.0 };
-    let mut at = top + 24.0 + height;
-    for step in chain.trail.iter() {
-        let colour = colours.level(step.level);
-        paper.text(
-            left + 14.0,
-            at,
-            Ink::numbers(12.5, colour).bold(),
-            &step.level.to_string(),
-        );
-        let sum = format!("{} + {:>3}·8", step.table, step.index);
-        paper.text(left + 46.0, at, numbers, &sum);
-        let entry = format!("→ {:#x}", step.pte.bits());
-        paper.text(left + 204.0, at, numbers, &entry);
-        let kind = match step.kind {
-            PteKind::Leaf(leaf) => leaf.flags.to_string(),
-            other => other.name().to_owned(),
-        };
-        let ink = Ink::numbers(12.5, colours.dim).at(Anchor::End);
-        // An entry with high bits set leaves no room for words.
-        if numbers.width(&entry) + ink.width(&kind) + 230.0 < width {
-            paper.text(left + width - 14.0, at, ink, &kind);
-        }
-        at += height;
-    }
-    let (sign, colour, says) = match chain.outcome {
-        Outcome::Mapped(mapped) => {
-            let offset = chain.address.as_u64() & mapped.page_size.saturating_sub(1);
-            let page = mapped.address.align_down(mapped.page_size.max(1));
-            let size = size_text(mapped.page_size);
-            (
-                "=",
-                colours.counter,
-                format!("{page} + {offset:#05x}, a page of {size}"),
-            )
-        }
-        Outcome::Fault(fault) => ("×", colours.alarm, fault.to_string()),
-        Outcome::Unreadable(at) => ("?", colours.alarm, format!("{at} could not be read")),
-    };
-    paper.text(left + 14.0, at, Ink::numbers(12.5, colour).bold(), sign);
-    paper.text(left + 46.0, at, numbers, &numbers.fit(&says, width - 60.0));
-}
-
-/// What changed, at most five lines.
-fn changes(paper: &mut Paper, colours: &'static Palette, area: [f64; 4], difference: &Difference) {
-    const LINES: usize = 5;
-    let [left, top, width, _] = area;
-    paper.card(area, colours.panel, colours.edge);
-    paper.text(
-        left + 14.0,
-        top + 24.0,
-        Ink::words(14.0, colours.text).bold(),
-        "What changed",
-    );
-    let ink = Ink::numbers(11.5, colours.text);
-    let dim = Ink::words(13.0, colours.dim);
-    if difference.is_empty() {
-        paper.text(
-            left + 14.0,
-            top + 48.0,
-            dim,
-            "nothing, or no earlier moment",
-        );
-        return;
-    }
-    let all = difference.changes.len();
-    let shown = if all > LINES { LINES - 1 } else { all };
-    for (number, change) in difference.changes.iter().take(shown).enumerate() {
-        let text = ink.fit(&short(change), width - 26.0);
-        paper.text(left + 14.0, top + 47.0 + number as f64 * 20.0, ink, &text);
-    }
-    if all > shown {
-        let at = top + 47.0 + shown as f64 * 20.0;
-        paper.text(left + 14.0, at, dim, &format!("… and {} more", all - shown));
-    }
-}
-
-/// A change in as few words as there is room for: the picture shows the rest.
-fn short(change: &Change) -> String {
-    let sign = change.kind().sign();
-    match change {
-        Change::Table { level, frame, .. } => format!("{sign} {level} table {frame}"),
-        Change::Entry {
-            kind,
-            level,
-            index,
-            before,
-            after,
-            ..
-        } => {
-            let entry = if *kind == ChangeKind::Removed {
-                before
-            } else {
-                after
-            };
-            let leads = match entry.classify(*level) {
-                PteKind::Leaf(leaf) => format!("→ {} {}", leaf.page, leaf.flags),
-                PteKind::Pointer(to) => format!("→ table {to}"),
-                other => format!("{}: {entry}", other.name()),
-            };
-            format!("{sign} {level}[{index}] {leads}")
-        }
-        Change::HeapCounter { .. } | Change::Root { .. } => change.to_string(),
-    }
+    let (cards, end) = tables.cards(paper, colours, &place);
+    lines::windows(paper, colours, &cards, tables.facts);
+    let top = end + 14.0;
+    let height = BOTTOM - top;
+    walk::draw(paper, colours, [left, top, WALK, height], tables);
+    let list = [left + WALK + 10.0, top, width - WALK - 10.0, height];
+    self_map::draw(paper, colours, list, tables);
+    lines::selection(paper, colours, tables.chain, from, &cards, ends_in);
 }
 
 fn untranslated(paper: &mut Paper, colours: &'static Palette, first: &str, second: &str) {

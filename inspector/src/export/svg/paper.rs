@@ -204,20 +204,46 @@ impl Paper {
         ));
     }
 
-    /// From one place to another, leaving and arriving level; the last stretch, from `straight_from`
-    /// on, is straight, so that it crosses nothing above or below.
+    /// From one place to another, leaving and arriving level: straight up to the first of `bends`
+    /// and from the second on, so that it crosses nothing above or below there.
     pub(super) fn curve(
         &mut self,
         [x, y]: [f64; 2],
         [to_x, to_y]: [f64; 2],
-        straight_from: f64,
+        [leaves, arrives]: [f64; 2],
         stroke: &str,
     ) {
-        let arrives = straight_from.clamp(x.min(to_x), to_x.max(x)).min(to_x);
-        let bend = ((arrives - x) / 2.0).abs().max(14.0);
-        let [out, into] = [x + bend, arrives - bend];
+        let leaves = leaves.max(x);
+        let arrives = arrives.clamp(leaves.min(to_x), to_x.max(leaves)).min(to_x);
+        let bend = ((arrives - leaves) / 2.0).abs().max(14.0);
+        let [out, into] = [leaves + bend, arrives - bend];
         self.raw(format_args!(
-            r#"<path d="M{x:.1} {y:.1}C{out:.1} {y:.1} {into:.1} {to_y:.1} {arrives:.1} {to_y:.1}H{to_x:.1}" fill="none" stroke="{stroke}" stroke-width="2.5" stroke-linecap="round"/>"#
+            r#"<path d="M{x:.1} {y:.1}H{leaves:.1}C{out:.1} {y:.1} {into:.1} {to_y:.1} {arrives:.1} {to_y:.1}H{to_x:.1}" fill="none" stroke="{stroke}" stroke-width="2.5" stroke-linecap="round"/>"#
+        ));
+    }
+
+    /// A thin dashed line through `points`.
+    pub(super) fn dashes(&mut self, points: &[[f64; 2]], stroke: &str) {
+        let mut path = String::new();
+        for (number, [x, y]) in points.iter().enumerate() {
+            let verb = if number == 0 { 'M' } else { 'L' };
+            let _ = write!(path, "{verb}{x:.1} {y:.1}");
+        }
+        self.raw(format_args!(
+            r#"<path d="{path}" fill="none" stroke="{stroke}" stroke-width="1.5" stroke-dasharray="4 2.5" stroke-linejoin="round"/>"#
+        ));
+    }
+
+    pub(super) fn dot(&mut self, [x, y]: [f64; 2], radius: f64, fill: &str) {
+        self.raw(format_args!(
+            r#"<circle cx="{x:.1}" cy="{y:.1}" r="{radius:.1}" fill="{fill}"/>"#
+        ));
+    }
+
+    /// An arrow's head that points up, its tip at `[x, y]`.
+    pub(super) fn arrow_head(&mut self, [x, y]: [f64; 2], fill: &str) {
+        self.raw(format_args!(
+            r#"<path d="M{x:.1} {y:.1}l3.6 6h-7.2z" fill="{fill}"/>"#
         ));
     }
 }

@@ -7,6 +7,7 @@ use pagescope_protocol::PAGE_SIZE;
 use pagescope_protocol::snapshot::{Snapshot, Space};
 
 use super::{WIDTH, boxes, plain, tree};
+use crate::model::bands::READ_AS_PAGES;
 use crate::model::{Band, BandKind, Difference, physical_bands, size_text, virtual_bands};
 
 /// Columns of a box's inside.
@@ -135,7 +136,8 @@ fn rows(snapshot: &Snapshot, bands: &[Band], is_virtual: bool) -> Vec<boxes::Row
 
 fn inside(snapshot: &Snapshot, band: &Band, is_virtual: bool) -> String {
     let amount = size_text(band.size);
-    let name = or(&band.name, kind_word(band.kind));
+    let name = band.name.strip_suffix(READ_AS_PAGES);
+    let name = or(name.unwrap_or(&band.name), kind_word(band.kind));
     match band.kind {
         BandKind::Nothing if is_virtual => format!("… {amount} unmapped …"),
         BandKind::Nothing => format!("… {amount} of nothing …"),
@@ -196,7 +198,11 @@ fn physical_note(snapshot: &Snapshot, band: &Band) -> String {
 /// Flags, and where it leads when that is elsewhere.
 fn virtual_note(band: &Band) -> String {
     let (Some(flags), Some(phys)) = (band.flags, band.phys) else {
-        return String::new();
+        let pages = band.name.strip_suffix(READ_AS_PAGES);
+        return match (pages, band.flags) {
+            (Some(_), Some(flags)) => format!("{flags}{READ_AS_PAGES}"),
+            _ => String::new(),
+        };
     };
     let target = if phys.as_u64() == band.start {
         "itself".to_owned()

@@ -178,7 +178,7 @@ impl Drawing<'_> {
             _ => {
                 let why = match run.pte.classify(table.level) {
                     PteKind::Reserved(_) if is_self_leaf(table.frame, run.pte) => {
-                        "a leaf to this table itself (a window, where it is read as L0)".into()
+                        "leaf to itself: its window, read as L0".into()
                     }
                     PteKind::Reserved(why) => why.to_string(),
                     _ => "not valid".into(),
