@@ -3,6 +3,8 @@
 
 mod table_fixtures;
 
+use std::collections::BTreeSet;
+
 use pagescope::model::check::{Finding, Report, Rule, Verdict, check_kernel, check_space};
 use pagescope_protocol::TranslationMode;
 use pagescope_protocol::snapshot::{PhysicalKind, Snapshot};
@@ -286,6 +288,25 @@ fn a_shared_kernel_half_is_a_note() {
     );
 }
 
+/// A kernel that maps all of RAM, and a user's space whose tables only that kernel can write: the
+/// ordinary case for kernels that are not ours.
+#[test]
+fn a_users_space_that_its_kernel_writes_is_sound() {
+    let mut kernel = Built::new(Strategy::Pool, 2);
+    let mut user = moved(&Built::new(Strategy::Pool, 2), 0x80000);
+    // Nothing of the user's own space leads to its tables.
+    user.frames.insert(L0 - 0x80, [0; 512]);
+    let frames: Vec<u64> = user.frames.keys().copied().collect();
+    for (number, frame) in frames.into_iter().enumerate() {
+        kernel.map(0x1_0000_0000 + number as u64 * 4096, frame, RW);
+    }
+    let mut snapshot = kernel.snapshot();
+    snapshot.kernel = None;
+    snapshot.spaces.push(user.space("user", &[1]));
+    let report = check_space(&snapshot, &snapshot.spaces[1]);
+    assert_eq!(report.verdict, Verdict::Sound, "{:#?}", report.findings);
+}
+
 /// The same tables in frames that lie `down` lower.
 fn moved(built: &Built, down: u64) -> Built {
     let down = down >> 12;
@@ -456,7 +477,7 @@ fn outside_ram() {
 
 #[test]
 fn unread_table_and_truncated_are_not_known() {
-    let mut snapshot = pool(|built| {
+    let snapshot = pool(|built| {
         built.frames.remove(&0x87ffa);
     });
     assert!(
@@ -465,7 +486,24 @@ fn unread_table_and_truncated_are_not_known() {
             .any(|short| short.0 == "unread-table")
     );
     assert_eq!(verdict(&snapshot), Verdict::Unknown);
-    snapshot = pool(|_| {});
+    // The table that holds all windows: whether there are any is not known then.
+    let snapshot = pool(|built| {
+        built.frames.remove(&0x87ffe);
+    });
+    let rules: BTreeSet<&str> = found(&snapshot).iter().map(|short| short.0).collect();
+    assert_eq!(rules, ["unread-table"].into());
+    assert_eq!(verdict(&snapshot), Verdict::Unknown);
+    // Tables that a file does not even name.
+    for line in [0, 1, 5] {
+        let mut snapshot = pool(|_| {});
+        snapshot.spaces[0].tables.remove(line);
+        assert_eq!(verdict(&snapshot), Verdict::Unknown, "line {line}");
+    }
+    let mut snapshot = pool(|_| {});
+    snapshot.spaces[0].tables.clear();
+    assert_eq!(found(&snapshot), [("unread-table", None, None, None)]);
+    assert_eq!(verdict(&snapshot), Verdict::Unknown);
+    let mut snapshot = pool(|_| {});
     snapshot.spaces[0].truncated = true;
     assert_eq!(found(&snapshot), [("truncated", None, None, None)]);
     assert_eq!(verdict(&snapshot), Verdict::Unknown);

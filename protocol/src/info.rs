@@ -112,8 +112,8 @@ pub struct InfoBlock {
     pub reserve: u64,
     /// The fewest that there ever were after the reserve had been filled again.
     pub reserve_low: u64,
-    /// How many the strategy keeps, so that any one `map` can be served: `reserve_low` below it says
-    /// that memory was used up.
+    /// How many the strategy keeps, so that any one `map` can be served. `reserve_low` is never below it:
+    /// what could not be replaced is not taken.
     pub reserve_mark: u64,
     /// The deepest that `kalloc` ever was inside itself: 1 is a plain call (S1.9).
     pub kalloc_depth_max: u64,

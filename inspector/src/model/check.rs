@@ -461,7 +461,7 @@ pub fn check_space(snapshot: &Snapshot, space: &Space) -> SpaceReport {
 pub fn check_kernel(snapshot: &Snapshot) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(facts) = &snapshot.kernel {
-        let pages = snapshot.heap.map_or(0, |heap| heap.counter);
+        let pages = snapshot.heap.map(|heap| heap.counter);
         kernel::check(facts, pages, &mut findings);
     }
     findings

@@ -28,6 +28,13 @@ use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, Pte, PteKind, Vir
 /// The most windows onto one table that are told apart.
 pub const MOST_WINDOWS: usize = 64;
 
+/// How many paths to each table are followed, on the average: a table that is shared, or read at several
+/// levels, is met more than once.
+const VISITS_PER_TABLE: usize = 16;
+
+/// Paths that are followed whatever the number of tables.
+const FREE_VISITS: usize = 4096;
+
 /// The tables of a space.
 #[derive(Clone, Debug, Default)]
 pub struct SpaceTables {
@@ -232,23 +239,26 @@ impl SpaceTables {
             && matches!(pte.classify(table.level), PteKind::Reserved(_))
     }
 
-    /// The highest of the root's pointers to itself; and the entry that most tables hold a leaf to
-    /// themselves in.
+    /// The highest of the root's pointers to itself; and the entry in which more than half of the tables
+    /// above L0 hold a leaf to themselves.
     fn find_recursion(&self, space: &Space) -> Option<Recursion> {
         let root = &self.get(space.root)?.table;
         let to_root = |pte: Pte| pte.classify(root.level) == PteKind::Pointer(space.root);
         let slot = root.iter().filter(|(_, pte)| to_root(*pte)).last()?.0;
         let mut votes: BTreeMap<usize, usize> = BTreeMap::new();
-        for facts in &self.tables {
+        let upper = || {
+            let tables = self.tables.iter();
+            tables.filter(|facts| facts.level() > Level::L0)
+        };
+        for facts in upper() {
             for (index, pte) in facts.table.iter() {
                 if index != slot && is_self_leaf(facts.frame(), pte) {
                     *votes.entry(index).or_default() += 1;
                 }
             }
         }
-        let self_slot = votes
-            .into_iter()
-            .max_by_key(|(index, votes)| (*votes, *index));
+        let half = upper().count() / 2;
+        let self_slot = votes.into_iter().find(|(_, votes)| *votes > half);
         Some(Recursion {
             slot,
             self_slot: self_slot.map(|(index, _)| index),
@@ -315,12 +325,17 @@ pub fn windows_onto(space: &Space, frames: BTreeSet<PhysPage>) -> WindowsOnto {
     for table in &space.tables {
         tables.entry(table.frame).or_insert(table);
     }
-    let mappings = coalesce(&walk_of(space), Limits::default());
+    // A table may be linked many times, and a hostile one so often that the paths outgrow all time.
+    let limits = Limits {
+        visits: VISITS_PER_TABLE * space.tables.len() + FREE_VISITS,
+        ..Limits::default()
+    };
+    let mappings = coalesce(&walk_of(space), limits);
     let mut found = WindowsOnto {
         truncated: mappings.truncated,
         ..WindowsOnto::default()
     };
-    // A frame leaves this set when it has enough, so the work is bounded by frames, not mappings.
+    // A frame leaves this set when it has enough.
     let mut open = frames;
     for mapping in mappings.ranges {
         let last = mapping.phys.checked_add(mapping.size.saturating_sub(1));

@@ -21,7 +21,7 @@ pub const ALLOCATION_SYMBOL: &str = "kalloc";
 /// [`ALLOCATION_SYMBOL`] at its pace, or not at all where that is 0.
 const BOOTED_SYMBOL: &str = "idle";
 
-/// How long our kernel may take from reset to its first allocation. It takes 0.1 s; the limit is a
+/// How long our kernel may take from reset to its idle loop. It takes 0.1 s; the limit is a
 /// guard against a machine under heavy load.
 const BOOT_LIMIT: Duration = Duration::from_secs(60);
 
@@ -145,8 +145,8 @@ impl Demo {
         let mut target = GdbTarget::connect(guest.address(), options)?;
         let capturer = Capturer::new(&mut target, Some(elf))?;
         let stepper = stepper(&capturer);
-        let elf_entry = capturer.elf().and_then(|elf| elf.address_of(BOOTED_SYMBOL));
-        if let Some(entry) = elf_entry {
+        let idle = capturer.elf().and_then(|elf| elf.address_of(BOOTED_SYMBOL));
+        if let Some(entry) = idle {
             let booted = CallStepper {
                 symbol: BOOTED_SYMBOL.into(),
                 entry,

@@ -59,12 +59,13 @@ pub(super) fn draw(snapshot: &Snapshot, space: &Space, text: &mut String) {
 fn teach(tables: &SpaceTables, text: &mut String) {
     let all = tables.tables.len();
     let reached = tables.tables.iter();
-    let reached = reached.filter(|facts| facts.window().is_some()).count();
+    let writable = |facts: &&TableFacts| facts.window().is_some_and(|window| window.is_writable());
+    let reached = reached.filter(writable).count();
     let _ = match (reached, all) {
         (_, 0) => writeln!(text, "\n  The root table could not be read."),
         (0, _) => writeln!(
             text,
-            "\n  No table is mapped in this space: it cannot change its own tables."
+            "\n  No table can be written in this space: it cannot change its own tables."
         ),
         (reached, all) if reached >= all => writeln!(
             text,

@@ -50,7 +50,10 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
          the root",
         first.index,
         match on_purpose.len() {
-            1 => "the root".to_owned(),
+            1 => subject
+                .tables
+                .get(first.table)
+                .map_or_else(|| first.table.to_string(), |facts| facts.name()),
             tables => format!("{tables} tables above L0"),
         },
         recursion.slot

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use pagescope_protocol::snapshot::Space;
-use pagescope_protocol::{Level, PhysPage, TranslationMode};
+use pagescope_protocol::{LeafFlags, Level, PhysPage, TranslationMode};
 
-use super::{Finding, Rule, Subject};
+use super::{Finding, Rule, Subject, frames};
 use crate::model::size_text;
 use crate::model::space_tables::{TableFacts, Window, is_self_leaf, windows_onto};
 
@@ -17,7 +17,12 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         .kernel
         .as_ref()
         .is_some_and(|facts| !facts.strategy.is_empty());
-    if !reachable && !promised && !tables.is_empty() {
+    // What was not read may hold the windows: nothing is concluded from their absence then, and the
+    // rules about what was not read say so.
+    let complete = !subject.tables.truncated
+        && tables.iter().all(|facts| facts.table.entries.is_some())
+        && !frames::missing(subject);
+    if complete && !reachable && !promised && !tables.is_empty() {
         let text = format!(
             "this space does not map its own tables: none of its {} has a window",
             tables.len()
@@ -27,7 +32,7 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     for facts in tables {
         match facts.windows.split_first() {
             Some((window, further)) => one(subject, facts, window, further, findings),
-            None if reachable || promised => {
+            None if complete && (reachable || promised) => {
                 let text = format!("no address of this space leads to {}", facts.name());
                 findings.push(
                     Finding::new(Rule::Unreachable, text).at_table(facts.level(), facts.frame()),
@@ -123,20 +128,30 @@ fn from_other(subject: &Subject<'_>, other: &Space, findings: &mut Vec<Finding>)
     let tables = &subject.tables.tables;
     let frames: BTreeSet<PhysPage> = tables.iter().map(TableFacts::frame).collect();
     let found = windows_onto(other, frames);
-    let mut alike = 0;
+    if found.truncated || other.truncated || other.tables.iter().any(|t| t.entries.is_none()) {
+        let text = format!(
+            "not all of the space {:?} could be looked at: it may lead to these tables, too",
+            other.name
+        );
+        findings.push(Finding::new(Rule::Truncated, text));
+    }
+    let reaches_itself = tables.iter().any(|facts| !facts.windows.is_empty());
+    let (mut alike, mut managed) = (0, 0);
     for facts in tables {
         let theirs = found.windows.get(&facts.frame());
         for alias in theirs.into_iter().flatten() {
             if !alias.is_writable() {
                 continue;
             }
-            let is_same = facts
-                .windows
-                .iter()
-                .any(|own| own.virt == alias.virt && own.flags == alias.flags);
-            if is_same {
+            let user = alias.flags.contains(LeafFlags::USER);
+            if !user && facts.windows.iter().any(|own| own.virt == alias.virt) {
                 alike += 1;
                 continue;
+            }
+            // A user's space, say: its tables are the kernel's to write, in the kernel's own space.
+            if !user && !reaches_itself {
+                managed += 1;
+                break;
             }
             let text = format!(
                 "{} of the space {:?} leads to {} ({})",
@@ -153,6 +168,13 @@ fn from_other(subject: &Subject<'_>, other: &Space, findings: &mut Vec<Finding>)
     if alike > 0 {
         let text = format!(
             "the space {:?} shows {alike} of these tables at the same addresses",
+            other.name
+        );
+        findings.push(Finding::new(Rule::SharedWindow, text));
+    }
+    if managed > 0 {
+        let text = format!(
+            "the space {:?} can write {managed} of these tables, which this one does not map",
             other.name
         );
         findings.push(Finding::new(Rule::SharedWindow, text));

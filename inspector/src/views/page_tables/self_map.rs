@@ -77,10 +77,16 @@ fn row(ui: &mut Ui, width: f32, facts: &TableFacts, scene: &Scene<'_>, out: &mut
     let name = format!("{} {}", facts.level(), facts.frame());
     let color = palette.level(facts.level());
     let verdict = facts.verdict();
-    let verdict_color = if facts.is_sound() {
-        palette.data
-    } else {
-        palette.danger
+    // A space that maps none of its tables is somebody else's to change: nothing is wrong with that.
+    let maps_some = scene
+        .derived
+        .tables()
+        .iter()
+        .any(|facts| facts.window().is_some());
+    let verdict_color = match (facts.is_sound(), maps_some) {
+        (true, _) => palette.data,
+        (false, true) => palette.danger,
+        (false, false) => palette.dim,
     };
     let end = paint::line(
         painter,
