@@ -48,6 +48,8 @@ pub fn screen(text: &[u8], threads: usize) -> Screened {
             },
             _ => Screened::Reply(REFUSED),
         },
+        // Nobody ends the machine from here: the debugger leaves.
+        [b'v', rest @ ..] if rest.starts_with(b"Kill") => Screened::As(b"D"),
         [b'H', b'g' | b'c', rest @ ..] | [b'T', rest @ ..] => thread(rest, threads),
         // Nobody would go on, and nothing would be said.
         b"vCont" | b"vCont;" => Screened::Reply(REFUSED),

@@ -15,8 +15,14 @@ const MTIMECMP: u64 = 0x4000;
 pub(crate) fn set_software_interrupt(hart: usize, pending: bool) {
     let address = CLINT.start().as_u64() + 4 * hart as u64;
     let register = core::ptr::with_exposed_provenance_mut::<u32>(address as usize);
-    // SAFETY: `virt` has a CLINT there with a register for each of its harts.
-    unsafe { register.write_volatile(pending.into()) }
+    // What was stored for the hart to find is there before it is sent for; and what it looks for after
+    // its interrupt was taken back, it looks for afterwards. RVWMO orders neither by itself.
+    // SAFETY: `virt` has a CLINT there with a register for each of its harts; fences change no value.
+    unsafe {
+        core::arch::asm!("fence rw, o", options(nostack));
+        register.write_volatile(pending.into());
+        core::arch::asm!("fence o, rw", options(nostack));
+    }
 }
 
 /// Sets when the timer of `hart` interrupts next.

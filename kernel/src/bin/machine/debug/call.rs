@@ -11,6 +11,7 @@ use pagescope_kernel::arch;
 use pagescope_kernel::arch::csr::{MEI, MTI};
 use pagescope_kernel::debug::view::Physical as _;
 use pagescope_kernel::handoff::KALLOC_BUSY;
+use pagescope_protocol::{Satp, TranslationMode};
 
 use super::harts::{self, Reason, Stopped};
 use super::session::Session;
@@ -71,6 +72,10 @@ impl Session {
         let stopped = harts::record(hart);
         if stopped.privilege != harts::SUPERVISOR {
             return Err("the selected hart is not in S-mode; select one that is, with `thread`");
+        }
+        let satp = Satp::from_bits(stopped.csr(0x180).unwrap_or(0));
+        if satp.mode() == TranslationMode::Bare {
+            return Err("the selected hart does not translate; the kernel's kalloc does");
         }
         let place = stopped.view().locate(&self.machine.ram, self.services.busy);
         let mut busy = [1];

@@ -243,6 +243,8 @@ fn await_parked(hart: usize) {
 /// Lets a hart go on with what is recorded. For hart 0, that is its server's return.
 pub(crate) fn release(hart: usize) {
     let slot = &SLOTS[hart];
+    // A request that came while the hart was about to stop by itself has been met.
+    slot.wanted.store(false, Ordering::Release);
     slot.parked.store(false, Ordering::Release);
     if hart != 0 {
         slot.go.store(true, Ordering::Release);
@@ -334,6 +336,9 @@ pub(crate) fn restore_trapped(hart: usize, frame: &mut TrapFrame) {
         unsafe { csr_write!("sie", 0) };
     }
     fence_instructions();
+    // A debugger may have changed page tables as well as instructions.
+    // SAFETY: a fence changes no value.
+    unsafe { asm!("sfence.vma x0, x0", options(nostack)) };
 }
 
 /// Records what this hart is doing in the wait loop.
@@ -392,8 +397,15 @@ fn record_csrs(stopped: &mut Stopped) {
     }
 }
 
-/// Records f0 to f31 and fcsr, which can be read only while mstatus.FS is not off.
+/// misa: double-precision floating point.
+const MISA_D: u64 = 1 << 3;
+
+/// Records f0 to f31 and fcsr, which can be read only while mstatus.FS is not off. On a hart without
+/// the D extension they stay zero: to read them would trap.
 fn record_floats(stopped: &mut Stopped) {
+    if csr_read!("misa") & MISA_D == 0 {
+        return;
+    }
     let mstatus = csr_read!("mstatus");
     // SAFETY: lets floating-point registers be read, reads them, and puts mstatus back. Nothing is
     // written to them.
@@ -448,6 +460,10 @@ pub(crate) fn set_serving() {
 
 /// Hart 0 leaves its server: what S-mode has sent for it meanwhile is taken up at once.
 pub(crate) fn end_serving() {
-    let sent = SLOTS[0].sent_for.load(Ordering::Acquire);
-    clint::set_software_interrupt(0, sent);
+    clint::set_software_interrupt(0, false);
+    // A hart that was let go before this one may have stopped again already, or have sent for it:
+    // what was raised before the line above is raised again.
+    if has_news() || SLOTS[0].sent_for.load(Ordering::Acquire) {
+        clint::set_software_interrupt(0, true);
+    }
 }

@@ -17,7 +17,7 @@
 //! time: traps for the channel's sake are not counted in the information block, and nothing in the
 //! guest's memory is different while it stands still.
 //!
-//! Not supported: floating-point registers (nothing here uses them), watchpoints, breakpoints in
+//! Not supported: writing floating-point registers, watchpoints, breakpoints in
 //! the machine program, stepping in M-mode, harts that are parked for ever because there are more
 //! of them than `MAX_HARTS`.
 

@@ -372,20 +372,26 @@ impl Session {
     /// Lets harts go, as the debugger has said.
     fn go_on(&mut self) {
         line::set_mode(Mode::Running);
-        if let Some((hart, pc)) = self.ebreak.take()
-            && harts::record(hart).pc == pc
-        {
-            harts::record(hart).set_reflects();
-        }
         let motions = self.machine.motions;
-        if let Some(hart) = motions.iter().position(|motion| *motion == Motion::Step) {
+        let locked = self.machine.locked;
+        let goes = |hart: &usize| match motions.get(*hart) {
+            Some(Motion::Default) => !locked,
+            motion => motion.is_some(),
+        };
+        let steps = motions.iter().position(|motion| *motion == Motion::Step);
+        // The program's own breakpoint is its own to handle, once the hart that met it goes on.
+        if let Some((hart, pc)) = self.ebreak
+            && steps.map_or_else(|| goes(&hart), |stepped| stepped == hart)
+        {
+            self.ebreak = None;
+            if harts::record(hart).pc == pc {
+                harts::record(hart).set_reflects();
+            }
+        }
+        if let Some(hart) = steps {
             return self.step(hart);
         }
         self.machine.breakpoints.patch_all(&mut self.machine.ram);
-        let goes = |hart: &usize| match motions.get(*hart) {
-            Some(Motion::Default) => !self.machine.locked,
-            motion => motion.is_some(),
-        };
         // Hart 0 last: then nothing is left to be served.
         for hart in (0..harts::count()).rev().filter(goes) {
             harts::release(hart);

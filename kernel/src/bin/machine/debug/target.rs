@@ -373,7 +373,9 @@ impl SwBreakpoint for Machine {
     fn add_sw_breakpoint(&mut self, address: u64, _kind: usize) -> TargetResult<bool, Self> {
         use pagescope_kernel::debug::breakpoints::Refusal;
 
-        let place = self.view(self.selected).locate(&self.ram, address);
+        // Instructions are translated, whatever `monitor physical` says of m and M.
+        let view = harts::record(self.selected).view();
+        let place = view.locate(&self.ram, address);
         match self.breakpoints.set(&self.ram, address, place) {
             Ok(()) => Ok(true),
             Err(Refusal::Address) => Err(TargetError::Errno(NO_MEMORY)),
