@@ -13,6 +13,7 @@ use pagescope_protocol::walk::entry_address;
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, Pte, PteKind, VirtAddr};
 
 use super::{Change, ChangeKind, Difference, size_text};
+use crate::model::space_tables::recursive_slot;
 
 /// What a band shows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -357,11 +358,7 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
 /// shows up as one 4 KiB page of its first bytes. A run of those is one band.
 fn fold_recursion(space: &Space, bands: Vec<Band>) -> Vec<Band> {
     let root = space.table(space.root);
-    let slot = root.and_then(|root| {
-        let to_root = |pte: Pte| pte.classify(root.level) == PteKind::Pointer(space.root);
-        let found = root.iter().filter(|(_, pte)| to_root(*pte)).last();
-        found.map(|(slot, _)| (root.level, slot))
-    });
+    let slot = root.and_then(|root| Some((root.level, recursive_slot(root)?)));
     let Some((level, slot)) = slot else {
         return bands;
     };

@@ -243,8 +243,7 @@ impl SpaceTables {
     /// above L0 hold a leaf to themselves.
     fn find_recursion(&self, space: &Space) -> Option<Recursion> {
         let root = &self.get(space.root)?.table;
-        let to_root = |pte: Pte| pte.classify(root.level) == PteKind::Pointer(space.root);
-        let slot = root.iter().filter(|(_, pte)| to_root(*pte)).last()?.0;
+        let slot = recursive_slot(root)?;
         let mut votes: BTreeMap<usize, usize> = BTreeMap::new();
         let upper = || {
             let tables = self.tables.iter();
@@ -396,6 +395,13 @@ fn confirm(
             index: step.index,
         },
     })
+}
+
+/// The highest of a root table's pointers to itself.
+pub fn recursive_slot(root: &Table) -> Option<usize> {
+    let to_root = |pte: Pte| pte.classify(root.level) == PteKind::Pointer(root.frame);
+    let found = root.iter().filter(|(_, pte)| to_root(*pte)).last();
+    found.map(|(slot, _)| slot)
 }
 
 /// Whether `pte`, in the table in `frame`, has the shape of a leaf for that frame itself.
