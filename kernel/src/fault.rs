@@ -3,6 +3,8 @@
 //! Source: privileged specification, tables "Supervisor cause (scause) register values after trap"
 //! and "Machine cause (mcause) register values after trap". Both registers number alike.
 
+pub mod report;
+
 use core::fmt;
 
 /// Bit 63 of scause and mcause: an interrupt.
@@ -13,12 +15,18 @@ const INTERRUPT: u64 = 1 << 63;
 pub struct Cause(u64);
 
 impl Cause {
+    /// An instruction fetch that PMP forbids.
+    pub const INSTRUCTION_ACCESS_FAULT: Self = Self(1);
     /// Illegal instruction.
     pub const ILLEGAL_INSTRUCTION: Self = Self(2);
     /// ebreak.
     pub const BREAKPOINT: Self = Self(3);
     /// A load that PMP forbids.
     pub const LOAD_ACCESS_FAULT: Self = Self(5);
+    /// A store that PMP forbids.
+    pub const STORE_ACCESS_FAULT: Self = Self(7);
+    /// A system call of U-mode to S-mode.
+    pub const ECALL_FROM_U: Self = Self(8);
     /// A system call of S-mode to M-mode.
     pub const ECALL_FROM_S: Self = Self(9);
     /// An instruction fetch that the page tables forbid.
@@ -27,6 +35,10 @@ impl Cause {
     pub const LOAD_PAGE_FAULT: Self = Self(13);
     /// A store that the page tables forbid.
     pub const STORE_PAGE_FAULT: Self = Self(15);
+    /// S-mode's software interrupt.
+    pub const SUPERVISOR_SOFTWARE_INTERRUPT: Self = Self(INTERRUPT | 1);
+    /// S-mode's timer interrupt.
+    pub const SUPERVISOR_TIMER_INTERRUPT: Self = Self(INTERRUPT | 5);
     /// M-mode's software interrupt.
     pub const MACHINE_SOFTWARE_INTERRUPT: Self = Self(INTERRUPT | 3);
     /// M-mode's timer interrupt.

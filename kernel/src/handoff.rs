@@ -21,7 +21,17 @@ use crate::reserve::Reserve;
 pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"PAGEBOOT");
 
 /// The version of both structures.
-pub const BOOT_VERSION: u64 = 2;
+pub const BOOT_VERSION: u64 = 3;
+
+/// How S-mode starts.
+pub mod paging {
+    /// The machine program builds the first tables, by what the header says, and S-mode starts under
+    /// them (S1.4).
+    pub const BUILT: u64 = 0;
+    /// S-mode starts untranslated, and builds its tables itself: the entry is a physical address then,
+    /// and there is no reserve.
+    pub const BARE: u64 = 1;
+}
 
 /// What [`Services::kalloc`] answers instead of a page where it finds that it must not be called
 /// just now.
@@ -62,13 +72,16 @@ pub struct BootHeader<A = u64> {
     pub version: u64,
     /// The layout that the program implements.
     pub layout: Name,
-    /// Where S-mode starts, a virtual address.
+    /// One of [`paging`].
+    pub paging: u64,
+    /// Where S-mode starts, with the hart in a0 and the [`HandOff`]'s physical address in a1: a
+    /// virtual address, or where it starts untranslated a physical one.
     pub entry: A,
     /// The physical address of the information block.
     pub info: A,
     /// The physical address of the [`HandOff`].
     pub hand_off: A,
-    /// The physical address of the [`Reserve`].
+    /// The physical address of the [`Reserve`]; nothing where S-mode starts untranslated.
     pub reserve: A,
     /// How many of `sections` count.
     pub section_count: u64,
@@ -109,13 +122,13 @@ pub struct HandOff {
     pub timebase_hz: u64,
     /// Harts that the device tree lists.
     pub harts: u64,
-    /// Physical address of the root table.
+    /// Physical address of the root table; 0 where S-mode starts untranslated.
     pub root: u64,
     /// Pages that kalloc has handed out so far.
     pub handed_out: u64,
-    /// The lowest page that kalloc may hand out.
+    /// The lowest page that kalloc may hand out: the first one behind the image.
     pub heap_bottom: u64,
-    /// How the tables are reached, as `tables=` says it.
+    /// How the tables are reached, as `tables=` says it; empty where S-mode starts untranslated.
     pub strategy: Name,
     /// How many bytes of `bootargs` count.
     pub bootargs_size: u64,
@@ -175,6 +188,9 @@ pub enum HeaderError {
     /// Flags that are no [`LeafFlags`].
     #[error("section {0} of the boot header has the flags {1:#x}")]
     Flags(usize, u64),
+    /// A way to start that does not exist.
+    #[error("the boot header asks for paging {0}, which there is not")]
+    Paging(u64),
     /// The entry lies in no section that can be executed.
     #[error("the entry {0} is in no section that can be executed")]
     Entry(VirtAddr),
@@ -225,6 +241,11 @@ impl BootHeader {
         name_text(&self.layout)
     }
 
+    /// Whether S-mode starts untranslated.
+    pub const fn starts_bare(&self) -> bool {
+        self.paging == paging::BARE
+    }
+
     /// The first physical address after the image.
     pub fn image_end(&self) -> Option<PhysAddr> {
         Some(self.sections().last()?.physical()?.end())
@@ -263,18 +284,30 @@ impl BootHeader {
             }
             (lowest_virt, lowest_phys) = (section.end, phys.end().as_u64());
         }
+        if self.paging > paging::BARE {
+            return Err(HeaderError::Paging(self.paging));
+        }
         let entry = VirtAddr::new(self.entry);
         let executable = |section: &BootSection| {
             let flags = section.leaf_flags().unwrap_or_default();
-            flags.contains(LeafFlags::EXECUTE)
-                && section.range().is_some_and(|range| range.contains(entry))
+            let holds_entry = if self.starts_bare() {
+                let entry = PhysAddr::new(self.entry);
+                section
+                    .physical()
+                    .is_some_and(|range| range.contains(entry))
+            } else {
+                section.range().is_some_and(|range| range.contains(entry))
+            };
+            flags.contains(LeafFlags::EXECUTE) && holds_entry
         };
         if !self.sections().iter().any(executable) {
             return Err(HeaderError::Entry(entry));
         }
         self.check_target(self.info, size_of::<pagescope_protocol::info::InfoBlock>())?;
         self.check_target(self.hand_off, size_of::<HandOff>())?;
-        self.check_target(self.reserve, size_of::<Reserve>())?;
+        if !self.starts_bare() {
+            self.check_target(self.reserve, size_of::<Reserve>())?;
+        }
         self.check_service(self.services.kalloc, LeafFlags::EXECUTE)?;
         self.check_service(self.services.kalloc_done, LeafFlags::EXECUTE)?;
         self.check_service(self.services.busy, LeafFlags::WRITE)
@@ -307,7 +340,7 @@ impl BootHeader {
 }
 
 const _: () = assert!(size_of::<BootSection>() == 5 * 8 + 24);
-const _: () = assert!(size_of::<BootHeader>() == 10 * 8 + 24 + MAX_SECTIONS * 64);
+const _: () = assert!(size_of::<BootHeader>() == 11 * 8 + 24 + MAX_SECTIONS * 64);
 
 #[cfg(test)]
 mod tests;

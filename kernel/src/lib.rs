@@ -21,7 +21,8 @@
 //!              └─────▶ table_service                 M-mode's side of demand
 //!  stress                                           random maps, checked against a shadow
 //!  debug                                            the debug channel: a GDB stub's parts
-//!  holdings ─ pace ─ census ─ command ─ line ─ fault ─ sbi ─ uart    the smaller parts
+//!  program                                          what every supervisor program is made of
+//!  holdings ─ pace ─ census ─ command ─ line ─ fault ─ lock ─ sbi ─ uart    the smaller parts
 //! ```
 #![no_std]
 
@@ -42,9 +43,12 @@ pub mod handoff;
 pub mod heap;
 pub mod holdings;
 pub mod line;
+pub mod lock;
 pub mod mapper;
 pub mod memory;
 pub mod pace;
+#[cfg(all(target_arch = "riscv64", target_os = "none"))]
+pub mod program;
 pub mod reserve;
 pub mod sbi;
 pub mod self_map;

@@ -10,11 +10,15 @@
 //!  entry + 0   j _start
 //!  entry + 8   InfoPointer { magic, block }
 //!                                    │
-//!  block + 0   InfoBlock { magic, version, size, layout, strategy, heap …, regions, trace }
-//!                                                                            │        │
-//!                          [Region; region_count] ◀──────────────────────────┘        │
-//!                          [TraceEvent; trace_capacity], a ring ◀─────────────────────┘
+//!  block + 0   InfoBlock { magic, version, size, layout, strategy, heap …, regions, spaces, trace }
+//!                                                                            │       │       │
+//!                          [Region; region_count] ◀──────────────────────────┘       │       │
+//!                          [SpaceRecord; space_count] ◀──────────────────────────────┘       │
+//!                          [TraceEvent; trace_capacity], a ring ◀────────────────────────────┘
 //! ```
+//!
+//! A guest may be stopped while it changes its tables of regions and spaces: [`InfoBlock::changing`]
+//! is not 0 then, and what was read may be half of the old and half of the new.
 
 use core::mem::{offset_of, size_of};
 
@@ -30,13 +34,16 @@ pub const INFO_MAGIC: u64 = u64::from_le_bytes(*b"PAGESCOP");
 pub const POINTER_MAGIC: u64 = u64::from_le_bytes(*b"PAGEINFO");
 
 /// The version of the block that this code writes and reads.
-pub const INFO_VERSION: u64 = 2;
+pub const INFO_VERSION: u64 = 3;
 
 /// Bytes after the ELF's entry at which the [`InfoPointer`] lies.
 pub const POINTER_OFFSET: u64 = 8;
 
 /// Most regions that a reader accepts.
 pub const MAX_REGIONS: u64 = 4096;
+
+/// Most address spaces that a reader accepts.
+pub const MAX_SPACES: u64 = 1024;
 
 /// Most trace events that a reader accepts.
 pub const MAX_TRACE: u64 = 1 << 16;
@@ -50,9 +57,21 @@ pub const FREED_FILL: u8 = 0x5a;
 /// A text of at most 24 bytes of ASCII, ended by a zero byte where shorter.
 pub type Name = [u8; 24];
 
+/// A sentence of at most 48 bytes, as a [`Name`] is.
+pub type Description = [u8; 48];
+
 /// The [`Name`] with this text, cut to 24 bytes.
 pub const fn name(text: &str) -> Name {
-    let mut bytes = [0; 24];
+    text_bytes(text)
+}
+
+/// The [`Description`] with this text, cut to 48 bytes.
+pub const fn description(text: &str) -> Description {
+    text_bytes(text)
+}
+
+const fn text_bytes<const SIZE: usize>(text: &str) -> [u8; SIZE] {
+    let mut bytes = [0; SIZE];
     let mut index = 0;
     while index < bytes.len() && index < text.len() {
         bytes[index] = text.as_bytes()[index];
@@ -133,6 +152,12 @@ pub struct InfoBlock {
     pub trace_capacity: u64,
     /// How many events there have been; the next one goes to this, modulo the capacity.
     pub trace_count: u64,
+    /// Where the [`SpaceRecord`]s lie.
+    pub spaces: u64,
+    /// How many there are.
+    pub space_count: u64,
+    /// How many harts are changing regions or spaces at this moment.
+    pub changing: u64,
 }
 
 /// Where a [`Region`]'s address counts.
@@ -165,6 +190,16 @@ pub mod region_kind {
     pub const DEVICE: u64 = 9;
     /// The machine program.
     pub const MACHINE: u64 = 10;
+    /// A hart's own struct: its number, its state, its stack.
+    pub const CPU: u64 = 11;
+    /// RAM seen at an offset.
+    pub const LINEAR_MAP: u64 = 12;
+    /// Variables that every process has its own copy of.
+    pub const SHARED_DATA: u64 = 13;
+    /// Address space that is kept free for something: it may become mapped.
+    pub const RESERVED: u64 = 14;
+    /// A user program's own.
+    pub const USER: u64 = 15;
     /// Anything else.
     pub const OTHER: u64 = 0;
 }
@@ -181,7 +216,43 @@ pub struct Region {
     pub space: u64,
     /// One of [`region_kind`].
     pub kind: u64,
-    /// Its name.
+    /// The [`SpaceRecord::id`] of the only address space in which it counts, or [`EVERY_SPACE`]. A
+    /// physical region may have an owner, too: the space whose frames these are.
+    pub owner: u64,
+    /// Its name, as maps show it.
+    pub name: Name,
+    /// Which allocator it came from, where it came from one: `virtual_page`.
+    pub tag: Name,
+    /// What it is for.
+    pub description: Description,
+}
+
+/// The owner of a [`Region`] that counts in every address space.
+pub const EVERY_SPACE: u64 = 0;
+
+/// Whose address space a [`SpaceRecord`] is.
+pub mod space_kind {
+    /// The kernel's own, of which there is one.
+    pub const KERNEL: u64 = 1;
+    /// A hart's.
+    pub const HART: u64 = 2;
+    /// A process's.
+    pub const PROCESS: u64 = 3;
+}
+
+/// An address space that the kernel knows, whether a hart runs in it now or not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub struct SpaceRecord {
+    /// What [`Region::owner`] and [`TraceEvent::space`] call it: not 0, and never used again.
+    pub id: u64,
+    /// What satp is when a hart runs in it.
+    pub satp: u64,
+    /// One of [`space_kind`].
+    pub kind: u64,
+    /// Which hart, or which process.
+    pub number: u64,
+    /// Its name: `kernel`, `hart 2`, `process 3 init`.
     pub name: Name,
 }
 
@@ -195,6 +266,20 @@ pub mod trace_kind {
     pub const MAP: u64 = 3;
     /// `unmap` unmapped `address`.
     pub const UNMAP: u64 = 4;
+    /// The leaves of `address` have other flags now.
+    pub const PROTECT: u64 = 5;
+    /// The hart runs in `space` from now on.
+    pub const SWITCH: u64 = 6;
+    /// A fault at `address`; `argument` is scause, and `caller` sepc.
+    pub const FAULT: u64 = 7;
+    /// The process `argument` began, in `space`.
+    pub const SPAWN: u64 = 8;
+    /// The process `argument` ended, and `space` with it.
+    pub const EXIT: u64 = 9;
+    /// Address space was handed out, with nothing mapped there.
+    pub const RESERVE: u64 = 10;
+    /// Address space was given back.
+    pub const RELEASE: u64 = 11;
 }
 
 /// One thing that the kernel did.
@@ -207,12 +292,21 @@ pub struct TraceEvent {
     pub kind: u64,
     /// What it was done to.
     pub address: u64,
-    /// What more there is to say.
+    /// What more there is to say: for `MAP` the physical address, for `KALLOC` the heap counter.
     pub argument: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Bits of [`LeafFlags`](crate::LeafFlags), where it is about leaves.
+    pub flags: u64,
     /// The return address of the call.
     pub caller: u64,
     /// The hart that did it.
     pub hart: u64,
+    /// The [`SpaceRecord::id`] of the space that was changed; [`EVERY_SPACE`] where it is about none,
+    /// or about all.
+    pub space: u64,
+    /// `time` when it happened, in ticks.
+    pub time: u64,
 }
 
 /// Why a block is not believed.
@@ -245,8 +339,11 @@ fn word(bytes: &[u8], offset: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.try_into().ok()?))
 }
 
-fn name_at(bytes: &[u8], offset: usize) -> Option<Name> {
-    bytes.get(offset..offset.checked_add(24)?)?.try_into().ok()
+fn text_at<const SIZE: usize>(bytes: &[u8], offset: usize) -> Option<[u8; SIZE]> {
+    bytes
+        .get(offset..offset.checked_add(SIZE)?)?
+        .try_into()
+        .ok()
 }
 
 impl InfoPointer {
@@ -288,6 +385,9 @@ impl InfoBlock {
         trace: 0,
         trace_capacity: 0,
         trace_count: 0,
+        spaces: 0,
+        space_count: 0,
+        changing: 0,
     };
 
     /// The block in `bytes`, which may go on after it.
@@ -300,7 +400,7 @@ impl InfoBlock {
             needed: Self::SIZE,
         };
         let at = |offset| word(bytes, offset).ok_or(too_short);
-        let name = |offset| name_at(bytes, offset).ok_or(too_short);
+        let name = |offset| text_at(bytes, offset).ok_or(too_short);
         let magic = at(offset_of!(Self, magic))?;
         if magic != INFO_MAGIC {
             return Err(InfoError::Magic(magic));
@@ -338,9 +438,15 @@ impl InfoBlock {
             trace: at(offset_of!(Self, trace))?,
             trace_capacity: at(offset_of!(Self, trace_capacity))?,
             trace_count: at(offset_of!(Self, trace_count))?,
+            spaces: at(offset_of!(Self, spaces))?,
+            space_count: at(offset_of!(Self, space_count))?,
+            changing: at(offset_of!(Self, changing))?,
         };
         if block.region_count > MAX_REGIONS {
             return Err(InfoError::Count(block.region_count));
+        }
+        if block.space_count > MAX_SPACES {
+            return Err(InfoError::Count(block.space_count));
         }
         if block.trace_capacity > MAX_TRACE {
             return Err(InfoError::Count(block.trace_capacity));
@@ -350,6 +456,18 @@ impl InfoBlock {
 }
 
 impl Region {
+    /// Nothing, everywhere: what unused places of a table hold.
+    pub const EMPTY: Self = Self {
+        address: 0,
+        size: 0,
+        space: region_space::PHYSICAL,
+        kind: region_kind::OTHER,
+        owner: EVERY_SPACE,
+        name: [0; 24],
+        tag: [0; 24],
+        description: [0; 48],
+    };
+
     /// Bytes of a region in the table.
     pub const SIZE: usize = size_of::<Self>();
 
@@ -360,12 +478,54 @@ impl Region {
             size: word(bytes, offset_of!(Self, size))?,
             space: word(bytes, offset_of!(Self, space))?,
             kind: word(bytes, offset_of!(Self, kind))?,
-            name: name_at(bytes, offset_of!(Self, name))?,
+            owner: word(bytes, offset_of!(Self, owner))?,
+            name: text_at(bytes, offset_of!(Self, name))?,
+            tag: text_at(bytes, offset_of!(Self, tag))?,
+            description: text_at(bytes, offset_of!(Self, description))?,
+        })
+    }
+}
+
+impl SpaceRecord {
+    /// No space: what unused places of a table hold.
+    pub const EMPTY: Self = Self {
+        id: 0,
+        satp: 0,
+        kind: 0,
+        number: 0,
+        name: [0; 24],
+    };
+
+    /// Bytes of a record in the table.
+    pub const SIZE: usize = size_of::<Self>();
+
+    /// The record in the first bytes of `bytes`; `None` where there are too few.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        Some(Self {
+            id: word(bytes, offset_of!(Self, id))?,
+            satp: word(bytes, offset_of!(Self, satp))?,
+            kind: word(bytes, offset_of!(Self, kind))?,
+            number: word(bytes, offset_of!(Self, number))?,
+            name: text_at(bytes, offset_of!(Self, name))?,
         })
     }
 }
 
 impl TraceEvent {
+    /// No event: what unused places of the ring hold. No event has its sequence.
+    pub const EMPTY: Self = Self {
+        sequence: u64::MAX,
+        kind: 0,
+        address: 0,
+        argument: 0,
+        size: 0,
+        flags: 0,
+        caller: 0,
+        hart: 0,
+        space: EVERY_SPACE,
+        time: 0,
+    };
+
     /// Bytes of an event in the ring.
     pub const SIZE: usize = size_of::<Self>();
 
@@ -376,17 +536,22 @@ impl TraceEvent {
             kind: word(bytes, offset_of!(Self, kind))?,
             address: word(bytes, offset_of!(Self, address))?,
             argument: word(bytes, offset_of!(Self, argument))?,
+            size: word(bytes, offset_of!(Self, size))?,
+            flags: word(bytes, offset_of!(Self, flags))?,
             caller: word(bytes, offset_of!(Self, caller))?,
             hart: word(bytes, offset_of!(Self, hart))?,
+            space: word(bytes, offset_of!(Self, space))?,
+            time: word(bytes, offset_of!(Self, time))?,
         })
     }
 }
 
 // Both sides are built from this file; these keep an accidental change of the interface from
 // going unnoticed.
-const _: () = assert!(InfoBlock::SIZE == 3 * 8 + 2 * 24 + 19 * 8);
-const _: () = assert!(Region::SIZE == 4 * 8 + 24);
-const _: () = assert!(TraceEvent::SIZE == 6 * 8);
+const _: () = assert!(InfoBlock::SIZE == 3 * 8 + 2 * 24 + 22 * 8);
+const _: () = assert!(Region::SIZE == 5 * 8 + 2 * 24 + 48);
+const _: () = assert!(SpaceRecord::SIZE == 4 * 8 + 24);
+const _: () = assert!(TraceEvent::SIZE == 10 * 8);
 
 #[cfg(test)]
 mod tests {
@@ -447,6 +612,7 @@ mod tests {
         fn parsing_never_panics(bytes: Vec<u8>) {
             let _ = InfoBlock::parse(&bytes);
             let _ = Region::parse(&bytes);
+            let _ = SpaceRecord::parse(&bytes);
             let _ = TraceEvent::parse(&bytes);
             let _ = InfoPointer::parse(&bytes);
         }

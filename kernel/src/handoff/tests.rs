@@ -19,6 +19,7 @@ fn header() -> BootHeader {
         magic: BOOT_MAGIC,
         version: BOOT_VERSION,
         layout: name("pseudos"),
+        paging: paging::BUILT,
         entry: 0x8020_0400,
         info: 0x8020_7000,
         hand_off: 0x8020_8000,
@@ -46,9 +47,39 @@ fn a_sound_header_is_believed() {
 }
 
 #[test]
+fn an_untranslated_start_is_by_a_physical_entry() {
+    let mut high = header();
+    let offset = 0xffff_ffbf_8000_0000_u64;
+    for section in &mut high.sections[..6] {
+        section.start = section.start.wrapping_add(offset);
+        section.end = section.end.wrapping_add(offset);
+    }
+    high.services = Services {
+        kalloc: 0,
+        kalloc_done: 0,
+        busy: 0,
+    };
+    high.reserve = 0;
+    let entry = high.entry;
+    assert_eq!(
+        high.check(supervisor_ram()),
+        Err(HeaderError::Entry(VirtAddr::new(entry)))
+    );
+    high.paging = paging::BARE;
+    assert_eq!(high.check(supervisor_ram()), Ok(()));
+    assert_eq!(high.image_end(), Some(PhysAddr::new(0x8022_1000)));
+    high.entry = entry.wrapping_add(offset);
+    assert!(matches!(
+        high.check(supervisor_ram()),
+        Err(HeaderError::Entry(_))
+    ));
+}
+
+#[test]
 fn each_thing_that_is_wrong_is_named() {
     type Break = fn(&mut BootHeader);
-    let cases: [(Break, HeaderError); 11] = [
+    let cases: [(Break, HeaderError); 12] = [
+        (|h| h.paging = 2, HeaderError::Paging(2)),
         (|h| h.magic = 7, HeaderError::Magic(7)),
         (|h| h.version = 9, HeaderError::Version(9)),
         (|h| h.section_count = 9, HeaderError::SectionCount(9)),

@@ -11,7 +11,7 @@ use pagescope_kernel::handoff::{BOOT_VERSION, BootHeader, HandOff};
 use pagescope_kernel::heap::{Heap, HeapLayout};
 use pagescope_kernel::mapper::MODE;
 use pagescope_kernel::reserve::Reserve;
-use pagescope_kernel::self_map::{self, SelfMap};
+use pagescope_kernel::self_map;
 use pagescope_kernel::window::Window;
 use pagescope_protocol::info::{name, name_text};
 use pagescope_protocol::{PhysAddr, PhysRange, Satp};
@@ -52,19 +52,16 @@ pub(crate) extern "C" fn boot(hart: u64, device_tree: u64) -> ! {
         ));
     }
     let heap = boot_map::physical_heap(header.image_end().unwrap_or(board::RAM.end()));
-    // `BootArgs` has refused every other name.
-    let Some(self_map) = self_map::by_name(args.strategy) else {
-        refuse(format_args!("no strategy {}", args.strategy))
-    };
-    let reserve = core::ptr::with_exposed_provenance::<Reserve>(header.reserve as usize);
-    // SAFETY: `BootHeader::check` found it aligned and in the program's writable memory, for good; its
-    // fields are atomic, and empty in the image.
-    let reserve: &'static Reserve = unsafe { &*reserve };
-    let map = build_tables(&header, heap, reserve, self_map);
-    hand_off.strategy = name(args.strategy);
-    hand_off.root = map.root.start().as_u64();
-    hand_off.handed_out = map.handed_out;
     hand_off.heap_bottom = heap.bottom.start().as_u64();
+    let satp = if header.starts_bare() {
+        Satp::default()
+    } else {
+        let map = build_tables(&header, heap, args.strategy);
+        hand_off.strategy = name(args.strategy);
+        hand_off.root = map.root.start().as_u64();
+        hand_off.handed_out = map.handed_out;
+        Satp::new(MODE, 0, map.root)
+    };
 
     let place = core::ptr::with_exposed_provenance_mut::<HandOff>(header.hand_off as usize);
     // SAFETY: `BootHeader::check` found it aligned and in the program's writable memory, and the
@@ -73,20 +70,24 @@ pub(crate) extern "C" fn boot(hart: u64, device_tree: u64) -> ! {
     // SAFETY: the pointer at the entry is M-mode's to write, and nobody reads it here.
     unsafe { (&raw mut INFO_POINTER.block).write_volatile(header.info) };
     trap::count_in(PhysAddr::new(header.info));
-    if self_map.is_served_by_machine_mode() {
-        table_service::start(reserve, map.root);
-    }
     open_debug_channel(&hand_off, &header);
 
-    say(format_args!(
-        "layout {}, tables {}: root table {}, {} pages handed out; starting S-mode at {:#x}",
-        header.layout(),
-        name_text(&hand_off.strategy),
-        map.root,
-        map.handed_out,
-        header.entry,
-    ));
-    hart::enter_supervisor(header.entry, Satp::new(MODE, 0, map.root), hart, 0)
+    let entry = header.entry;
+    if header.starts_bare() {
+        say(format_args!(
+            "layout {}; starting S-mode untranslated at {entry:#x}",
+            header.layout()
+        ));
+    } else {
+        say(format_args!(
+            "layout {}, tables {}: root table {:#x}, {} pages handed out; starting S-mode at {entry:#x}",
+            header.layout(),
+            name_text(&hand_off.strategy),
+            hand_off.root,
+            hand_off.handed_out,
+        ));
+    }
+    hart::enter_supervisor(entry, satp, hart, header.hand_off)
 }
 
 fn open_debug_channel(hand_off: &HandOff, header: &BootHeader) {
@@ -128,12 +129,16 @@ fn supervisor_header() -> BootHeader {
     }
 }
 
-fn build_tables(
-    header: &BootHeader,
-    layout: HeapLayout,
-    reserve: &Reserve,
-    self_map: &'static dyn SelfMap,
-) -> BootMap {
+/// Builds the first tables, and has what is missing in them served where the strategy wants that.
+fn build_tables(header: &BootHeader, layout: HeapLayout, strategy: &str) -> BootMap {
+    // `BootArgs` has refused every other name.
+    let Some(self_map) = self_map::by_name(strategy) else {
+        refuse(format_args!("no strategy {strategy}"))
+    };
+    let reserve = core::ptr::with_exposed_provenance::<Reserve>(header.reserve as usize);
+    // SAFETY: `BootHeader::check` found it aligned and in the program's writable memory, for good; its
+    // fields are atomic, and empty in the image.
+    let reserve: &'static Reserve = unsafe { &*reserve };
     // SAFETY: the heap is free memory: above the image, whose sections were checked, and nothing
     // of the device tree in it is needed any more.
     let mut memory = unsafe { LiveMemory::new() };
@@ -144,10 +149,14 @@ fn build_tables(
         sections: header.sections(),
         devices: &PSEUDOS_DEVICES,
     };
-    match boot_map::build(&mut memory, &mut heap, reserve, plan) {
+    let map = match boot_map::build(&mut memory, &mut heap, reserve, plan) {
         Ok(map) => map,
         Err(error) => refuse(format_args!("the boot map cannot be built: {error}")),
+    };
+    if self_map.is_served_by_machine_mode() {
+        table_service::start(reserve, map.root);
     }
+    map
 }
 
 /// What the device tree says, to be handed on.

@@ -6,13 +6,14 @@
 
 use pagescope_kernel::census::census;
 use pagescope_kernel::mapper::MapError;
+use pagescope_kernel::println;
+use pagescope_kernel::program::publish;
 use pagescope_kernel::space::HEAP_FLAGS;
 use pagescope_kernel::stress::Random;
 use pagescope_kernel::{board, csr_read};
 use pagescope_protocol::{LeafFlags, Level, PAGE_SIZE, PhysAddr, VirtAddr};
 
 use crate::kernel::{self, alloc_page};
-use crate::{info, println};
 
 /// How often each thing is done.
 const TIMES: u64 = 32;
@@ -38,12 +39,12 @@ struct Cost {
 impl Cost {
     /// Does it once, on top of what was done before.
     fn add<R>(&mut self, work: impl FnOnce() -> R) -> R {
-        let (reserve, traps) = (reserve(), info::read().machine_table_traps);
+        let (reserve, traps) = (reserve(), publish::read().machine_table_traps);
         let start = csr_read!("cycle");
         let result = work();
         self.cycles += csr_read!("cycle") - start;
         self.frames += reserve.saturating_sub(self::reserve());
-        self.traps += info::read().machine_table_traps - traps;
+        self.traps += publish::read().machine_table_traps - traps;
         self.times += 1;
         kernel::refill();
         result

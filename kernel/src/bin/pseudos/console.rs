@@ -7,6 +7,12 @@ use pagescope_kernel::board;
 use pagescope_kernel::census::census;
 use pagescope_kernel::command::{Command, FaultKind, HELP};
 use pagescope_kernel::line::{Line, Typed};
+use pagescope_kernel::print;
+use pagescope_kernel::println;
+use pagescope_kernel::program::console;
+use pagescope_kernel::program::probe;
+use pagescope_kernel::program::probe::Fault;
+use pagescope_kernel::program::publish;
 use pagescope_kernel::space::HEAP_FLAGS;
 use pagescope_protocol::info::{name_text, region_kind};
 use pagescope_protocol::translate::Outcome;
@@ -14,8 +20,7 @@ use pagescope_protocol::{PAGE_SIZE, VirtAddr};
 
 use crate::idle::Idle;
 use crate::kernel::{self, alloc_page, map_page};
-use crate::trap::{self, Fault};
-use crate::{bench, entry, info, mapping, out, print, println, selftest, start, stress};
+use crate::{bench, entry, mapping, selftest, start, stress};
 
 /// The line being typed.
 pub(crate) struct Console {
@@ -35,7 +40,7 @@ impl Console {
 
     /// Takes what has been typed since the last time.
     pub(crate) fn poll(&mut self, idle: &mut Idle) {
-        while let Some(byte) = out::read() {
+        while let Some(byte) = console::read() {
             match self.line.push(byte) {
                 Typed::Echo(byte) => print!("{}", char::from(byte)),
                 Typed::Rub => print!("\x08 \x08"),
@@ -135,12 +140,12 @@ fn take_back(count: u64, idle: &mut Idle) {
 
 /// Loads a byte and stores it back.
 fn touch(virt: VirtAddr) {
-    match trap::probe_load(virt) {
+    match probe::load(virt) {
         Err(fault) => print_fault("load", fault),
         Ok(byte) => {
             println!("load:  {byte:#04x} at {virt}");
             // SAFETY: the byte that is there already, and this hart is the only one.
-            match unsafe { trap::probe_store(virt, byte) } {
+            match unsafe { probe::store(virt, byte) } {
                 Ok(()) => println!("store: {byte:#04x} at {virt}"),
                 Err(fault) => print_fault("store", fault),
             }
@@ -171,9 +176,9 @@ fn fault(kind: FaultKind) {
     let survived = if stores {
         // SAFETY: none of these is mapped writable; should one be, the byte is not missed: the
         // boot header's first, padding, or nothing at all.
-        unsafe { trap::probe_store(address, b'P') }
+        unsafe { probe::store(address, b'P') }
     } else {
-        trap::probe_load(address).map(drop)
+        probe::load(address).map(drop)
     };
     match survived {
         Ok(()) => println!("{address} was reached, and should not have been"),
@@ -198,7 +203,7 @@ fn fault_by_protection() {
         return println!("map: {error}");
     }
     println!("mapped for a moment, {virt} -> {machine}; PMP is in the way:");
-    match trap::probe_load(virt) {
+    match probe::load(virt) {
         Ok(_) => println!("{machine} was reached, and should not have been"),
         Err(fault) => print_fault("load", fault),
     }
@@ -214,7 +219,7 @@ fn crash() {
 }
 
 fn heap(idle: &Idle) {
-    let block = info::read();
+    let block = publish::read();
     let count = heap_counter();
     println!("heap counter {count} at {:#x}", block.heap_counter);
     println!("  next fresh page  {:#x}", block.heap_next);
@@ -290,13 +295,13 @@ fn harts() {
 }
 
 fn info() {
-    let block = info::read();
+    let block = publish::read();
     println!(
         "layout {}, tables {}",
         name_text(&block.layout),
         name_text(&block.strategy)
     );
-    for region in info::published_regions() {
+    for region in publish::regions() {
         // The last region may end where the address space does.
         let end = region.address.wrapping_add(region.size);
         let kind = if region.kind == region_kind::GUARD {

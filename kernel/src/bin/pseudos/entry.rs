@@ -4,31 +4,21 @@ use core::arch::global_asm;
 
 use pagescope_kernel::board;
 use pagescope_kernel::handoff::{
-    BOOT_MAGIC, BOOT_VERSION, BootHeader, BootSection, HandOff, MAX_SECTIONS, Services,
+    BOOT_MAGIC, BOOT_VERSION, BootHeader, BootSection, HandOff, MAX_SECTIONS, Services, paging,
 };
+use pagescope_kernel::program::image::{
+    self, EXECUTABLE, LinkAddress, NO_SECTION, READ_ONLY, Symbol, UNMAPPED, WRITABLE,
+};
+use pagescope_kernel::program::publish::PAGESCOPE_INFO;
 use pagescope_kernel::reserve::Reserve;
 use pagescope_kernel::space::{OWN_REGIONS, OwnRegion};
 use pagescope_protocol::info::{InfoBlock, name, region_kind};
 use pagescope_protocol::{LeafFlags, VirtAddr};
 
-use crate::info::PAGESCOPE_INFO;
 use crate::{debug, kernel};
 
 /// The layout that this program implements.
 pub(crate) const LAYOUT: &str = "pseudos";
-
-/// A symbol of the linker script: only its address means anything.
-#[repr(C)]
-pub(crate) struct Symbol {
-    _nothing: [u8; 0],
-}
-
-impl Symbol {
-    /// Its address.
-    pub(crate) fn address(&'static self) -> u64 {
-        core::ptr::from_ref(self).expose_provenance() as u64
-    }
-}
 
 unsafe extern "C" {
     pub(crate) safe static __text_start: Symbol;
@@ -43,52 +33,14 @@ unsafe extern "C" {
     pub(crate) safe static __guard_end: Symbol;
     pub(crate) safe static __stack_start: Symbol;
     pub(crate) safe static __stack_end: Symbol;
-    pub(crate) safe static __probe_start: Symbol;
-    pub(crate) safe static __probe_end: Symbol;
-    pub(crate) safe static __probe_faulted: Symbol;
     safe fn _start();
     /// Where other harts start.
     safe fn visit();
-    /// Loads a byte: a0 = 0 and a1 = the byte; or a0 = 1 and a1 = scause. The trap handler keeps
-    /// stval elsewhere.
-    pub(crate) safe fn probe_load(address: u64) -> Probed;
-    /// Stores a byte; as [`probe_load`].
-    pub(crate) fn probe_store(address: u64, byte: u64) -> Probed;
 }
 
 /// Where other harts start, to say that they are there.
 pub(crate) fn visit_address() -> u64 {
     visit as *const () as u64
-}
-
-/// Whether the instruction at `address` is a probe's.
-pub(crate) fn is_probe(address: u64) -> bool {
-    (__probe_start.address()..__probe_end.address()).contains(&address)
-}
-
-/// What a probe's registers say.
-#[repr(C)]
-pub(crate) struct Probed {
-    /// 1 where it faulted.
-    pub(crate) faulted: u64,
-    /// The byte loaded, or scause.
-    pub(crate) value: u64,
-}
-
-/// An address that the linker fills in.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct LinkAddress(*const ());
-
-// SAFETY: a number, never dereferenced here.
-unsafe impl Sync for LinkAddress {}
-
-impl LinkAddress {
-    const NULL: Self = Self(core::ptr::null());
-
-    const fn of<T>(place: *const T) -> Self {
-        Self(place.cast())
-    }
 }
 
 /// The information block and the hand-off are read and written by their physical addresses, which
@@ -101,6 +53,7 @@ pub(crate) static mut HAND_OFF: HandOff = HandOff::EMPTY;
 #[unsafe(link_section = ".data.reserve")]
 pub(crate) static RESERVE: Reserve = Reserve::new();
 
+/// A section, which is loaded where it is mapped.
 const fn section(
     start: &'static Symbol,
     end: &'static Symbol,
@@ -108,29 +61,8 @@ const fn section(
     kind: u64,
     text: &str,
 ) -> BootSection<LinkAddress> {
-    BootSection {
-        start: LinkAddress::of(start),
-        end: LinkAddress::of(end),
-        load: LinkAddress::of(start),
-        flags: flags.bits() as u64,
-        kind,
-        name: name(text),
-    }
+    image::section((start, end, start), flags, kind, text)
 }
-
-const UNUSED: BootSection<LinkAddress> = BootSection {
-    start: LinkAddress::NULL,
-    end: LinkAddress::NULL,
-    load: LinkAddress::NULL,
-    flags: 0,
-    kind: 0,
-    name: [0; 24],
-};
-
-const READ_ONLY: LeafFlags = LeafFlags::VALID.union(LeafFlags::READ);
-const EXECUTABLE: LeafFlags = READ_ONLY.union(LeafFlags::EXECUTE);
-const WRITABLE: LeafFlags = READ_ONLY.union(LeafFlags::WRITE);
-const UNMAPPED: LeafFlags = LeafFlags::empty();
 
 /// What the machine program reads at 0x80200000.
 #[used]
@@ -139,13 +71,14 @@ static BOOT_HEADER: BootHeader<LinkAddress> = BootHeader {
     magic: BOOT_MAGIC,
     version: BOOT_VERSION,
     layout: name(LAYOUT),
+    paging: paging::BUILT,
     entry: LinkAddress(_start as *const ()),
     info: LinkAddress::of::<InfoBlock>((&raw const PAGESCOPE_INFO).cast()),
     hand_off: LinkAddress::of(&raw const HAND_OFF),
     reserve: LinkAddress::of(&raw const RESERVE),
     section_count: 6,
     sections: {
-        let mut all = [UNUSED; MAX_SECTIONS];
+        let mut all = [NO_SECTION; MAX_SECTIONS];
         all[0] = section(
             &__text_start,
             &__text_end,
@@ -257,34 +190,6 @@ _start:
     .size _start, . - _start
 
     .section .text
-    // Probes: each is one access, with nothing on the stack, so that the trap handler can put
-    // its answer into a0 and a1 and go on at the return.
-    .globl __probe_start
-__probe_start:
-    .globl probe_load
-    .type probe_load, @function
-probe_load:
-    .cfi_startproc
-    lbu     a1, (a0)
-    li      a0, 0
-    ret
-    .cfi_endproc
-    .size probe_load, . - probe_load
-
-    .globl probe_store
-    .type probe_store, @function
-probe_store:
-    .cfi_startproc
-    sb      a1, (a0)
-    li      a0, 0
-    .globl __probe_faulted
-__probe_faulted:
-    ret
-    .cfi_endproc
-    .size probe_store, . - probe_store
-    .globl __probe_end
-__probe_end:
-
     // Another hart, started through the SBI: untranslated, no stack. It adds one to the word
     // that a1 points to, and stops itself.
     .globl visit

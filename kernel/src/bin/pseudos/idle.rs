@@ -15,11 +15,12 @@ use pagescope_kernel::csr_write;
 use pagescope_kernel::holdings::Holdings;
 use pagescope_kernel::memory::Memory as _;
 use pagescope_kernel::pace::{Direction, KFREES_PER_TICK};
+use pagescope_kernel::println;
 use pagescope_protocol::VirtAddr;
 use pagescope_protocol::info::FRESH_FILL;
 
 use crate::console::Console;
-use crate::{kernel, mapping, println, start};
+use crate::{kernel, mapping, start};
 
 /// Milliseconds between looks at the console.
 const POLL_MS: u64 = 10;

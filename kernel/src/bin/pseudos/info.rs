@@ -1,107 +1,50 @@
-//! The information block and the trace: what the inspector reads. See
-//! [`pagescope_protocol::info`] for the interface.
+//! What this layout publishes: see [`pagescope_kernel::program::publish`].
 
-use core::cell::UnsafeCell;
-
-use pagescope_kernel::board;
 use pagescope_kernel::handoff::HandOff;
+use pagescope_kernel::mapper::MODE;
+use pagescope_kernel::program::image::Symbol;
+use pagescope_kernel::program::publish::{self, Facts};
 use pagescope_kernel::self_map::SelfMap;
 use pagescope_kernel::space::Space;
-use pagescope_protocol::info::{InfoBlock, Region, TraceEvent, name, region_kind, region_space};
-use pagescope_protocol::{PAGE_SIZE, PhysRange};
+use pagescope_kernel::{board, publish};
+use pagescope_protocol::info::{
+    Region, SpaceRecord, TraceEvent, description, name, name_text, region_kind, region_space,
+    space_kind,
+};
+use pagescope_protocol::{LeafFlags, PAGE_SIZE, PhysPage, PhysRange, Satp, VirtAddr};
 
 use crate::entry;
 
-/// Something that is written here and read by others, while the program does not look.
-#[repr(transparent)]
-pub(crate) struct Published<T>(UnsafeCell<T>);
-
-// SAFETY: written by hart 0 alone, whole words at a time, through volatile stores.
-unsafe impl<T> Sync for Published<T> {}
-
-impl<T> Published<T> {
-    const fn new(value: T) -> Self {
-        Self(UnsafeCell::new(value))
-    }
-
-    const fn get(&self) -> *mut T {
-        self.0.get()
-    }
-}
-
-/// The block. Its symbol is part of the interface, and it lies in .data.
-#[unsafe(no_mangle)]
-pub(crate) static PAGESCOPE_INFO: Published<InfoBlock> = Published::new(InfoBlock::EMPTY);
-
-/// Regions at most: the last one is the tables' own, where the strategy has one.
-const REGIONS: usize = 12;
-
-const NO_REGION: Region = Region {
-    address: 0,
-    size: 0,
-    space: 0,
-    kind: 0,
-    name: [0; 24],
-};
-
-static REGION_TABLE: Published<[Region; REGIONS]> = Published::new([NO_REGION; REGIONS]);
-
-/// Events that the ring keeps.
-const TRACE_CAPACITY: usize = 1024;
-
-const NO_EVENT: TraceEvent = TraceEvent {
-    sequence: 0,
-    kind: 0,
-    address: 0,
-    argument: 0,
-    caller: 0,
-    hart: 0,
-};
-
-static TRACE: Published<[TraceEvent; TRACE_CAPACITY]> = Published::new([NO_EVENT; TRACE_CAPACITY]);
-
-/// Stores to fields of the block, as whoever looks from outside sees them.
-macro_rules! publish {
-    ($($field:ident = $value:expr),+ $(,)?) => {
-        // SAFETY: the block is a static; hart 0 alone writes these fields.
-        unsafe {
-            let block = PAGESCOPE_INFO.get();
-            $((&raw mut (*block).$field).write_volatile($value);)+
-        }
-    };
-}
-
 /// Fills in what does not change.
 pub(crate) fn publish_facts(hand_off: &HandOff, self_map: &dyn SelfMap) {
-    let fixed = regions(hand_off.heap_bottom);
-    let mut regions = [NO_REGION; REGIONS];
-    regions[..fixed.len()].copy_from_slice(&fixed);
-    let mut region_count = fixed.len();
+    publish::facts(Facts {
+        layout: entry::LAYOUT,
+        strategy: name_text(&hand_off.strategy),
+        heap_counter: board::HEAP_COUNTER.as_u64(),
+        heap_top: board::HEAP_TOP.start().as_u64(),
+        heap_bottom: hand_off.heap_bottom,
+    });
+    for region in regions(hand_off.heap_bottom) {
+        publish::add_region(region);
+    }
     if let Some(windows) = self_map.region() {
-        regions[region_count] = Region {
+        publish::add_region(Region {
             address: windows.start().as_u64(),
             size: windows.size(),
             space: region_space::VIRTUAL,
             kind: region_kind::TABLES,
             name: name("table windows"),
-        };
-        region_count += 1;
+            description: description("where the kernel reaches its page tables"),
+            ..Region::EMPTY
+        });
     }
-    // SAFETY: a static of ours, not yet announced.
-    unsafe { REGION_TABLE.get().write_volatile(regions) };
-    publish!(
-        layout = name(entry::LAYOUT),
-        strategy = hand_off.strategy,
-        ram_start = board::RAM.start().as_u64(),
-        ram_size = board::RAM.size(),
-        heap_counter = board::HEAP_COUNTER.as_u64(),
-        heap_top = board::HEAP_TOP.start().as_u64(),
-        heap_bottom = hand_off.heap_bottom,
-        regions = REGION_TABLE.get() as u64,
-        region_count = region_count as u64,
-        trace = TRACE.get() as u64,
-        trace_capacity = TRACE_CAPACITY as u64,
-    );
+    let satp = Satp::new(MODE, 0, PhysPage::from_truncated(hand_off.root / PAGE_SIZE));
+    publish::add_space(SpaceRecord {
+        satp: satp.bits(),
+        kind: space_kind::KERNEL,
+        name: name("kernel"),
+        ..SpaceRecord::EMPTY
+    });
 }
 
 /// Fills in how far heap and reserve have come.
@@ -124,112 +67,135 @@ pub(crate) fn publish_space(space: &Space) {
 
 /// Notes how deep kalloc has ever been inside itself.
 pub(crate) fn publish_depth(depth: u64) {
-    if depth > read().kalloc_depth_max {
+    if depth > publish::read().kalloc_depth_max {
         publish!(kalloc_depth_max = depth);
     }
 }
 
-/// The block as it is now, with what the machine program has counted.
-pub(crate) fn read() -> InfoBlock {
-    // SAFETY: a static that is always initialised; volatile, for M-mode counts in it.
-    unsafe { PAGESCOPE_INFO.get().read_volatile() }
-}
-
-/// The regions that were published.
-pub(crate) fn published_regions() -> impl Iterator<Item = Region> {
-    // SAFETY: as in `read`.
-    let regions = unsafe { REGION_TABLE.get().read_volatile() };
-    regions.into_iter().take(read().region_count as usize)
-}
-
 /// Adds an event to the ring.
-pub(crate) fn trace(kind: u64, address: u64, argument: u64, caller: u64) {
-    let sequence = read().trace_count;
-    let event = TraceEvent {
-        sequence,
+pub(crate) fn trace(kind: u64, address: u64, argument: u64, size: u64, caller: u64) {
+    publish::trace(TraceEvent {
         kind,
         address,
         argument,
+        size,
         caller,
-        hart: 0,
-    };
-    let slot = sequence as usize % TRACE_CAPACITY;
-    // SAFETY: the slot lies in the array; only hart 0 writes to it.
-    unsafe {
-        TRACE
-            .get()
-            .cast::<TraceEvent>()
-            .add(slot)
-            .write_volatile(event)
-    };
-    publish!(trace_count = sequence + 1);
+        ..TraceEvent::EMPTY
+    });
 }
 
-fn regions(heap_bottom: u64) -> [Region; REGIONS - 1] {
-    let region = |address, size, kind, text| Region {
+/// Adds an event about a leaf.
+pub(crate) fn trace_leaf(
+    kind: u64,
+    virt: VirtAddr,
+    argument: u64,
+    size: u64,
+    flags: LeafFlags,
+    caller: u64,
+) {
+    publish::trace(TraceEvent {
+        kind,
+        address: virt.as_u64(),
+        argument,
+        size,
+        flags: flags.bits().into(),
+        caller,
+        ..TraceEvent::EMPTY
+    });
+}
+
+fn regions(heap_bottom: u64) -> [Region; 11] {
+    let region = |address, size, kind, text, about| Region {
         address,
         size,
         space: region_space::PHYSICAL,
         kind,
         name: name(text),
+        description: description(about),
+        ..Region::EMPTY
     };
-    let between = |start: &'static entry::Symbol, end: &'static entry::Symbol, kind, text| {
-        region(start.address(), end.address() - start.address(), kind, text)
+    let between = |start: &'static Symbol, end: &'static Symbol, kind, text, about| {
+        let size = end.address() - start.address();
+        region(start.address(), size, kind, text, about)
     };
-    let at =
-        |range: PhysRange, kind, text| region(range.start().as_u64(), range.size(), kind, text);
+    let at = |range: PhysRange, kind, text, about| {
+        region(range.start().as_u64(), range.size(), kind, text, about)
+    };
     let counter_page = board::HEAP_COUNTER_PAGE.start().as_u64();
     [
-        at(board::UART0, region_kind::DEVICE, "UART0"),
-        at(board::PCI_ECAM, region_kind::DEVICE, "PCI ECAM"),
-        at(board::MACHINE_RAM, region_kind::MACHINE, "machine program"),
+        at(
+            board::UART0,
+            region_kind::DEVICE,
+            "UART0",
+            "the console's registers",
+        ),
+        at(
+            board::PCI_ECAM,
+            region_kind::DEVICE,
+            "PCI ECAM",
+            "PCI's configuration space",
+        ),
+        at(
+            board::MACHINE_RAM,
+            region_kind::MACHINE,
+            "machine program",
+            "M-mode's, closed to S-mode by PMP",
+        ),
         between(
             &entry::__text_start,
             &entry::__text_end,
             region_kind::TEXT,
             ".text",
+            "the kernel's instructions",
         ),
         between(
             &entry::__rodata_start,
             &entry::__rodata_end,
             region_kind::RODATA,
             ".rodata",
+            "the kernel's constants",
         ),
         between(
             &entry::__data_start,
             &entry::__data_end,
             region_kind::DATA,
             ".data",
+            "variables with a first value",
         ),
         between(
             &entry::__bss_start,
             &entry::__bss_end,
             region_kind::DATA,
             ".bss",
+            "variables that begin as zero",
         ),
         between(
             &entry::__guard_start,
             &entry::__guard_end,
             region_kind::GUARD,
             "guard",
+            "never mapped: a stack that overflows faults",
         ),
         between(
             &entry::__stack_start,
             &entry::__stack_end,
             region_kind::STACK,
             "stack",
+            "the kernel's, grows down",
         ),
         region(
             heap_bottom,
             counter_page - heap_bottom,
             region_kind::HEAP,
             "heap",
+            "kalloc hands it out from the top down",
         ),
         region(
             counter_page,
             PAGE_SIZE,
             region_kind::HEAP_COUNTER,
             "heap counter",
+            "how many pages are handed out",
         ),
     ]
 }

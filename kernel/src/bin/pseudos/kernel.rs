@@ -14,13 +14,13 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use pagescope_kernel::arch::live::LiveMemory;
 use pagescope_kernel::board;
 use pagescope_kernel::mapper::{MapError, MapReport, UnmapError};
-use pagescope_kernel::return_address;
 use pagescope_kernel::space::{AllocError, Space};
+use pagescope_kernel::{println, return_address};
 use pagescope_protocol::info::trace_kind;
 use pagescope_protocol::translate::Translation;
-use pagescope_protocol::{LeafFlags, Level, PhysAddr, VirtAddr};
+use pagescope_protocol::{LeafFlags, Level, PAGE_SIZE, PhysAddr, VirtAddr};
 
-use crate::{info, println};
+use crate::info;
 
 /// Heap and tables, and the memory that they lie in.
 pub(crate) struct Kernel {
@@ -99,7 +99,7 @@ extern "C" fn kalloc_called_from(caller: u64) -> usize {
         info::publish_space(&kernel.space);
         let number = kernel.space.heap().handed_out();
         let page = page.inspect_err(report_no_page).ok()?;
-        info::trace(trace_kind::KALLOC, page.as_u64(), number, caller);
+        info::trace(trace_kind::KALLOC, page.as_u64(), number, PAGE_SIZE, caller);
         Some(page.as_u64() as usize)
     });
     KALLOC_DEPTH.fetch_sub(1, Ordering::Relaxed);
@@ -130,7 +130,7 @@ extern "C" fn kfree_called_from(address: usize, caller: u64) -> bool {
         freed
     });
     match freed {
-        Ok(()) => info::trace(trace_kind::KFREE, address.as_u64(), 0, caller),
+        Ok(()) => info::trace(trace_kind::KFREE, address.as_u64(), 0, PAGE_SIZE, caller),
         Err(error) => println!("kfree: {error}"),
     }
     freed.is_ok()
@@ -155,7 +155,14 @@ pub(crate) fn map(
         mapped
     });
     if mapped.is_ok() {
-        info::trace(trace_kind::MAP, virt.as_u64(), phys.as_u64(), caller);
+        info::trace_leaf(
+            trace_kind::MAP,
+            virt,
+            phys.as_u64(),
+            level.entry_size(),
+            flags,
+            caller,
+        );
     }
     mapped
 }
@@ -172,7 +179,7 @@ pub(crate) fn unmap(virt: VirtAddr) -> Result<u64, UnmapError> {
         unmapped
     });
     if let Ok(size) = unmapped {
-        info::trace(trace_kind::UNMAP, virt.as_u64(), size, caller);
+        info::trace(trace_kind::UNMAP, virt.as_u64(), 0, size, caller);
     }
     unmapped
 }
@@ -181,7 +188,12 @@ pub(crate) fn unmap(virt: VirtAddr) -> Result<u64, UnmapError> {
 #[unsafe(export_name = "protect")]
 #[inline(never)]
 pub(crate) fn protect(virt: VirtAddr, flags: LeafFlags) -> Result<u64, UnmapError> {
-    with(|kernel| kernel.space.protect(&mut kernel.memory, virt, flags))
+    let caller = return_address!();
+    let changed = with(|kernel| kernel.space.protect(&mut kernel.memory, virt, flags));
+    if let Ok(size) = changed {
+        info::trace_leaf(trace_kind::PROTECT, virt, 0, size, flags, caller);
+    }
+    changed
 }
 
 /// Pages that kalloc may return and that the strategy makes no tables of: there are no more frames on

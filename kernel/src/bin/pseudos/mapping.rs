@@ -7,12 +7,13 @@ use pagescope_kernel::census::census;
 use pagescope_kernel::command::MapTo;
 use pagescope_kernel::heap::PageState;
 use pagescope_kernel::memory::Memory as _;
+use pagescope_kernel::println;
 use pagescope_kernel::self_map::Table;
 use pagescope_kernel::space::HEAP_FLAGS;
 use pagescope_protocol::{ENTRIES_PER_TABLE, LeafFlags, Level, PAGE_SIZE, PhysAddr, Pte, VirtAddr};
 
+use crate::entry;
 use crate::kernel::{self, alloc_page, map_leaf};
-use crate::{entry, println};
 
 /// Pages that RAM has.
 const PAGES: usize = (board::RAM.size() / PAGE_SIZE) as usize;

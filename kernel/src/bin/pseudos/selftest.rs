@@ -1,98 +1,20 @@
 //! The self-test: every requirement that this layout meets, checked on the running machine.
 //!
-//! ```text
-//!  PASS S0.1
-//!  FAIL S0.4 kalloc returned 0x87ff5000, expected 0x87ff6000
-//!  SKIP S1.6 is about tables=demand
-//!  selftest: 13 passed, 1 failed
-//! ```
-//!
-//! Then the machine ends, with an exit status that says the same. The checks read live tables and
-//! registers, and make the hardware do what is claimed; the numbers that they compare with are the
-//! requirements' own, not the kernel's constants.
-
-use core::fmt::{self, Write as _};
+//! The checks read live tables and registers, and make the hardware do what is claimed; the numbers
+//! that they compare with are the requirements' own, not the kernel's constants.
 
 use pagescope_kernel::arch::sbi_call;
+use pagescope_kernel::program::publish;
+use pagescope_kernel::program::selftest::{self, Check, Outcome, Reason, check};
 
 use crate::checks::{layout, paging, tables};
 use crate::kernel::{self, alloc_page};
-use crate::{info, println, trap};
-
-/// Why a check failed: words, cut where there are too many.
-pub(crate) struct Reason {
-    bytes: [u8; 119],
-    length: u8,
-}
-
-impl Reason {
-    /// These words.
-    pub(crate) fn new(words: fmt::Arguments<'_>) -> Self {
-        let mut reason = Self {
-            bytes: [0; 119],
-            length: 0,
-        };
-        // Cutting is all that can go wrong.
-        let _ = reason.write_fmt(words);
-        reason
-    }
-}
-
-impl fmt::Write for Reason {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes().filter(u8::is_ascii) {
-            let place = self
-                .bytes
-                .get_mut(usize::from(self.length))
-                .ok_or(fmt::Error)?;
-            *place = byte;
-            self.length += 1;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.bytes.get(..self.length.into()).unwrap_or(&[]);
-        f.write_str(core::str::from_utf8(text).unwrap_or(""))
-    }
-}
-
-/// What a check finds.
-pub(crate) type Outcome = Result<(), Reason>;
-
-/// Ends a check that does not hold, with the reason.
-#[macro_export]
-macro_rules! ensure {
-    ($holds:expr, $($reason:tt)+) => {
-        if !$holds {
-            return Err($crate::selftest::Reason::new(format_args!($($reason)+)));
-        }
-    };
-}
-
-/// A check, and the requirement it is about.
-struct Check {
-    id: &'static str,
-    run: fn() -> Outcome,
-    /// The only strategy that it is about.
-    only: Option<&'static str>,
-}
-
-const fn check(id: &'static str, run: fn() -> Outcome) -> Check {
-    Check {
-        id,
-        run,
-        only: None,
-    }
-}
+use crate::trap;
 
 const fn of_demand(id: &'static str, run: fn() -> Outcome) -> Check {
     Check {
-        id,
-        run,
-        only: Some("demand"),
+        only: Some("tables=demand"),
+        ..check(id, run)
     }
 }
 
@@ -144,7 +66,7 @@ pub(crate) fn obstacle() -> Option<Reason> {
 /// kalloc hands out what was freed first; checks are about what comes then.
 pub(crate) fn use_up_freed_pages() {
     kernel::refill();
-    while info::read().freed_pages != 0 && alloc_page().is_some() {}
+    while publish::read().freed_pages != 0 && alloc_page().is_some() {}
 }
 
 /// Runs all checks, says what they found, and ends the machine.
@@ -152,25 +74,10 @@ pub(crate) fn run() -> ! {
     trap::power_off_on_failure();
     // No timer interrupt may be taken for help from M-mode.
     sbi_call::set_timer(u64::MAX);
-    let (mut passed, mut failed) = (0, 0);
     let strategy = kernel::with(|kernel| kernel.space.self_map().name());
-    for Check { id, run, only } in CHECKS {
-        if let Some(only) = only.filter(|only| *only != strategy) {
-            println!("SKIP {id} is about tables={only}");
-            continue;
-        }
-        use_up_freed_pages();
-        match run() {
-            Ok(()) => {
-                passed += 1;
-                println!("PASS {id}");
-            }
-            Err(reason) => {
-                failed += 1;
-                println!("FAIL {id} {reason}");
-            }
-        }
-    }
-    println!("selftest: {passed} passed, {failed} failed");
-    sbi_call::power_off(failed != 0)
+    selftest::run(
+        &CHECKS,
+        |only| only.strip_prefix("tables=") == Some(strategy),
+        use_up_freed_pages,
+    )
 }

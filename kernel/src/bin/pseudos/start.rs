@@ -7,6 +7,7 @@ use pagescope_kernel::arch::sbi_call;
 use pagescope_kernel::bootargs::BootArgs;
 use pagescope_kernel::handoff::{BOOT_VERSION, HandOff};
 use pagescope_kernel::heap::HeapLayout;
+use pagescope_kernel::println;
 use pagescope_kernel::self_map;
 use pagescope_kernel::space::{Inherited, Space};
 use pagescope_kernel::window::Window;
@@ -16,7 +17,7 @@ use pagescope_protocol::{PAGE_SIZE, PhysPage, Satp, VirtAddr};
 
 use crate::entry::HAND_OFF;
 use crate::kernel::{self, Kernel};
-use crate::{bench, entry, idle, info, println, selftest};
+use crate::{bench, entry, idle, info, selftest};
 
 /// satp as it was at this program's first instructions.
 static SATP_AT_START: AtomicU64 = AtomicU64::new(0);

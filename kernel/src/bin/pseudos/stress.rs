@@ -3,16 +3,19 @@
 use core::cell::UnsafeCell;
 
 use pagescope_kernel::census::table_frames;
+use pagescope_kernel::ensure;
 use pagescope_kernel::heap::Audit;
 use pagescope_kernel::mapper::{MapError, MapReport, UnmapError};
 use pagescope_kernel::memory::Memory as _;
+use pagescope_kernel::println;
+use pagescope_kernel::program::probe;
+use pagescope_kernel::program::publish;
 use pagescope_kernel::stress::{MARKERS, Stress, StressError, Subject, Tally};
 use pagescope_protocol::translate::Translation;
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, VirtAddr};
 
 use crate::kernel::{self, alloc_page};
-use crate::selftest::{Outcome, Reason};
-use crate::{ensure, info, println, trap};
+use pagescope_kernel::program::selftest::{Outcome, Reason};
 
 /// How many steps lie between two checks of everything that is mapped.
 const CHECK_EVERY: u64 = 64;
@@ -46,7 +49,7 @@ impl Subject for Live {
     fn load(&mut self, virt: VirtAddr) -> Option<u64> {
         let mut bytes = [0; 8];
         for (offset, byte) in bytes.iter_mut().enumerate() {
-            *byte = trap::probe_load(virt.wrapping_add(offset as u64)).ok()?;
+            *byte = probe::load(virt.wrapping_add(offset as u64)).ok()?;
         }
         Some(u64::from_le_bytes(bytes))
     }
@@ -56,7 +59,7 @@ impl Subject for Live {
         bytes.iter().enumerate().all(|(offset, byte)| {
             let at = virt.wrapping_add(offset as u64);
             // SAFETY: a marker's own word, in a page from kalloc that nobody else uses.
-            unsafe { trap::probe_store(at, *byte) }.is_ok()
+            unsafe { probe::store(at, *byte) }.is_ok()
         })
     }
 }
@@ -106,7 +109,7 @@ pub(crate) fn run(steps: u64) {
                 audit.freed + audit.untouched,
                 audit.total
             );
-            let block = info::read();
+            let block = publish::read();
             println!(
                 "kalloc in kalloc at most {} deep; reserve never below {} (mark {})",
                 block.kalloc_depth_max, block.reserve_low, block.reserve_mark
@@ -195,7 +198,7 @@ fn compare(before: Count, after: Count) -> Outcome {
         after.linked,
         before.linked
     );
-    let block = info::read();
+    let block = publish::read();
     ensure!(
         block.reserve_low >= block.reserve_mark,
         "the reserve was down to {}, its mark is {}",

@@ -109,7 +109,8 @@ fn the_block_is_believed_only_where_it_can_be() {
     put(0x2_0000, 0x8020_0000);
     put(0x2_0008, 0x1000);
     put(0x2_0018, region_kind::TEXT);
-    ram.write(PhysAddr::new(0x8032_0020), &name(".text"));
+    let name_offset = core::mem::offset_of!(Region, name) as u64;
+    ram.write(PhysAddr::new(0x8032_0000 + name_offset), &name(".text"));
     let text = said(|out| heap(out, &ram, at));
     assert!(
         text.starts_with("heap counter 42 at 0x80310000\n"),

@@ -1,8 +1,11 @@
 //! S0: where everything lies.
 
 use pagescope_kernel::arch;
+use pagescope_kernel::ensure;
 use pagescope_kernel::fault::Cause;
 use pagescope_kernel::memory::Memory as _;
+use pagescope_kernel::program::probe;
+use pagescope_kernel::program::publish;
 use pagescope_kernel::self_map::Table;
 use pagescope_kernel::space::HEAP_FLAGS;
 use pagescope_protocol::info::FRESH_FILL;
@@ -10,8 +13,8 @@ use pagescope_protocol::{LeafFlags, Level, PAGE_SIZE, PhysAddr, PhysPage, PteKin
 
 use super::{entry, live_root, mapped, probe_frame, step, strategy, window_of};
 use crate::entry as image;
-use crate::selftest::Outcome;
-use crate::{ensure, info, kernel, start, trap};
+use crate::{kernel, start};
+use pagescope_kernel::program::selftest::Outcome;
 
 const RAM_START: u64 = 0x8000_0000;
 const RAM_END: u64 = 0x8800_0000;
@@ -22,7 +25,7 @@ const ECAM: u64 = 0x3000_0000;
 
 /// The heap counter, read where the information block says it is.
 fn counter() -> u64 {
-    let address = VirtAddr::new(info::read().heap_counter);
+    let address = VirtAddr::new(publish::read().heap_counter);
     kernel::with(|kernel| kernel.memory.load(address))
 }
 
@@ -46,7 +49,7 @@ pub(crate) fn s0_1_ram_and_entry() -> Outcome {
     );
     let last = VirtAddr::new(RAM_END - 1);
     ensure!(
-        trap::probe_load(last).is_ok(),
+        probe::load(last).is_ok(),
         "the last byte of RAM, {last}, faults"
     );
     let beyond = probe_frame(PhysAddr::new(RAM_END))?.map_err(|fault| fault.cause);
@@ -88,7 +91,7 @@ pub(crate) fn s0_2_sections_ascend() -> Outcome {
         for address in (start..end).step_by(PAGE_SIZE as usize) {
             let address = VirtAddr::new(address);
             let Some(flags) = LeafFlags::from_letters(flags) else {
-                let fault = trap::probe_load(address).err();
+                let fault = probe::load(address).err();
                 let cause = fault.map(|fault| fault.cause);
                 ensure!(cause == Some(Cause::LOAD_PAGE_FAULT), "{name} is mapped");
                 continue;
@@ -106,7 +109,7 @@ pub(crate) fn s0_2_sections_ascend() -> Outcome {
             );
         }
     }
-    let heap_bottom = info::read().heap_bottom;
+    let heap_bottom = publish::read().heap_bottom;
     ensure!(
         heap_bottom >= lowest,
         "free memory begins at {heap_bottom:#x}, in the image"
@@ -120,7 +123,7 @@ pub(crate) fn s0_2_sections_ascend() -> Outcome {
     for read_only in [&image::__text_start, &image::__rodata_start] {
         let address = VirtAddr::new(read_only.address());
         // SAFETY: it must fault; the boot header's first byte and padding are not missed.
-        let fault = unsafe { trap::probe_store(address, b'P') }.err();
+        let fault = unsafe { probe::store(address, b'P') }.err();
         let cause = fault.map(|fault| fault.cause);
         ensure!(
             cause == Some(Cause::STORE_PAGE_FAULT),
@@ -132,7 +135,7 @@ pub(crate) fn s0_2_sections_ascend() -> Outcome {
 
 /// Within the top 256 bytes, and really the number of calls.
 pub(crate) fn s0_3_heap_counter() -> Outcome {
-    let address = info::read().heap_counter;
+    let address = publish::read().heap_counter;
     let top = RAM_END - 256..RAM_END;
     ensure!(
         top.contains(&address),
@@ -198,12 +201,12 @@ pub(crate) fn s0_5_devices() -> Outcome {
         ensure!(flags.contains(HEAP_FLAGS), "{name} is {flags}");
         ensure!(!flags.contains(LeafFlags::EXECUTE), "{name} is {flags}");
     }
-    let line_status = trap::probe_load(VirtAddr::new(UART + 5)).unwrap_or(0);
+    let line_status = probe::load(VirtAddr::new(UART + 5)).unwrap_or(0);
     ensure!(
         line_status & 0x20 != 0,
         "the UART's line status is {line_status:#x}"
     );
-    let byte = |offset| trap::probe_load(VirtAddr::new(ECAM + offset)).unwrap_or(0xff);
+    let byte = |offset| probe::load(VirtAddr::new(ECAM + offset)).unwrap_or(0xff);
     let vendor = u16::from_le_bytes([byte(0), byte(1)]);
     ensure!(
         vendor == 0x1b36,
@@ -274,10 +277,10 @@ pub(crate) fn s0_6_self_map() -> Outcome {
 /// A new leaf appears, the page works, and M-mode was not entered.
 pub(crate) fn s0_7_no_help_from_machine_mode() -> Outcome {
     // With `demand`, M-mode links a new L0: that is not this page's doing.
-    while step(VirtAddr::new(info::read().heap_next), Level::L0).is_err() {
+    while step(VirtAddr::new(publish::read().heap_next), Level::L0).is_err() {
         ensure!(kernel::kalloc() != 0, "out of memory");
     }
-    let before = info::read();
+    let before = publish::read();
     let next = VirtAddr::new(before.heap_next);
     ensure!(
         kernel::lookup(next).mapped().is_none(),
@@ -297,7 +300,7 @@ pub(crate) fn s0_7_no_help_from_machine_mode() -> Outcome {
         kernel.memory.load(page)
     });
     ensure!(loaded == stored, "{page} gave {loaded:#x} back");
-    let after = info::read();
+    let after = publish::read();
     let traps = |block: &pagescope_protocol::info::InfoBlock| {
         block.machine_table_traps + block.machine_other_traps
     };
@@ -305,7 +308,7 @@ pub(crate) fn s0_7_no_help_from_machine_mode() -> Outcome {
     ensure!(taken == 0, "M-mode was entered {taken} times");
     // The counter counts: this call does enter M-mode.
     arch::sbi_call::set_timer(u64::MAX);
-    let counted = traps(&info::read()) - traps(&after);
+    let counted = traps(&publish::read()) - traps(&after);
     ensure!(counted == 1, "one SBI call was counted as {counted} traps");
     Ok(())
 }

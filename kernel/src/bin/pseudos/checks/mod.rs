@@ -5,15 +5,17 @@ pub(crate) mod paging;
 pub(crate) mod tables;
 
 use pagescope_kernel::csr_read;
+use pagescope_kernel::ensure;
 use pagescope_kernel::memory::Memory as _;
+use pagescope_kernel::program::probe;
+use pagescope_kernel::program::probe::Fault;
 use pagescope_kernel::self_map::Table;
 use pagescope_kernel::space::HEAP_FLAGS;
 use pagescope_protocol::translate::{Mapped, Step, pte_address};
 use pagescope_protocol::{Level, PhysAddr, PhysPage, Pte, Satp, VirtAddr};
 
 use crate::kernel;
-use crate::selftest::{Outcome, Reason};
-use crate::trap::{self, Fault};
+use pagescope_kernel::program::selftest::{Outcome, Reason};
 
 /// The root table that the hardware uses now.
 fn live_root() -> PhysPage {
@@ -34,7 +36,7 @@ fn window_of(table: Table) -> VirtAddr {
 fn entry(table: Table, index: usize) -> Result<Pte, Reason> {
     let place = window_of(table).wrapping_add(index as u64 * 8);
     let found = kernel::lookup(place).mapped();
-    crate::ensure!(
+    ensure!(
         found.map(|found| found.address) == Some(pte_address(table.frame, index)),
         "the table at {} is not reached at {place}",
         table.frame
@@ -84,7 +86,7 @@ fn probe_frame(phys: PhysAddr) -> Result<Result<u8, Fault>, Reason> {
     let virt = fresh_gib()?;
     let failed = |error| Reason::new(format_args!("map: {error}"));
     kernel::map_page(virt, phys, HEAP_FLAGS).map_err(failed)?;
-    let found = trap::probe_load(virt);
+    let found = probe::load(virt);
     let failed = |error| Reason::new(format_args!("unmap: {error}"));
     kernel::unmap_leaf(virt).map_err(failed)?;
     Ok(found)

@@ -1,10 +1,13 @@
 //! S1: what the page tables do; and S0.9, what is in them.
 
 use pagescope_kernel::csr_read;
+use pagescope_kernel::ensure;
 use pagescope_kernel::fault::Cause;
 use pagescope_kernel::holdings::Holdings;
 use pagescope_kernel::mapper::{MapError, Mapper, Reach, Supply};
 use pagescope_kernel::memory::Memory;
+use pagescope_kernel::program::probe;
+use pagescope_kernel::program::publish;
 use pagescope_kernel::self_map::Table;
 use pagescope_kernel::self_map::pool::Pool;
 use pagescope_kernel::space::HEAP_FLAGS;
@@ -18,8 +21,9 @@ use super::{
     entry, fresh_gib, live_root, mapped, page, root_table, step, strategy, unmap_all, window_of,
 };
 use crate::kernel::{self, map_page};
-use crate::selftest::{Outcome, Reason, use_up_freed_pages};
-use crate::{ensure, info, start, trap};
+use crate::selftest::use_up_freed_pages;
+use crate::start;
+use pagescope_kernel::program::selftest::{Outcome, Reason};
 
 const MIB_2: u64 = 2 << 20;
 const GIB: u64 = 1 << 30;
@@ -111,9 +115,9 @@ pub(crate) fn s0_9_entries_are_physical() -> Outcome {
 fn check_alias(virt: VirtAddr, own: VirtAddr) -> Outcome {
     for byte in [0x5a, 0xa5] {
         // SAFETY: both lead to a page from kalloc that nobody else uses.
-        let stored = unsafe { trap::probe_store(virt.wrapping_add(0xabc), byte) };
+        let stored = unsafe { probe::store(virt.wrapping_add(0xabc), byte) };
         ensure!(stored.is_ok(), "a store to {virt} faults");
-        let seen = trap::probe_load(own.wrapping_add(0xabc)).ok();
+        let seen = probe::load(own.wrapping_add(0xabc)).ok();
         ensure!(
             seen == Some(byte),
             "a store to {virt} does not show at {own}"
@@ -198,11 +202,11 @@ pub(crate) fn s1_2_different_entries() -> Outcome {
             "{other} could not be unmapped"
         );
         ensure!(
-            trap::probe_load(gib).is_ok(),
+            probe::load(gib).is_ok(),
             "unmapping {other} took {gib} along"
         );
         ensure!(
-            trap::probe_load(other).is_err(),
+            probe::load(other).is_err(),
             "{other} is unmapped and does not fault"
         );
     }
@@ -227,7 +231,7 @@ pub(crate) fn s1_3_non_canonical() -> Outcome {
             kernel::lookup(address).outcome == fault,
             "lookup({address}) does not say so"
         );
-        let fault = trap::probe_load(address).err();
+        let fault = probe::load(address).err();
         let cause = fault.map(|fault| fault.cause);
         ensure!(
             cause == Some(Cause::LOAD_PAGE_FAULT),
@@ -278,7 +282,7 @@ pub(crate) fn s1_4_translated_from_the_start() -> Outcome {
 /// All pages are given back.
 fn cross_2_mib() -> Outcome {
     use_up_freed_pages();
-    let next = || VirtAddr::new(info::read().heap_next);
+    let next = || VirtAddr::new(publish::read().heap_next);
     let l1 = Table::covering(step(next(), Level::L1)?.table, Level::L1, next());
     let l0_tables = || -> Result<usize, Reason> {
         let mut count = 0;
@@ -321,7 +325,7 @@ fn cross_2_mib() -> Outcome {
 pub(crate) fn s1_9_kalloc_does_not_recurse() -> Outcome {
     let gib = fresh_gib()?;
     let frame = mapped(page()?)?.address;
-    let before = info::read();
+    let before = publish::read();
     ensure!(
         before.reserve >= before.reserve_mark,
         "only {} pages are in reserve",
@@ -343,14 +347,14 @@ pub(crate) fn s1_9_kalloc_does_not_recurse() -> Outcome {
         "map called kalloc {} times",
         during - counter
     );
-    let after = info::read();
+    let after = publish::read();
     ensure!(
         after.reserve + report.frames as u64 == before.reserve,
         "{} pages are in reserve",
         after.reserve
     );
     kernel::refill();
-    let refilled = info::read();
+    let refilled = publish::read();
     ensure!(
         refilled.reserve >= refilled.reserve_mark,
         "the reserve holds {} pages again",
@@ -358,7 +362,7 @@ pub(crate) fn s1_9_kalloc_does_not_recurse() -> Outcome {
     );
     unmap_all(&[gib])?;
     cross_2_mib()?;
-    let depth = info::read().kalloc_depth_max;
+    let depth = publish::read().kalloc_depth_max;
     ensure!(depth == 1, "kalloc was {depth} deep inside itself");
     Ok(())
 }

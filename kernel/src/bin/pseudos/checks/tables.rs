@@ -2,9 +2,13 @@
 
 use pagescope_kernel::board;
 use pagescope_kernel::census::{TableUse, census};
+use pagescope_kernel::ensure;
 use pagescope_kernel::fault::Cause;
 use pagescope_kernel::mapper::{MODE, MapError, UnmapError};
 use pagescope_kernel::memory::Memory as _;
+use pagescope_kernel::program::probe;
+use pagescope_kernel::program::probe::Fault;
+use pagescope_kernel::program::publish;
 use pagescope_kernel::reserve::RESERVE_MAX;
 use pagescope_kernel::self_map::Table;
 use pagescope_kernel::space::HEAP_FLAGS;
@@ -15,9 +19,8 @@ use pagescope_protocol::{
 use super::{fresh_gib, mapped, page, root_table, step, strategy, unmap_all, window_of};
 use crate::entry::RESERVE;
 use crate::kernel::{self, map_page};
-use crate::selftest::{Outcome, Reason};
-use crate::trap::Fault;
-use crate::{ensure, info, mapping, trap};
+use crate::mapping;
+use pagescope_kernel::program::selftest::{Outcome, Reason};
 
 const MIB_2: u64 = 2 << 20;
 
@@ -130,12 +133,12 @@ pub(crate) fn s1_6_a_fault_in_the_region_makes_a_table() -> Outcome {
     let virt = gib.wrapping_add(5 * MIB_2);
     ensure!(step(virt, Level::L0).is_err(), "{virt} has an L0 already");
     let place = window_of(Table::covering(root_table().frame, Level::L0, virt));
-    let before = info::read();
+    let before = publish::read();
     let in_reserve = kernel::with(|kernel| kernel.space.reserve());
     // SAFETY: the first byte of a table that M-mode makes for this very store, and that is zero.
-    let stored = unsafe { trap::probe_store(place, 0) };
+    let stored = unsafe { probe::store(place, 0) };
     ensure!(stored.is_ok(), "the store faulted: {stored:?}");
-    let after = info::read();
+    let after = publish::read();
     let taken = after.machine_table_traps - before.machine_table_traps;
     ensure!(taken == 1, "M-mode took {taken} traps for it");
     let left = kernel::with(|kernel| kernel.space.reserve());
@@ -161,9 +164,9 @@ pub(crate) fn s1_7_a_trap_for_each_missing_level() -> Outcome {
     let next = gib.wrapping_add(4096);
     let fresh = gib.wrapping_add(MIB_2);
     for (virt, expected) in [(gib, 2), (next, 0), (fresh, 1)] {
-        let before = info::read();
+        let before = publish::read();
         let mapped = kernel::map(virt, frame, Level::L0, HEAP_FLAGS);
-        let after = info::read();
+        let after = publish::read();
         let failed = |error| Reason::new(format_args!("map: {error}"));
         mapped.map_err(failed)?;
         let taken = after.machine_table_traps - before.machine_table_traps;
@@ -184,7 +187,7 @@ pub(crate) fn s1_8_other_faults_are_s_modes_own() -> Outcome {
     expect_load_fault(outside)?;
     let stored = {
         // SAFETY: nothing is mapped there.
-        unsafe { trap::probe_store(outside, 0) }
+        unsafe { probe::store(outside, 0) }
     };
     expect(stored.err(), Cause::STORE_PAGE_FAULT, outside)?;
     let Some(window) = mapping::empty_window() else {
@@ -198,7 +201,7 @@ pub(crate) fn s1_8_other_faults_are_s_modes_own() -> Outcome {
 }
 
 fn expect_load_fault(address: VirtAddr) -> Outcome {
-    let fault = trap::probe_load(address).err();
+    let fault = probe::load(address).err();
     expect(fault, Cause::LOAD_PAGE_FAULT, address)
 }
 
@@ -213,7 +216,7 @@ fn expect(fault: Option<Fault>, cause: Cause, address: VirtAddr) -> Outcome {
         fault.address
     );
     ensure!(
-        crate::entry::is_probe(fault.instruction.as_u64()),
+        probe::is_probe(fault.instruction),
         "at {address}: sepc {}, which is no probe",
         fault.instruction
     );
@@ -227,10 +230,10 @@ fn an_empty_reserve_is_a_fault(gib: VirtAddr) -> Outcome {
     for place in &mut taken {
         *place = RESERVE.take();
     }
-    let before = info::read().machine_table_traps;
+    let before = publish::read().machine_table_traps;
     // SAFETY: nothing is there to be stored to.
-    let stored = unsafe { trap::probe_store(place, 0) };
-    let served = info::read().machine_table_traps - before;
+    let stored = unsafe { probe::store(place, 0) };
+    let served = publish::read().machine_table_traps - before;
     for page in taken.into_iter().flatten() {
         // There is room: they were just taken.
         let _ = RESERVE.put(page);
