@@ -27,6 +27,14 @@ pub(crate) fn publish_facts(hand_off: &HandOff, self_map: &dyn SelfMap) {
     for region in regions(hand_off.heap_bottom) {
         publish::add_region(region);
     }
+    publish::add_region(Region {
+        size: PAGE_SIZE,
+        space: region_space::VIRTUAL,
+        kind: region_kind::GUARD,
+        name: name("zero page"),
+        description: description("left unmapped: a null pointer faults"),
+        ..Region::EMPTY
+    });
     if let Some(windows) = self_map.region() {
         publish::add_region(Region {
             address: windows.start().as_u64(),
