@@ -24,9 +24,6 @@ pub(crate) fn publish_facts(hand_off: &HandOff, self_map: &dyn SelfMap) {
         heap_top: board::HEAP_TOP.start().as_u64(),
         heap_bottom: hand_off.heap_bottom,
     });
-    for region in regions(hand_off.heap_bottom) {
-        publish::add_region(region);
-    }
     publish::add_region(Region {
         size: PAGE_SIZE,
         space: region_space::VIRTUAL,
@@ -35,6 +32,9 @@ pub(crate) fn publish_facts(hand_off: &HandOff, self_map: &dyn SelfMap) {
         description: description("left unmapped: a null pointer faults"),
         ..Region::EMPTY
     });
+    for region in regions(hand_off.heap_bottom) {
+        publish::add_region(region);
+    }
     if let Some(windows) = self_map.region() {
         publish::add_region(Region {
             address: windows.start().as_u64(),
