@@ -5,9 +5,11 @@ mod support;
 
 use std::sync::Arc;
 
+use pagescope::capture::step::CallStepper;
+use pagescope::guest::ElfFile;
 use pagescope::link::{Cancel, Target as _};
 use pagescope_protocol::snapshot::{Region, Snapshot, Space};
-use pagescope_protocol::{LeafFlags, PhysAddr, PhysPage, PteKind, VirtAddr};
+use pagescope_protocol::{LeafFlags, PhysAddr, PhysPage, PteKind, TranslationMode, VirtAddr};
 use support::{HANG_GUARD, Machine, monitor};
 
 /// The guest at its first call of kalloc after boot, and what QEMU's monitor says then.
@@ -163,4 +165,29 @@ fn s0_8_the_boot_map_has_counter_and_first_pages_where_they_are_drawn() {
     for (answer, page) in answers.iter().zip(["0x87fff000", "0x87ffe000"]) {
         assert!(answer.contains(&format!("gpa: {page}")), "{answer}");
     }
+}
+
+#[test]
+fn s1_4_the_root_is_mapped_before_s_mode_starts() {
+    let machine = Machine::boot("tables=pool", true);
+    let mut target = machine.attach();
+    let elf = ElfFile::open(&machine.elf).expect("our own ELF");
+    let first = CallStepper {
+        symbol: "_start".into(),
+        entry: elf.address_of("_start").expect("the supervisor program's"),
+    };
+    let hart = first
+        .run_to_entry(&mut target, &Cancel::new(), HANG_GUARD)
+        .expect("S-mode starts");
+    let satp = target.registers(hart).expect("registers").satp;
+    let satp = satp.expect("QEMU shows satp");
+    assert_eq!(satp.mode(), TranslationMode::Sv39);
+    assert_eq!(satp.root().start().as_u64(), 0x87ff_c000);
+    // Its own first instruction is fetched through these tables.
+    let answer = monitor(&mut target, &format!("gva2gpa {}", first.entry));
+    assert!(
+        answer.contains(&format!("gpa: {}", first.entry)),
+        "{answer}"
+    );
+    Box::new(target).detach().expect("the guest goes on");
 }
