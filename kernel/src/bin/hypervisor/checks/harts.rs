@@ -18,8 +18,8 @@ const CPU_STRUCT: u64 = 0xffff_ffc0_4000_0000;
 /// The guard, by S2.9 between the cpu info page and the stack.
 const GUARD: core::ops::Range<u64> = 0xffff_ffc0_4000_1000..0xffff_ffc0_4000_2000;
 
-/// Kallocs of each hart. The tests of the whole machine do ten times as many.
-const ROUNDS: u64 = 10_000;
+/// Kallocs of each hart.
+const ROUNDS: u64 = 100_000;
 
 fn set_tp(value: u64) {
     // SAFETY: nothing but `cpu::tp` reads it, and that only before there is a cpu struct.
