@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};
 
+use pagescope_kernel_join::{LAYOUTS, build_kernel};
+
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     let manifest = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets this"));
@@ -18,8 +20,8 @@ fn main() {
     }
     // A target folder of its own: the one in use is locked by the cargo that runs this script.
     let target = out.join("kernel-target");
-    for layout in ["pseudos"] {
-        match pagescope_kernel_join::build_kernel(root, &target, layout) {
+    for layout in LAYOUTS {
+        match build_kernel(root, &target, layout) {
             Ok(elf) => {
                 let path = out.join(format!("{layout}.elf"));
                 fs::write(&path, elf).expect("OUT_DIR can be written to");

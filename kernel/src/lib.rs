@@ -14,7 +14,7 @@
 //! nothing unless it is fenced.
 //!
 //! ```text
-//!  board ─ handoff ─ bootargs ─ device_tree          what the machine is, what it was told
+//!  board ─ handoff ─ carried ─ bootargs ─ device_tree   what the machine is, what it was told
 //!  memory ─▶ mapper ─▶ boot_map                      page tables: the mechanism; the first ones
 //!              ▲ └───▶ space ◀─ heap ◀─ reserve       all of them; frames, and those in reserve
 //!           self_map                                 the policy: pool, self-leaf, mirror, demand
@@ -34,6 +34,7 @@ pub mod arch;
 pub mod board;
 pub mod boot_map;
 pub mod bootargs;
+pub mod carried;
 pub mod census;
 pub mod command;
 pub mod debug;

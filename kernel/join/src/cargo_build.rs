@@ -1,13 +1,14 @@
-//! Building the two programs with cargo, from anywhere: a shell, a test, another crate's build
+//! Building the programs with cargo, from anywhere: a shell, a test, another crate's build
 //! script.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
+use pagescope_kernel::bootargs::LAYOUTS;
 use thiserror::Error;
 
-use crate::elf::{JoinError, join};
+use crate::elf::{Carried, JoinError, join};
 
 /// The target that the programs are built for.
 const TARGET: &str = "riscv64gc-unknown-none-elf";
@@ -59,8 +60,8 @@ const FOREIGN_PREFIXES: [&str; 7] = [
 /// Why there is no kernel.
 #[derive(Debug, Error)]
 pub enum BuildError {
-    /// The layout's name cannot be a program's.
-    #[error("`{0}` is no layout's name: small letters only")]
+    /// There is no such layout.
+    #[error("there is no layout `{0}`; there are: {known}", known = LAYOUTS.join(", "))]
     Layout(String),
     /// Cargo could not be started.
     #[error("`{0}` could not be started: {1}")]
@@ -83,7 +84,7 @@ pub enum BuildError {
     Join(#[from] JoinError),
 }
 
-/// Builds the machine program and `layout`'s supervisor program, and joins them.
+/// Builds all programs, and joins them; `layout`'s supervisor program is the one that boots by default.
 ///
 /// The workspace lies at `workspace_root`; everything that is built goes to `target_dir`, which
 /// must not be the directory of a cargo that waits for this one (it would hold the lock).
@@ -95,7 +96,7 @@ pub fn build_kernel(
     target_dir: &Path,
     layout: &str,
 ) -> Result<Vec<u8>, BuildError> {
-    if layout.is_empty() || !layout.bytes().all(|byte| byte.is_ascii_lowercase()) {
+    if !LAYOUTS.contains(&layout) {
         return Err(BuildError::Layout(layout.into()));
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
@@ -103,7 +104,8 @@ pub fn build_kernel(
     command
         .current_dir(workspace_root)
         .args(["build", "--release", "--package", "pagescope-kernel"])
-        .args(["--bin", MACHINE, "--bin", layout, "--target", TARGET])
+        .args(["--bin", MACHINE, "--target", TARGET])
+        .args(LAYOUTS.iter().flat_map(|layout| ["--bin", layout]))
         .arg("--target-dir")
         .arg(std::path::absolute(target_dir).unwrap_or_else(|_| target_dir.into()));
     for (name, _) in std::env::vars_os() {
@@ -131,7 +133,15 @@ pub fn build_kernel(
         let path = target_dir.join(TARGET).join("release").join(program);
         std::fs::read(&path).map_err(|error| BuildError::Read(path, error))
     };
-    Ok(join(&read(MACHINE)?, &read(layout)?)?)
+    let mut others = Vec::new();
+    for other in LAYOUTS.into_iter().filter(|other| *other != layout) {
+        others.push((other, read(other)?));
+    }
+    let carried: Vec<Carried<'_>> = others
+        .iter()
+        .map(|(layout, elf)| Carried { layout, elf })
+        .collect();
+    Ok(join(&read(MACHINE)?, &read(layout)?, &carried)?)
 }
 
 fn is_foreign(name: &str) -> bool {
@@ -146,8 +156,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_layout_is_a_word_and_no_path() {
-        for layout in ["", "../x", "Pseudos", "a b", "-o"] {
+    fn a_layout_that_does_not_exist_is_refused() {
+        for layout in ["", "../x", "Pseudos", "machine", "-o"] {
             let result = build_kernel(Path::new("."), Path::new("."), layout);
             assert!(matches!(result, Err(BuildError::Layout(_))), "{layout}");
         }

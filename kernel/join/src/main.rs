@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use pagescope_kernel_join::build_kernel;
 
 const USAGE: &str = "usage: pagescope-kernel-join [-o FILE] [LAYOUT]
-  builds the kernel for LAYOUT (pseudos) and writes it to FILE (kernel.elf); boot it with
+  builds the kernel, with LAYOUT (pseudos) the one that boots by default, and writes it to FILE (kernel.elf);
+  boot it with
   qemu-system-riscv64 -M virt -m 128M -bios none -kernel FILE -serial mon:stdio -display none";
 
 fn main() -> ExitCode {

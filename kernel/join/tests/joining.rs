@@ -5,10 +5,11 @@ use object::elf::{
     EF_RISCV_FLOAT_ABI_DOUBLE, EM_RISCV, EM_X86_64, ET_EXEC, Machine, PF_R, PF_X, PT_LOAD,
     SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, STB_GLOBAL, STT_FUNC, SectionFlags, SymbolInfo,
 };
-use object::read::elf::{ElfFile64, FileHeader as _};
+use object::read::elf::{ElfFile64, FileHeader as _, ProgramHeader as _};
 use object::write::elf::{FileHeader, ProgramHeader, SectionHeader, Sym, Writer};
 use object::{Endianness, LittleEndian, Object as _, ObjectSection as _, ObjectSymbol as _};
-use pagescope_kernel_join::{JoinError, Program, join};
+use pagescope_kernel::carried::programs;
+use pagescope_kernel_join::{Carried, JoinError, Program, join};
 use proptest::prelude::*;
 
 /// A program of one segment with one section at `address`, one function `name` in it, and a
@@ -107,7 +108,7 @@ const SUPERVISOR: u64 = 0x8020_0000;
 fn both_are_in_the_result() {
     let machine = riscv(MACHINE, b"machine code", "_start");
     let supervisor = riscv(SUPERVISOR, b"supervisor code", "_start");
-    let joined = join(&machine, &supervisor).unwrap();
+    let joined = join(&machine, &supervisor, &[]).unwrap();
     let file = ElfFile64::<LittleEndian>::parse(&*joined).unwrap();
     assert_eq!(file.entry(), MACHINE);
     let segments: Vec<_> = file
@@ -148,20 +149,51 @@ fn what_cannot_be_joined_is_refused() {
     let below = riscv(MACHINE - 0x2000, &[0; 16], "b");
     let foreign = program(EM_X86_64, SUPERVISOR, &[0; 16], "b");
     assert!(matches!(
-        join(b"", &supervisor),
+        join(b"", &supervisor, &[]),
         Err(JoinError::Read(Program::Machine, _))
     ));
     assert!(matches!(
-        join(&machine, &foreign),
+        join(&machine, &foreign, &[]),
         Err(JoinError::Kind(Program::Supervisor))
     ));
     assert!(matches!(
-        join(&machine, &inside),
+        join(&machine, &inside, &[]),
         Err(JoinError::Overlap(MACHINE, 0x8000_0800))
     ));
     assert!(matches!(
-        join(&machine, &below),
+        join(&machine, &below, &[]),
         Err(JoinError::Entry { entry: MACHINE, .. })
+    ));
+}
+
+#[test]
+fn other_programs_are_carried_with_their_symbols() {
+    let machine = riscv(MACHINE, b"machine code", "_start");
+    let first = riscv(SUPERVISOR, b"supervisor code", "kalloc");
+    let second = riscv(SUPERVISOR, b"another program", "kalloc");
+    let carried = Carried {
+        layout: "process",
+        elf: &second,
+    };
+    let joined = join(&machine, &first, &[carried]).unwrap();
+    let file = ElfFile64::<LittleEndian>::parse(&*joined).unwrap();
+    let last = file.elf_program_headers().last().unwrap();
+    assert_eq!(last.p_paddr.get(LittleEndian), 0x8400_0000);
+    let archive = last.data(LittleEndian, &*joined).unwrap();
+    let found: Vec<_> = programs(archive).map(|p| (p.layout, p.image)).collect();
+    assert_eq!(found, [("process", &b"another program"[..])]);
+    let address = |name| file.symbol_by_name(name).unwrap().address();
+    assert_eq!(address("kalloc"), SUPERVISOR + 4);
+    assert_eq!(address("process.kalloc"), SUPERVISOR + 4);
+
+    let elsewhere = riscv(SUPERVISOR - 0x1000, b"x", "a");
+    let carried = Carried {
+        elf: &elsewhere,
+        ..carried
+    };
+    assert!(matches!(
+        join(&machine, &first, &[carried]),
+        Err(JoinError::Place(0x801f_f000))
     ));
 }
 
@@ -174,10 +206,13 @@ proptest! {
         let size = supervisor.len();
         let place = if place < 200 { place } else { size - 1 - (place - 200) % 1000 };
         supervisor[place] = byte;
-        if let Ok(joined) = join(&machine, &supervisor) {
+        if let Ok(joined) = join(&machine, &supervisor, &[]) {
             prop_assert!(object::elf::FileHeader64::<LittleEndian>::parse(&*joined).is_ok());
         }
         supervisor.truncate(length);
-        let _ = join(&machine, &supervisor);
+        let _ = join(&machine, &supervisor, &[]);
+        let whole = riscv(SUPERVISOR, b"supervisor code", "b");
+        let carried = Carried { layout: "process", elf: &supervisor };
+        let _ = join(&machine, &whole, &[carried]);
     }
 }

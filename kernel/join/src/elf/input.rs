@@ -126,6 +126,51 @@ impl<'a> Input<'a> {
     }
 }
 
+impl Input<'_> {
+    /// What lies in memory from `start` on once it is loaded, but for the zeros at the end.
+    ///
+    /// # Errors
+    /// [`JoinError::Place`] where a segment lies outside of `limit` bytes from there.
+    pub(super) fn image(&self, start: u64, limit: u64) -> Result<Vec<u8>, JoinError> {
+        let mut image = Vec::new();
+        for segment in &self.segments {
+            let address = segment.header.p_paddr;
+            let end = address.checked_add(segment.header.p_memsz);
+            let outside = address < start || end.is_none_or(|end| end - start > limit);
+            if outside || segment.bytes.len() as u64 > segment.header.p_memsz {
+                return Err(JoinError::Place(address));
+            }
+            let offset = (address - start) as usize;
+            let end = offset + segment.bytes.len();
+            if image.len() < end {
+                image.resize(end, 0);
+            }
+            image[offset..end].copy_from_slice(segment.bytes);
+        }
+        Ok(image)
+    }
+
+    /// The symbols as they stand in a file which carries this program apart from its place: all that
+    /// is left of each is an address. `layout.` comes before every name that is not mangled, and local
+    /// names of files are left out.
+    pub(super) fn carried_symbols(&self, layout: &str) -> impl Iterator<Item = Symbol> {
+        let kept = self
+            .symbols
+            .iter()
+            .filter(|symbol| symbol.symbol.st_info.st_type() != elf::STT_FILE);
+        kept.map(move |symbol| {
+            let mut absolute = symbol.symbol.clone();
+            if absolute.section.take().is_some() {
+                absolute.st_shndx = elf::SHN_ABS;
+            }
+            Symbol {
+                name: prefixed(&format!("{layout}."), &symbol.name),
+                symbol: absolute,
+            }
+        })
+    }
+}
+
 /// Sections in memory; and of the supervisor program what debuggers read.
 fn keeps_section(program: Program, header: &SectionHeader, allocated: bool) -> bool {
     let described = matches!(
@@ -147,9 +192,18 @@ fn keeps_symbol(program: Program, name: &[u8], kind: elf::SymbolType) -> bool {
 }
 
 fn symbol_name(program: Program, name: &[u8]) -> Vec<u8> {
-    let mangled = name.starts_with(b"_ZN") || name.starts_with(b"_R");
     match program {
-        Program::Machine if !mangled => [b"machine.", name].concat(),
-        _ => name.to_vec(),
+        Program::Machine => prefixed("machine.", name),
+        Program::Supervisor => name.to_vec(),
+    }
+}
+
+/// With `prefix` before it, unless it is mangled: what a compiler made is unlike all others as it is.
+fn prefixed(prefix: &str, name: &[u8]) -> Vec<u8> {
+    let mangled = name.starts_with(b"_ZN") || name.starts_with(b"_R");
+    if mangled {
+        name.to_vec()
+    } else {
+        [prefix.as_bytes(), name].concat()
     }
 }

@@ -1,22 +1,26 @@
-//! One ELF of two.
+//! One ELF of several.
 //!
 //! ```text
 //!  file header        entry of the machine program
-//!  program headers    the PT_LOADs of both, in the order of their physical addresses
+//!  program headers    the PT_LOADs of the machine program and of the supervisor program that boots by
+//!                     default, in the order of their physical addresses; one with all that is carried
 //!  segments           bytes as they were
-//!  other sections     the supervisor program's: DWARF, attributes
-//!  .symtab .strtab    both programs' symbols
+//!  other sections     that supervisor program's: DWARF, attributes
+//!  .symtab .strtab    all programs' symbols
 //!  section headers    .machine.text …, then .text …: the supervisor program's have the plain names
 //! ```
 //!
 //! Symbols keep value, size, type and section. The supervisor program's keep their names; the
 //! machine program's get `machine.` before them, so that `kalloc`, `memcpy` and `_start` mean one
-//! thing each. Rust's mangled names stay, for tools to demangle. Compiler-made names (`.L…`,
+//! thing each; those of a program that is carried get its layout's name: `process.kalloc`. Rust's mangled names stay, for tools to demangle. Compiler-made names (`.L…`,
 //! `anon.…`) and mapping symbols (`$x`) are left out. The machine program's DWARF is left out, too: offsets in
 //! it would have to be rewritten, and it is the supervisor program that people step through.
 
 use std::fmt;
 
+use object::elf::{PF_R, PT_LOAD};
+use object::write::elf::ProgramHeader;
+use pagescope_kernel::{board, carried};
 use thiserror::Error;
 
 mod input;
@@ -64,6 +68,17 @@ pub enum JoinError {
         /// Its entry.
         entry: u64,
     },
+    /// A supervisor program lies where none can.
+    #[error("a supervisor program has a segment at {0:#x}, which is not its place")]
+    Place(u64),
+    /// What is carried does not fit.
+    #[error("{programs} programs of {bytes} bytes are more than can be carried")]
+    Carried {
+        /// How many there are.
+        programs: usize,
+        /// How large they are together.
+        bytes: usize,
+    },
     /// They would lie on top of each other.
     #[error("two segments overlap in physical memory, at {0:#x} and at {1:#x}")]
     Overlap(u64, u64),
@@ -72,18 +87,34 @@ pub enum JoinError {
     Write(object::write::Error),
 }
 
-/// Makes one ELF of the two programs: the segments, sections and symbols of both, and what
-/// debuggers read of the supervisor program. The machine program's names get `machine` before them,
-/// except Rust's mangled ones.
+/// A supervisor program that is not in its place: [`pagescope_kernel::carried`].
+#[derive(Clone, Copy, Debug)]
+pub struct Carried<'a> {
+    /// The layout that it implements.
+    pub layout: &'a str,
+    /// Its ELF.
+    pub elf: &'a [u8],
+}
+
+/// Makes one ELF of the machine program and supervisor programs: segments, sections and symbols of the
+/// first two, and what debuggers read of the supervisor program; of those that are `carried`, the bytes and
+/// the symbols.
 ///
 /// # Errors
 /// [`JoinError`].
-pub fn join(machine: &[u8], supervisor: &[u8]) -> Result<Vec<u8>, JoinError> {
+pub fn join(
+    machine: &[u8],
+    supervisor: &[u8],
+    carried: &[Carried<'_>],
+) -> Result<Vec<u8>, JoinError> {
     let machine = Input::parse(Program::Machine, machine)?;
-    let supervisor = Input::parse(Program::Supervisor, supervisor)?;
+    let mut supervisor = Input::parse(Program::Supervisor, supervisor)?;
+    let archive = archive(&mut supervisor, carried)?;
+    let archive = archive.as_deref().map(carried_segment);
     let mut segments: Vec<&Segment<'_>> = Vec::new();
     segments.extend(&machine.segments);
     segments.extend(&supervisor.segments);
+    segments.extend(&archive);
     segments.sort_by_key(|segment| segment.header.p_paddr);
     for pair in segments.windows(2) {
         let (lower, upper) = (&pair[0].header, &pair[1].header);
@@ -98,4 +129,57 @@ pub fn join(machine: &[u8], supervisor: &[u8]) -> Result<Vec<u8>, JoinError> {
         return Err(JoinError::Entry { start, entry });
     }
     write::write(&machine, &supervisor, &segments).map_err(JoinError::Write)
+}
+
+/// What is carried, as it lies in memory; its symbols join those of the program in its place.
+fn archive(
+    supervisor: &mut Input<'_>,
+    carried: &[Carried<'_>],
+) -> Result<Option<Vec<u8>>, JoinError> {
+    if carried.is_empty() {
+        return Ok(None);
+    }
+    let start = board::SUPERVISOR_START.as_u64();
+    let limit = carried::PLACE.start().as_u64() - start;
+    let mut images = Vec::new();
+    for program in carried {
+        let input = Input::parse(Program::Supervisor, program.elf)?;
+        images.push((program.layout, input.image(start, limit)?));
+        supervisor
+            .symbols
+            .extend(input.carried_symbols(program.layout));
+    }
+    let mut archive = Vec::new();
+    let sizes = images.iter().map(|(layout, image)| (*layout, image.len()));
+    carried::write_table(sizes, |part| archive.extend_from_slice(part));
+    for (_, image) in &images {
+        archive.extend_from_slice(image);
+    }
+    let fits = archive.len() as u64 <= carried::PLACE.size();
+    if !fits || carried.len() > carried::MAX_PROGRAMS {
+        return Err(JoinError::Carried {
+            programs: carried.len(),
+            bytes: archive.len(),
+        });
+    }
+    Ok(Some(archive))
+}
+
+fn carried_segment(archive: &[u8]) -> Segment<'_> {
+    let start = carried::PLACE.start().as_u64();
+    let size = archive.len() as u64;
+    Segment {
+        program: Program::Machine,
+        header: ProgramHeader {
+            p_type: PT_LOAD,
+            p_flags: PF_R,
+            p_offset: 0,
+            p_vaddr: start,
+            p_paddr: start,
+            p_filesz: size,
+            p_memsz: size,
+            p_align: 4096,
+        },
+        bytes: archive,
+    }
 }

@@ -1,13 +1,15 @@
 //! From reset to the first instruction of S-mode, on hart 0.
 
+use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use pagescope_kernel::arch::live::LiveMemory;
 use pagescope_kernel::board;
 use pagescope_kernel::boot_map::{self, BootMap, BootPlan, PSEUDOS_DEVICES};
 use pagescope_kernel::bootargs::BootArgs;
+use pagescope_kernel::carried;
 use pagescope_kernel::device_tree::{self, Facts};
-use pagescope_kernel::handoff::{BOOT_VERSION, BootHeader, HandOff};
+use pagescope_kernel::handoff::{BOOT_MAGIC, BOOT_VERSION, BootHeader, HandOff};
 use pagescope_kernel::heap::{Heap, HeapLayout};
 use pagescope_kernel::mapper::MODE;
 use pagescope_kernel::reserve::Reserve;
@@ -44,12 +46,12 @@ pub(crate) extern "C" fn boot(hart: u64, device_tree: u64) -> ! {
         Ok(args) => args,
         Err(error) => refuse(format_args!("{error}")),
     };
-    let header = supervisor_header();
-    if let Some(layout) = args.layout.filter(|layout| *layout != header.layout()) {
-        let carried = header.layout();
-        refuse(format_args!(
-            "layout={layout} is not in this image, which carries {carried}"
-        ));
+    if let Some(layout) = args.layout {
+        bring(layout);
+    }
+    let header = header_in_place();
+    if let Err(error) = header.check(supervisor_ram()) {
+        refuse(format_args!("{error}"));
     }
     let heap = boot_map::physical_heap(header.image_end().unwrap_or(board::RAM.end()));
     hand_off.heap_bottom = heap.bottom.start().as_u64();
@@ -118,14 +120,49 @@ fn device_tree_facts(address: u64) -> Facts<'static> {
     }
 }
 
-fn supervisor_header() -> BootHeader {
+/// What the program in its place says, not yet checked.
+fn header_in_place() -> BootHeader {
     let address = board::SUPERVISOR_START.as_u64() as usize;
     let place = core::ptr::with_exposed_provenance::<BootHeader>(address);
-    // SAFETY: this is RAM, aligned, and every bit pattern is a header; `check` judges it.
-    let header = unsafe { place.read_volatile() };
-    match header.check(supervisor_ram()) {
-        Ok(()) => header,
-        Err(error) => refuse(format_args!("{error}")),
+    // SAFETY: this is RAM, aligned, and every bit pattern is a header.
+    unsafe { place.read_volatile() }
+}
+
+/// Puts `layout`'s program into its place, if it is not there already.
+fn bring(layout: &str) {
+    let header = header_in_place();
+    if header.magic == BOOT_MAGIC && header.layout() == layout {
+        return;
+    }
+    let place = carried::PLACE;
+    let start = core::ptr::with_exposed_provenance::<u8>(place.start().as_u64() as usize);
+    // SAFETY: this is RAM, to which nobody writes before S-mode runs; the program's place, which is
+    // written below, is another part of it.
+    let bytes = unsafe { core::slice::from_raw_parts(start, place.size() as usize) };
+    let Some(program) = carried::programs(bytes).find(|program| program.layout == layout) else {
+        refuse(format_args!(
+            "layout={layout} is not in this image, which carries {}",
+            Carries(header.layout(), bytes)
+        ))
+    };
+    let room = place.start().as_u64() - board::SUPERVISOR_START.as_u64();
+    if program.image.len() as u64 > room {
+        refuse(format_args!("layout={layout} is larger than its place"));
+    }
+    let address = board::SUPERVISOR_START.as_u64() as usize;
+    let target = core::ptr::with_exposed_provenance_mut::<u8>(address);
+    // SAFETY: the program's place is RAM that ends before the archive begins; no reference to it
+    // exists. `enter_supervisor` fences instructions.
+    unsafe { target.copy_from_nonoverlapping(program.image.as_ptr(), program.image.len()) };
+}
+
+/// The names of the layouts that this image has.
+struct Carries<'a>(&'a str, &'a [u8]);
+
+impl fmt::Display for Carries<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)?;
+        carried::programs(self.1).try_for_each(|program| write!(f, ", {}", program.layout))
     }
 }
 
