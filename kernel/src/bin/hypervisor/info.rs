@@ -203,24 +203,6 @@ fn about_hart(hart: u64) -> Description {
     text
 }
 
-/// The region that `address` lies in, on this hart: of several, the smallest.
-pub(crate) fn region_at(address: VirtAddr) -> Option<Region> {
-    let space = if cpu::is_live() {
-        cpu::info().space
-    } else {
-        EVERY_SPACE
-    };
-    let holds = |region: &Region| {
-        let offset = address.as_u64().checked_sub(region.address);
-        region.space == region_space::VIRTUAL
-            && (region.owner == EVERY_SPACE || region.owner == space)
-            && offset.is_some_and(|offset| offset < region.size)
-    };
-    publish::regions()
-        .filter(holds)
-        .min_by_key(|region| region.size)
-}
-
 /// A region's name.
 pub(crate) fn name_of(region: &Region) -> &str {
     name_text(&region.name)

@@ -11,11 +11,11 @@ use pagescope_kernel::hypervisor::class::PointerClass;
 use pagescope_kernel::program::probe::{self, Fault};
 use pagescope_kernel::program::publish;
 use pagescope_kernel::{csr_clear, csr_read, csr_write, println};
-use pagescope_protocol::info::{TraceEvent, name_text, trace_kind};
+use pagescope_protocol::info::{EVERY_SPACE, TraceEvent, name_text, trace_kind};
 use pagescope_protocol::{Satp, VirtAddr};
 
 use crate::entry::TrapFrame;
-use crate::{cpu, info, ipi, rescue, vmem};
+use crate::{cpu, ipi, rescue, vmem};
 
 /// Whether a failure ends the machine: in the self-test, nobody is there to look.
 static POWER_OFF_ON_FAILURE: AtomicBool = AtomicBool::new(false);
@@ -98,14 +98,21 @@ fn report(fault: Fault) {
         fault.instruction
     };
     let root = Satp::from_bits(csr_read!("satp")).root();
-    let region = info::region_at(place);
+    let translation = vmem::lookup(root, place);
+    let phys = translation.mapped().map(|mapped| mapped.address);
+    let space = if cpu::is_live() {
+        cpu::info().space
+    } else {
+        EVERY_SPACE
+    };
+    let region = publish::region_of(place, phys, space);
     let report = FaultReport {
         cause: fault.cause,
         address: fault.address,
         instruction: fault.instruction,
         by_user: false,
         region: region.as_ref().map(|region| name_text(&region.name)),
-        translation: &vmem::lookup(root, fault.address),
+        translation: &translation,
         sum: false,
     };
     let class = PointerClass::of(place);

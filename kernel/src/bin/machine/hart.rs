@@ -124,12 +124,9 @@ pub(crate) fn start(number: u64, start: u64, argument: u64) -> SbiResult {
         return Err(SbiError::InvalidAddress);
     }
     // In one step: of two harts that start the same one, one is told that it runs already.
-    let claimed = hart.state.compare_exchange(
-        hsm::STOPPED,
-        CLAIMED,
-        Ordering::Acquire,
-        Ordering::Relaxed,
-    );
+    let claimed =
+        hart.state
+            .compare_exchange(hsm::STOPPED, CLAIMED, Ordering::Acquire, Ordering::Relaxed);
     if claimed.is_err() {
         return Err(SbiError::AlreadyAvailable);
     }
