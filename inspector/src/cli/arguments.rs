@@ -101,6 +101,8 @@ pub enum Layout {
     /// PseudOS: Sv39, self-mapped tables, kalloc growing down, heap counter.
     #[default]
     Pseudos,
+    /// A hypervisor: kernel image high, a cpu struct for each hart at one address, RAM at an offset.
+    Hypervisor,
 }
 
 impl Layout {
@@ -108,6 +110,7 @@ impl Layout {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pseudos => "pseudos",
+            Self::Hypervisor => "hypervisor",
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::export::file::write_atomically;
 pub(super) const fn image(layout: Layout) -> &'static [u8] {
     match layout {
         Layout::Pseudos => include_bytes!(concat!(env!("OUT_DIR"), "/pseudos.elf")),
+        Layout::Hypervisor => include_bytes!(concat!(env!("OUT_DIR"), "/hypervisor.elf")),
     }
 }
 
