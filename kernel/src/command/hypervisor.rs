@@ -11,6 +11,7 @@ kalloc [N]       hand out one page, or N
 kfree [N|0xADDR] take back the newest page, the newest N, or the one at 0xADDR
 map VA           map a page from kalloc at VA on every hart, global
 unmap VA         unmap it on every hart: the others fence before the page is freed
+touch VA         load from VA on every hart; a fault is reported and survived
 fault KIND [HART]
                  do what must fault; it is reported and survived. KIND is null-read, null-write,
                  null-call, guard, text, rodata, image, data, linear, identity, machine, noncanonical
@@ -47,6 +48,8 @@ pub enum Command {
     Map(VirtAddr),
     /// `unmap`.
     Unmap(VirtAddr),
+    /// `touch`.
+    Touch(VirtAddr),
     /// `fault`, on this hart.
     Fault(FaultKind, u64),
     /// `crash`.
@@ -162,6 +165,7 @@ impl Command {
             },
             "map" => Self::Map(address(number(Some("map VA"))?)),
             "unmap" => Self::Unmap(address(number(Some("unmap VA"))?)),
+            "touch" => Self::Touch(address(number(Some("touch VA"))?)),
             "fault" => {
                 let usage = CommandError::Usage("fault KIND [HART]; `help` lists the kinds");
                 let word = words.next().ok_or(usage)?;
@@ -224,6 +228,7 @@ mod tests {
             ("kfree 0x100000000", Command::Kfree(virt)),
             ("map 0x1_0000_0000", Command::Map(virt)),
             ("unmap 0x100000000", Command::Unmap(virt)),
+            ("touch 0x100000000", Command::Touch(virt)),
             ("fault guard", Command::Fault(FaultKind::Guard, 0)),
             ("fault null-call 3", Command::Fault(FaultKind::NullCall, 3)),
             ("stress 100000", Command::Stress(100_000)),

@@ -1,15 +1,18 @@
 //! The console: a lecturer's way to drive the kernel.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use pagescope_kernel::arch::sbi_call;
 use pagescope_kernel::command::hypervisor::{Command, HELP};
+use pagescope_kernel::hypervisor::VAS_CPU_STRUCT;
 use pagescope_kernel::hypervisor::class::PointerClass;
 use pagescope_kernel::hypervisor::vmem::{Found, READ_WRITE};
 use pagescope_kernel::line::{Line, Typed};
-use pagescope_kernel::program::{console, publish};
+use pagescope_kernel::program::{console, probe, publish};
 use pagescope_kernel::{print, println};
 use pagescope_protocol::info::{EVERY_SPACE, name_text, region_space, trace_kind};
 use pagescope_protocol::translate::Outcome;
-use pagescope_protocol::{LeafFlags, VirtAddr};
+use pagescope_protocol::{LeafFlags, Satp, VirtAddr};
 
 use crate::idle::Idle;
 use crate::{cpu, fault, harts, info, kmem, linear, selftest, stress, vmem};
@@ -64,6 +67,7 @@ fn run(command: Command, idle: &mut Idle) {
         }
         Command::Map(virt) => map(virt),
         Command::Unmap(virt) => unmap(virt),
+        Command::Touch(virt) => touch(virt),
         Command::Fault(kind, hart) => fault::run(kind, hart),
         Command::Crash => fault::crash(),
         Command::Stress(rounds) => {
@@ -150,6 +154,23 @@ fn unmap(virt: VirtAddr) {
     }
 }
 
+/// Where [`touch`] has the harts load from.
+static TOUCHED: AtomicU64 = AtomicU64::new(0);
+
+/// Has each hart load a byte, one after the other.
+fn touch(virt: VirtAddr) {
+    TOUCHED.store(virt.as_u64(), Ordering::Relaxed);
+    for hart in harts::numbers() {
+        harts::run_on(harts::bit(hart), || {
+            let (hart, virt) = (cpu::hart(), VirtAddr::new(TOUCHED.load(Ordering::Relaxed)));
+            match probe::load(virt) {
+                Ok(byte) => println!("hart {hart} loads {byte:#04x} at {virt}"),
+                Err(fault) => println!("hart {hart}: {} at {}", fault.cause, fault.address),
+            }
+        });
+    }
+}
+
 /// What a class of pointers is about.
 fn in_words(class: PointerClass) -> &'static str {
     match class {
@@ -216,10 +237,8 @@ fn list_harts() {
         let Some(info) = cpu::info_of(hart) else {
             continue;
         };
-        let page = vmem::lookup(
-            vmem::root_of(hart).unwrap_or_default(),
-            pagescope_kernel::hypervisor::VAS_CPU_STRUCT,
-        );
+        let root = Satp::from_bits(info.satp).root();
+        let page = vmem::lookup(root, VAS_CPU_STRUCT);
         let frame = page
             .mapped()
             .map(|mapped| mapped.address)
@@ -227,7 +246,7 @@ fn list_harts() {
         println!(
             "hart {hart}: satp {:#018x}, cpu struct at {frame}, {} interrupts from other harts",
             info.satp,
-            info.ipis.load(core::sync::atomic::Ordering::Relaxed)
+            info.ipis.load(Ordering::Relaxed)
         );
     }
 }

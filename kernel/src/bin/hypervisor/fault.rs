@@ -14,23 +14,23 @@ use pagescope_protocol::VirtAddr;
 
 use crate::{cpu, entry, harts, rescue};
 
-fn load(address: u64) {
+extern "C" fn load(address: u64) {
     // SAFETY: a load, whose fault the caller has taken care of.
     unsafe { asm!("lbu {}, ({})", out(reg) _, in(reg) address, options(nostack)) };
 }
 
-fn store(address: u64) {
+extern "C" fn store(address: u64) {
     // SAFETY: nothing at these addresses is mapped writable.
     unsafe { asm!("sb zero, ({})", in(reg) address, options(nostack)) };
 }
 
-fn call(address: u64) {
+extern "C" fn call(address: u64) {
     // SAFETY: nothing at these addresses can be executed.
     unsafe { asm!("jalr {}", in(reg) address, clobber_abi("C")) };
 }
 
 /// Calls itself until the stack is used up: each call takes less than the guard's page.
-fn overflow(left: u64) {
+extern "C" fn overflow(left: u64) {
     let words = black_box([left; 16]);
     if left != 0 {
         overflow(left - 1);
@@ -45,7 +45,7 @@ fn overflow(left: u64) {
 pub(crate) fn provoke(kind: FaultKind) -> Result<(), Fault> {
     let ram = image::physical(&raw const entry::__text_start).as_u64();
     let text = entry::__text_start.address();
-    let (body, argument): (fn(u64), u64) = match kind {
+    let (body, argument): (rescue::Body, u64) = match kind {
         FaultKind::NullRead => (load, 0),
         FaultKind::NullWrite => (store, 0),
         FaultKind::NullCall => (call, 0),

@@ -13,7 +13,7 @@ use pagescope_protocol::info::{
 use pagescope_protocol::{PAGE_SIZE, PhysRange, VirtAddr};
 
 use crate::vmem::{Built, sections};
-use crate::{cpu, entry, kmem, linear};
+use crate::{entry, kmem, linear};
 
 /// The tags: which part of the document's map a region belongs to.
 const KERNEL_IMAGE: &str = "kernel image";

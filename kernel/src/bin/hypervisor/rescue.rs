@@ -9,6 +9,7 @@
 //! that has overflowed its stack goes on as if it had not.
 
 use core::arch::naked_asm;
+use core::mem::offset_of;
 
 use pagescope_kernel::csr_write;
 use pagescope_kernel::fault::Cause;
@@ -17,6 +18,9 @@ use pagescope_protocol::VirtAddr;
 
 use crate::cpu;
 use crate::entry::TrapFrame;
+
+/// What may fault.
+pub(crate) type Body = extern "C" fn(u64);
 
 /// What a provoked fault ends at, and what it was.
 #[derive(Clone, Copy, Debug)]
@@ -42,9 +46,14 @@ impl Rescue {
     };
 }
 
+// As the assembly below has them.
+const _: () = assert!(offset_of!(Rescue, resume) == 0);
+const _: () = assert!(offset_of!(Rescue, sp) == 8);
+const _: () = assert!(offset_of!(Rescue, saved) == 16);
+
 /// Calls `body` with `argument`; 1 where it faulted, else 0.
 #[unsafe(naked)]
-unsafe extern "C" fn call(rescue: *mut Rescue, body: fn(u64), argument: u64) -> u64 {
+unsafe extern "C" fn call(rescue: *mut Rescue, body: Body, argument: u64) -> u64 {
     naked_asm!(
         "addi sp, sp, -16",
         "sd   ra, 8(sp)",
@@ -85,7 +94,7 @@ unsafe extern "C" fn call(rescue: *mut Rescue, body: fn(u64), argument: u64) -> 
 ///
 /// # Safety
 /// Where `body` faults it is left as it stands: it must hold no lock then, and nothing that needs to be dropped.
-pub(crate) unsafe fn attempt(body: fn(u64), argument: u64) -> Result<(), Fault> {
+pub(crate) unsafe fn attempt(body: Body, argument: u64) -> Result<(), Fault> {
     let rescue = cpu::info().rescue.get();
     // SAFETY: the struct is this hart's own; the rest is the caller's promise.
     let faulted = unsafe { call(rescue, body, argument) };
