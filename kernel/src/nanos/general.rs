@@ -155,12 +155,14 @@ impl KernelHeaps<'_> {
         let class = call.memory.load(page.wrapping_add(CLASS)) as usize;
         let class = class.min(CLASSES - 1);
         let number = object.page_offset() / size_of_class(class);
-        let is_object =
-            objects(class).contains(&number) && object.is_aligned(size_of_class(class));
+        let is_object = objects(class).contains(&number) && object.is_aligned(size_of_class(class));
         if !is_object {
             return Err(GeneralError::Foreign(object));
         }
-        let (place, bit) = (page.wrapping_add(USED + number / 64 * 8), 1 << (number % 64));
+        let (place, bit) = (
+            page.wrapping_add(USED + number / 64 * 8),
+            1 << (number % 64),
+        );
         let word = call.memory.load(place);
         if word & bit == 0 {
             return Err(GeneralError::Free(object));
@@ -225,7 +227,10 @@ fn link<M: Memory>(memory: &M, page: VirtAddr) -> Option<VirtAddr> {
 /// A free object of the page.
 fn take<M: Memory>(memory: &mut M, page: VirtAddr, class: usize) -> Option<VirtAddr> {
     for number in objects(class) {
-        let (place, bit) = (page.wrapping_add(USED + number / 64 * 8), 1 << (number % 64));
+        let (place, bit) = (
+            page.wrapping_add(USED + number / 64 * 8),
+            1 << (number % 64),
+        );
         let word = memory.load(place);
         if word & bit == 0 {
             memory.store(place, word | bit);

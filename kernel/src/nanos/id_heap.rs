@@ -414,7 +414,13 @@ fn mask(place: usize, start: usize, end: usize) -> u64 {
     let (low, high) = (place * WORD_BITS, (place + 1) * WORD_BITS);
     let from = start.max(low) - low;
     let to = end.min(high) - low;
-    let below = |bits: usize| if bits == WORD_BITS { u64::MAX } else { (1 << bits) - 1 };
+    let below = |bits: usize| {
+        if bits == WORD_BITS {
+            u64::MAX
+        } else {
+            (1 << bits) - 1
+        }
+    };
     below(to) & !below(from)
 }
 

@@ -15,7 +15,9 @@
 //! - The table pool is filled up after each call, and never within `map_range`.
 
 use pagescope_protocol::info::{FREED_FILL, FRESH_FILL, region_kind};
-use pagescope_protocol::{LeafFlags, PAGE_SIZE, PhysAddr, PhysPage, PhysRange, VirtAddr, VirtRange};
+use pagescope_protocol::{
+    LeafFlags, PAGE_SIZE, PhysAddr, PhysPage, PhysRange, VirtAddr, VirtRange,
+};
 use thiserror::Error;
 
 use super::general::General;
@@ -161,7 +163,9 @@ impl<'a> KernelHeaps<'a> {
         let mut physical = IdHeap::new(PAGE_SIZE, End::Top, &mut storage.physical);
         for region in free_ram {
             let (start, end) = (region.start().as_u64(), region.end().as_u64());
-            physical.add_range(start, end).map_err(HeapError::Physical)?;
+            physical
+                .add_range(start, end)
+                .map_err(HeapError::Physical)?;
         }
         let mut virtual_huge = IdHeap::new(HUGE, End::Bottom, &mut storage.virtual_huge);
         let user_heap = USER_HEAP_START.as_u64();
@@ -186,7 +190,14 @@ impl<'a> KernelHeaps<'a> {
             lowest_frame: frames,
         };
         let window = heaps.alloc_virtual(call, CHUNK_SIZE, POOL)?;
-        heaps.map(call, window, PhysAddr::new(frames), CHUNK_SIZE, KERNEL_RW, 0)?;
+        heaps.map(
+            call,
+            window,
+            PhysAddr::new(frames),
+            CHUNK_SIZE,
+            KERNEL_RW,
+            0,
+        )?;
         Ok(heaps)
     }
 
