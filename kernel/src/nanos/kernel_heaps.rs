@@ -675,6 +675,8 @@ impl<'a> KernelHeaps<'a> {
         flags: LeafFlags,
         kept: u64,
     ) -> Result<(), HeapError> {
+        // As the leaves have them.
+        let flags = flags | LeafFlags::VALID | LeafFlags::ACCESSED | LeafFlags::DIRTY;
         let range = (virt, phys, size_bytes);
         self.tables.map_range(call.memory, range, flags, kept)?;
         let event = Event::Mapped(virt, phys, size_bytes, flags);
