@@ -48,6 +48,7 @@ pub mod lock;
 pub mod mapper;
 pub mod memory;
 pub mod pace;
+pub mod process;
 #[cfg(all(target_arch = "riscv64", target_os = "none"))]
 pub mod program;
 pub mod reserve;
