@@ -1,5 +1,7 @@
 //! What can be typed on the console.
 
+pub mod process;
+
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, VirtAddr};
 use thiserror::Error;
 

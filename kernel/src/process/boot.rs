@@ -81,7 +81,9 @@ mod tests {
         let phys = |address: u64| {
             let read = |entry: PhysAddr| {
                 let offset = (entry.as_u64() - at(0).as_u64()) as usize;
-                Ok::<_, Infallible>(Some(Pte::from_bits(tables[offset / 4096][offset % 4096 / 8])))
+                Ok::<_, Infallible>(Some(Pte::from_bits(
+                    tables[offset / 4096][offset % 4096 / 8],
+                )))
             };
             let root = at(0).page().unwrap();
             let translation = translate(MODE, root, VirtAddr::new(address), read).unwrap();

@@ -66,13 +66,19 @@ mod tests {
             (store, 0x3f_ffe7_0000, Verdict::StackOverflow),
             (store, 0x3f_ffe6_ffff, Verdict::Refused),
             (Cause::LOAD_PAGE_FAULT, 0x3f_ffe7_7ff8, Verdict::Refused),
-            (Cause::LOAD_PAGE_FAULT, 0x3f_ffe7_0800, Verdict::StackOverflow),
+            (
+                Cause::LOAD_PAGE_FAULT,
+                0x3f_ffe7_0800,
+                Verdict::StackOverflow,
+            ),
             (Cause::ILLEGAL_INSTRUCTION, 0x3f_ffe7_0800, Verdict::Refused),
             (store, 0, Verdict::Refused),
         ] {
             assert_eq!(judge(&space, cause, address), verdict, "{address:#x}");
         }
-        space.grow_stack(&mut rig.memory, &mut rig.frames, 8).unwrap();
+        space
+            .grow_stack(&mut rig.memory, &mut rig.frames, 8)
+            .unwrap();
         // A store to what is mapped by now is not the stack's business.
         assert_eq!(judge(&space, store, 0x3f_ffe7_7ff8), Verdict::Refused);
     }

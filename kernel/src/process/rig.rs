@@ -105,12 +105,13 @@ impl Rig {
         let page = |address: u64| PhysPage::from_truncated(address / PAGE_SIZE);
         let mut memory = Seen::default();
         let mut frames = Counted {
-            free: (0..4096).map(|n| page(0x8700_0000 + n * PAGE_SIZE)).collect(),
+            free: (0..4096)
+                .map(|n| page(0x8700_0000 + n * PAGE_SIZE))
+                .collect(),
             out: BTreeSet::new(),
         };
-        let lower = |start, end, flags| {
-            Stretch::lower(VirtAddr::new(start), VirtAddr::new(end), flags)
-        };
+        let lower =
+            |start, end, flags| Stretch::lower(VirtAddr::new(start), VirtAddr::new(end), flags);
         let writable = LeafFlags::READ | LeafFlags::WRITE;
         let stretches = [
             lower(0, 0x2_8000, LeafFlags::EXECUTE),

@@ -145,11 +145,7 @@ impl UserSpace {
         }
     }
 
-    fn copy_shared<M: Memory>(
-        &self,
-        memory: &mut M,
-        original: VirtAddr,
-    ) -> Result<(), TableError> {
+    fn copy_shared<M: Memory>(&self, memory: &mut M, original: VirtAddr) -> Result<(), TableError> {
         let shared = self.layout.shared;
         for offset in (0..shared.size()).step_by(8) {
             let target = shared.start().wrapping_add(offset);

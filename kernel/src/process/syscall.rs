@@ -72,7 +72,12 @@ mod tests {
 
     #[test]
     fn ends_come_back() {
-        for end in [End::Exited(0), End::Exited(u32::MAX), End::Fault(15), End::Killed] {
+        for end in [
+            End::Exited(0),
+            End::Exited(u32::MAX),
+            End::Fault(15),
+            End::Killed,
+        ] {
             assert_eq!(End::from_word(end.to_word()), end);
             assert_ne!(end.to_word(), FAILED);
         }

@@ -37,9 +37,7 @@ pub enum TableError {
 
 /// Where entry `index` of the table in `table` is seen.
 fn place(table: PhysPage, index: usize) -> VirtAddr {
-    HEAP_WINDOW
-        .address_of(table)
-        .wrapping_add(index as u64 * 8)
+    HEAP_WINDOW.address_of(table).wrapping_add(index as u64 * 8)
 }
 
 /// The entry at `index` of the table in `table`.
@@ -63,7 +61,11 @@ pub fn new_table<M: Memory>(memory: &mut M, frames: &mut impl Frames) -> Option<
 pub fn lookup<M: Memory>(memory: &M, root: PhysPage, address: VirtAddr) -> Translation {
     let read = |entry: PhysAddr| {
         let page = entry.page().filter(|_| RAM.contains(entry));
-        let at = page.map(|page| HEAP_WINDOW.address_of(page).wrapping_add(entry.page_offset()));
+        let at = page.map(|page| {
+            HEAP_WINDOW
+                .address_of(page)
+                .wrapping_add(entry.page_offset())
+        });
         Ok::<_, core::convert::Infallible>(at.map(|at| Pte::from_bits(memory.load(at))))
     };
     match translate(MODE, root, address, read) {

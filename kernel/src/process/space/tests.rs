@@ -52,7 +52,8 @@ fn a_new_space_has_what_the_drawing_has() {
 fn each_space_has_its_own_copy_of_the_original() {
     let mut rig = Rig::new();
     for offset in (0..0x80).step_by(8) {
-        rig.memory.store(ORIGINAL.wrapping_add(offset), 0x1000 + offset);
+        rig.memory
+            .store(ORIGINAL.wrapping_add(offset), 0x1000 + offset);
     }
     let first = build(&mut rig, SMALL).unwrap();
     let second = build(&mut rig, SMALL).unwrap();
@@ -70,13 +71,24 @@ fn the_stack_grows_up_to_its_maximum_and_no_further() {
     let mut rig = Rig::new();
     let mut space = build(&mut rig, SMALL).unwrap();
     let before = rig.frames.taken();
-    space.grow_stack(&mut rig.memory, &mut rig.frames, 3).unwrap();
+    space
+        .grow_stack(&mut rig.memory, &mut rig.frames, 3)
+        .unwrap();
     assert_eq!(rig.frames.taken(), before + 2);
     assert_eq!(flags(&rig, &space, 0x3f_ffe7_6000).unwrap(), "rw-u-ad");
-    assert!(rig.memory.fenced.contains(&(VirtAddr::new(0x3f_ffe7_6000), ASID)));
-    space.grow_stack(&mut rig.memory, &mut rig.frames, 1000).unwrap();
+    assert!(
+        rig.memory
+            .fenced
+            .contains(&(VirtAddr::new(0x3f_ffe7_6000), ASID))
+    );
+    space
+        .grow_stack(&mut rig.memory, &mut rig.frames, 1000)
+        .unwrap();
     assert_eq!(space.stack_pages(), 8);
-    assert_eq!(flags(&rig, &space, space.layout().guard.start().as_u64()), None);
+    assert_eq!(
+        flags(&rig, &space, space.layout().guard.start().as_u64()),
+        None
+    );
 }
 
 #[test]
