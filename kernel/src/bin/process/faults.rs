@@ -37,25 +37,30 @@ pub(crate) fn by_user(slot: usize, fault: Fault) {
             process.name()
         );
     }
+    let overflow = match verdict {
+        Verdict::StackOverflow => "stack overflow: ",
+        Verdict::GrowStack(_) | Verdict::Refused => "",
+    };
     let (pid, program) = (process.pid, process.name());
-    match verdict {
-        Verdict::StackOverflow => println!("process {pid} {program}: stack overflow; it is ended"),
-        Verdict::GrowStack(_) | Verdict::Refused => {
-            println!("process {pid} {program}: a fault; it is ended");
-        }
-    }
-    print(fault, true, process.space_id);
+    report(fault, true, process.space_id, |report| {
+        println!("process {pid} {program}: {overflow}{report}; it is ended");
+    });
     processes::end(slot, End::Fault(fault.cause.bits()));
 }
 
 /// Says what a fault of the kernel was.
 pub(crate) fn print_kernels(fault: Fault) {
     let space = processes::space_in_use().unwrap_or(EVERY_SPACE);
-    print(fault, false, space);
-    println!("  at instruction {}", fault.instruction);
+    report(fault, false, space, |report| {
+        println!(
+            "kernel: {report}; the instruction is at {}",
+            fault.instruction
+        );
+    });
 }
 
-fn print(fault: Fault, by_user: bool, space: u64) {
+/// Has `say` say what a fault was, seen from `space`, in which the hart is.
+fn report(fault: Fault, by_user: bool, space: u64, say: impl FnOnce(&FaultReport<'_>)) {
     let about = if is_about_address(fault.cause) {
         fault.address
     } else {
@@ -63,7 +68,7 @@ fn print(fault: Fault, by_user: bool, space: u64) {
     };
     let region = regions::region_at(about, space);
     let translation = spaces::lookup(about);
-    let report = FaultReport {
+    say(&FaultReport {
         cause: fault.cause,
         address: fault.address,
         instruction: fault.instruction,
@@ -71,8 +76,7 @@ fn print(fault: Fault, by_user: bool, space: u64) {
         region: region.as_ref().map(|region| name_text(&region.name)),
         translation: &translation,
         sum: csr_read!("sstatus") & MSTATUS_SUM != 0,
-    };
-    println!("  {report}");
+    });
 }
 
 fn is_about_address(cause: Cause) -> bool {

@@ -205,8 +205,11 @@ pub(crate) fn user_parts(space: &UserSpace) -> [Part; 8] {
     ]
 }
 
-/// Names the parts of the space `id`, as they are now.
+/// Names the parts of the space `id`, as they are now; not where there was no room to name the space.
 pub(crate) fn publish_user(space: &UserSpace, id: u64) {
+    if id == EVERY_SPACE {
+        return;
+    }
     forget_user(id);
     for (range, kind, text, about) in user_parts(space) {
         if !range.is_empty() {
@@ -217,7 +220,7 @@ pub(crate) fn publish_user(space: &UserSpace, id: u64) {
 
 /// Forgets the parts of the space `id`.
 pub(crate) fn forget_user(id: u64) {
-    publish::remove_regions(|region| region.owner == id);
+    publish::remove_regions(|region| region.owner == id && id != EVERY_SPACE);
 }
 
 /// The region that `address` lies in, seen from the space `id`: one of its own before one of all.
