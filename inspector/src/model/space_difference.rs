@@ -92,6 +92,15 @@ pub struct AlikeRange {
     pub mapped: u64,
 }
 
+/// A stretch of either sort.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ComparisonRow<'a> {
+    /// The spaces are alike there.
+    Alike(&'a AlikeRange),
+    /// They differ.
+    Different(&'a DifferentRange),
+}
+
 /// Two spaces compared.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SpaceDifference {
@@ -185,6 +194,19 @@ impl SpaceDifference {
             Some(before) if before.goes_on(&range) => before.size += size,
             _ => self.ranges.push(range),
         }
+    }
+
+    /// All stretches in address order.
+    pub fn rows(&self) -> Vec<ComparisonRow<'_>> {
+        let alike = self.alike.iter().map(ComparisonRow::Alike);
+        let mut rows: Vec<ComparisonRow<'_>> = alike
+            .chain(self.ranges.iter().map(ComparisonRow::Different))
+            .collect();
+        rows.sort_by_key(|row| match row {
+            ComparisonRow::Alike(alike) => alike.start,
+            ComparisonRow::Different(range) => range.start,
+        });
+        rows
     }
 
     /// The regions in which the two differ, by name, each once; an unnamed stretch by its address.
