@@ -47,6 +47,16 @@ impl DifferentKind {
         }
     }
 
+    /// What is said of it beside what a space has there.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::OnlyOne | Self::OnlyOther => "only here",
+            Self::Frame => "other frame",
+            Self::Flags => "other permissions",
+            Self::FrameAndFlags => "other frame, other permissions",
+        }
+    }
+
     /// A sign that tells them apart without colour, beside the first and the second space.
     pub const fn signs(self) -> [&'static str; 2] {
         match self {

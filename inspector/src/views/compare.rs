@@ -193,7 +193,7 @@ fn different_row(
                 painter.rect_filled(cell, CornerRadius::same(2), color);
                 let ink = palette.ink_on(color);
                 let inner = cell.shrink2(vec2(8.0, 0.0));
-                let text = format!("{sign} {}  {}", side.phys, side.flags);
+                let text = format!("{sign}  {}  {}", side.phys, side.flags);
                 paint::line(
                     painter,
                     inner,

@@ -135,7 +135,7 @@ impl Regions {
 fn columns(width: f32) -> [Column; 8] {
     // Names get what is left of a narrow place, words about them what is left of a wide one.
     let name = (width * 0.17).clamp(84.0, 190.0);
-    let widths = [name, 82.0, 104.0, 138.0, 66.0, 62.0, 84.0, 0.0];
+    let widths = [name, 94.0, 104.0, 138.0, 66.0, 62.0, 84.0, 0.0];
     let mut columns = COLUMNS.map(|(_, title)| Column {
         title,
         width: 0.0,
