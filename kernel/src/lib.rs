@@ -19,6 +19,7 @@
 //!              ▲ └───▶ space ◀─ heap ◀─ reserve       all of them; frames, and those in reserve
 //!           self_map                                 the policy: pool, self-leaf, mirror, demand
 //!              └─────▶ table_service                 M-mode's side of demand
+//!  nanos                                            the nanos layout's heaps and tables
 //!  stress                                           random maps, checked against a shadow
 //!  debug                                            the debug channel: a GDB stub's parts
 //!  program                                          what every supervisor program is made of
@@ -43,11 +44,14 @@ pub mod fault;
 pub mod handoff;
 pub mod heap;
 pub mod holdings;
+pub mod hypervisor;
 pub mod line;
 pub mod lock;
 pub mod mapper;
 pub mod memory;
+pub mod nanos;
 pub mod pace;
+pub mod process;
 #[cfg(all(target_arch = "riscv64", target_os = "none"))]
 pub mod program;
 pub mod reserve;
