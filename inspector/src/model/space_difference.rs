@@ -47,6 +47,16 @@ impl DifferentKind {
         }
     }
 
+    /// What is said of it beside what a space has there.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::OnlyOne | Self::OnlyOther => "only here",
+            Self::Frame => "other frame",
+            Self::Flags => "other permissions",
+            Self::FrameAndFlags => "other frame, other permissions",
+        }
+    }
+
     /// A sign that tells them apart without colour, beside the first and the second space.
     pub const fn signs(self) -> [&'static str; 2] {
         match self {
@@ -90,6 +100,15 @@ pub struct AlikeRange {
     pub last: u64,
     /// How many of its bytes both map; the others neither does.
     pub mapped: u64,
+}
+
+/// A stretch of either sort.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ComparisonRow<'a> {
+    /// The spaces are alike there.
+    Alike(&'a AlikeRange),
+    /// They differ.
+    Different(&'a DifferentRange),
 }
 
 /// Two spaces compared.
@@ -185,6 +204,19 @@ impl SpaceDifference {
             Some(before) if before.goes_on(&range) => before.size += size,
             _ => self.ranges.push(range),
         }
+    }
+
+    /// All stretches in address order.
+    pub fn rows(&self) -> Vec<ComparisonRow<'_>> {
+        let alike = self.alike.iter().map(ComparisonRow::Alike);
+        let mut rows: Vec<ComparisonRow<'_>> = alike
+            .chain(self.ranges.iter().map(ComparisonRow::Different))
+            .collect();
+        rows.sort_by_key(|row| match row {
+            ComparisonRow::Alike(alike) => alike.start,
+            ComparisonRow::Different(range) => range.start,
+        });
+        rows
     }
 
     /// The regions in which the two differ, by name, each once; an unnamed stretch by its address.
