@@ -4,6 +4,8 @@
 
 mod document;
 mod layouts;
+#[cfg(test)]
+mod requirements;
 mod self_mapping;
 
 use std::fs;
