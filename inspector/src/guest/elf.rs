@@ -260,6 +260,7 @@ fn sections(file: &object::File<'_>, bytes: &[u8]) -> Vec<Region> {
                 space: RegionSpace::Physical,
                 kind,
                 name: name.into(),
+                ..Region::default()
             })
         })
         .collect();
