@@ -1,5 +1,7 @@
 //! What can be typed on the console.
 
+pub mod hypervisor;
+
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, VirtAddr};
 use thiserror::Error;
 

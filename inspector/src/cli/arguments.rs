@@ -101,13 +101,24 @@ pub enum Layout {
     /// PseudOS: Sv39, self-mapped tables, kalloc growing down, heap counter.
     #[default]
     Pseudos,
+    /// A hypervisor: kernel image high, a cpu struct for each hart at one address, RAM at an offset.
+    Hypervisor,
 }
 
 impl Layout {
+    /// How many harts it is about.
+    pub const fn harts(self) -> u32 {
+        match self {
+            Self::Hypervisor => 4,
+            _ => 1,
+        }
+    }
+
     /// Its name, as `layout=` takes it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pseudos => "pseudos",
+            Self::Hypervisor => "hypervisor",
         }
     }
 }
@@ -144,9 +155,9 @@ pub struct Demo {
     /// The memory layout to boot
     #[arg(long, value_enum, default_value_t)]
     pub layout: Layout,
-    /// How the kernel reaches its own page tables
-    #[arg(long, value_enum, default_value_t)]
-    pub tables: Tables,
+    /// How the kernel reaches its own page tables, with layout pseudos [default: pool]
+    #[arg(long, value_enum)]
+    pub tables: Option<Tables>,
     /// No window: step, write the files, print the drawing, end. The default without a display
     #[arg(long)]
     pub headless: bool,
