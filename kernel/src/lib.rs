@@ -20,6 +20,7 @@
 //!              ▲ └───▶ space ◀─ heap ◀─ reserve       all of them; frames, and those in reserve
 //!           self_map                                 the policy: pool, self-leaf, mirror, demand
 //!              └─────▶ table_service                 M-mode's side of demand
+//!  nanos                                            the nanos layout's heaps and tables
 //!  stress                                           random maps, checked against a shadow
 //!  hypervisor                                       that layout's free list and tables, for all harts
 //!  debug                                            the debug channel: a GDB stub's parts
@@ -50,7 +51,9 @@ pub mod line;
 pub mod lock;
 pub mod mapper;
 pub mod memory;
+pub mod nanos;
 pub mod pace;
+pub mod process;
 #[cfg(all(target_arch = "riscv64", target_os = "none"))]
 pub mod program;
 pub mod reserve;

@@ -48,16 +48,16 @@ impl Capturer {
             info: None,
             last: None,
         };
-        if capturer.machine.ram_source() == RamSource::BuiltIn
+        if (capturer.elf.is_some() || capturer.machine.ram_source() == RamSource::BuiltIn)
             && target.facts().physical != PhysicalAccess::Unavailable
         {
-            capturer.ask_kernel_for_ram(target)?;
+            capturer.ask_kernel(target)?;
         }
         Ok(capturer)
     }
 
-    /// Takes our kernel's word for where RAM is, where nobody else says it.
-    fn ask_kernel_for_ram(&mut self, target: &mut dyn Target) -> Result<(), LinkError> {
+    /// Takes our kernel's word for which layout it is, and for where RAM is, where nobody else says it.
+    fn ask_kernel(&mut self, target: &mut dyn Target) -> Result<(), LinkError> {
         let place = InfoPlace::find(target, &self.machine, self.elf.as_deref())?;
         let info = match place {
             Some(place) => place.read(target, &self.machine)?,
@@ -65,8 +65,18 @@ impl Capturer {
         };
         if let Some(info) = info {
             self.believe_about_ram(&info);
+            self.see_layout(&info);
         }
         Ok(())
+    }
+
+    /// Takes the ELF's names of the layout that the guest says it runs.
+    fn see_layout(&mut self, info: &KernelInfo) {
+        let layout = info.facts().layout;
+        let seen = self.elf.as_ref().and_then(|elf| elf.seen_from(&layout));
+        if let Some(seen) = seen {
+            self.elf = Some(Arc::new(seen));
+        }
     }
 
     fn believe_about_ram(&mut self, info: &KernelInfo) {
@@ -218,6 +228,10 @@ impl Capturer {
         };
         // We may have come before it had published the block.
         self.believe_about_ram(&info);
+        self.see_layout(&info);
+        if let Some(elf) = &self.elf {
+            snapshot.regions = elf.sections().to_vec();
+        }
         snapshot.physical = self.machine.regions().to_vec();
         snapshot.kernel = Some(info.facts());
         snapshot.heap = info.heap(target, &self.machine)?;

@@ -103,14 +103,28 @@ pub enum Layout {
     Pseudos,
     /// A hypervisor: kernel image high, a cpu struct for each hart at one address, RAM at an offset.
     Hypervisor,
+    /// Processes: kernel low, user high, a guard, a stack and a heap that grow.
+    Process,
+    /// Nanos: id heaps, a backed heap, an unmapped zero page, every allocation described.
+    Nanos,
 }
 
 impl Layout {
+    /// How many harts it is about.
+    pub const fn harts(self) -> u32 {
+        match self {
+            Self::Hypervisor => 4,
+            _ => 1,
+        }
+    }
+
     /// Its name, as `layout=` takes it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pseudos => "pseudos",
             Self::Hypervisor => "hypervisor",
+            Self::Process => "process",
+            Self::Nanos => "nanos",
         }
     }
 }
@@ -147,9 +161,9 @@ pub struct Demo {
     /// The memory layout to boot
     #[arg(long, value_enum, default_value_t)]
     pub layout: Layout,
-    /// How the kernel reaches its own page tables
-    #[arg(long, value_enum, default_value_t)]
-    pub tables: Tables,
+    /// How the kernel reaches its own page tables, with layout pseudos [default: pool]
+    #[arg(long, value_enum)]
+    pub tables: Option<Tables>,
     /// No window: step, write the files, print the drawing, end. The default without a display
     #[arg(long)]
     pub headless: bool,

@@ -47,7 +47,7 @@ pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
         }
         Place::Live(at) => {
             let mut opened = source::open(at, elf)?;
-            let result = walk_live(&mut opened, &options.space, address);
+            let result = walk_live(&mut opened, &options.space, &options.va);
             source::leave(opened);
             result?
         }
@@ -69,8 +69,11 @@ fn unreadable(at: pagescope_protocol::PhysAddr) -> String {
 fn walk_live(
     opened: &mut crate::session::Opened,
     choice: &SpaceChoice,
-    address: VirtAddr,
+    address: &str,
 ) -> Result<(TranslationMode, Translation), Failure> {
+    // Again, for a symbol: the file may carry several programs, and now it is known which one runs.
+    let elf = opened.capturer.elf().cloned();
+    let address = parse_address(address, elf.as_deref())?;
     if let Some(name) = &choice.space {
         // Names are the kernel's, which the whole capture asks.
         let stop = opened.stop.clone();
