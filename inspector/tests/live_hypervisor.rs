@@ -12,7 +12,7 @@ use pagescope::capture::Capturer;
 use pagescope::capture::step::CallStepper;
 use pagescope::guest::ElfFile;
 use pagescope::link::{Cancel, GdbTarget, HartId, Target as _};
-use pagescope::model::SpaceDifference;
+use pagescope::model::space_difference::SpaceDifference;
 use pagescope_protocol::snapshot::{Snapshot, Space, SpaceKind};
 use pagescope_protocol::{
     LeafFlags, Level, PhysAddr, PhysPage, PhysRange, Pte, PteKind, TranslationMode, VirtAddr,
