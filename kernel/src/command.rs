@@ -1,5 +1,6 @@
 //! What can be typed on the console.
 
+pub mod hypervisor;
 pub mod nanos;
 
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, VirtAddr};
