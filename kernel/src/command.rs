@@ -2,6 +2,7 @@
 
 pub mod hypervisor;
 pub mod nanos;
+pub mod process;
 
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, VirtAddr};
 use thiserror::Error;

@@ -17,8 +17,10 @@ use thiserror::Error;
 
 use crate::reserve::Reserve;
 
-/// The header's first eight bytes: `PAGEBOOT`.
-pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"PAGEBOOT");
+/// The header's first eight bytes: two zeros and `PGBOOT`. Two zeros are defined to be no instruction
+/// (unprivileged specification, section "Expanded Instruction-Length Encoding"), so a program that is mapped
+/// at address 0 traps where null is called.
+pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"\0\0PGBOOT");
 
 /// The version of both structures.
 pub const BOOT_VERSION: u64 = 3;

@@ -51,6 +51,7 @@ pub mod mapper;
 pub mod memory;
 pub mod nanos;
 pub mod pace;
+pub mod process;
 #[cfg(all(target_arch = "riscv64", target_os = "none"))]
 pub mod program;
 pub mod reserve;

@@ -24,6 +24,17 @@ pub trait Memory {
     /// Instruction").
     fn fence_all(&mut self);
 
+    /// `sfence.vma address, asid`: as [`fence_page`](Self::fence_page), for one address space; leaves with
+    /// G are kept.
+    fn fence_page_of(&mut self, address: VirtAddr, _asid: u16) {
+        self.fence_page(address);
+    }
+
+    /// `sfence.vma x0, asid`: nothing of this address space is remembered but leaves with G.
+    fn fence_space(&mut self, _asid: u16) {
+        self.fence_all();
+    }
+
     /// Fills the page at `page` with one byte.
     fn fill_page(&mut self, page: VirtAddr, byte: u8) {
         let word = u64::from_le_bytes([byte; 8]);

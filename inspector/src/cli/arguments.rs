@@ -103,6 +103,10 @@ pub enum Layout {
     Pseudos,
     /// A hypervisor: kernel image high, a cpu struct for each hart at one address, RAM at an offset.
     Hypervisor,
+    /// Processes: kernel low, user high, a guard, a stack and a heap that grow.
+    Process,
+    /// Nanos: id heaps, a backed heap, an unmapped zero page, every allocation described.
+    Nanos,
 }
 
 impl Layout {
@@ -119,6 +123,8 @@ impl Layout {
         match self {
             Self::Pseudos => "pseudos",
             Self::Hypervisor => "hypervisor",
+            Self::Process => "process",
+            Self::Nanos => "nanos",
         }
     }
 }

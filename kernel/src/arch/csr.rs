@@ -65,5 +65,7 @@ pub const MSTATUS_MPP_S: u64 = 0b01 << 11;
 pub const MSTATUS_MPIE: u64 = 1 << 7;
 /// mstatus.FS, whether floating-point registers may be used: 0 is off.
 pub const MSTATUS_FS: u64 = 0b11 << 13;
+/// mstatus.SUM: S-mode may load from and store to pages with U.
+pub const MSTATUS_SUM: u64 = 1 << 18;
 /// mstatus.MPRV: loads and stores as in the mode that MPP says.
 pub const MSTATUS_MPRV: u64 = 1 << 17;

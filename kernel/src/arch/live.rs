@@ -46,4 +46,15 @@ impl Memory for LiveMemory {
         // SAFETY: as above.
         unsafe { asm!("sfence.vma x0, x0", options(nostack)) }
     }
+
+    fn fence_page_of(&mut self, address: VirtAddr, asid: u16) {
+        let (address, asid) = (address.as_u64(), u64::from(asid));
+        // SAFETY: as above.
+        unsafe { asm!("sfence.vma {}, {}", in(reg) address, in(reg) asid, options(nostack)) }
+    }
+
+    fn fence_space(&mut self, asid: u16) {
+        // SAFETY: as above.
+        unsafe { asm!("sfence.vma x0, {}", in(reg) u64::from(asid), options(nostack)) }
+    }
 }
