@@ -34,6 +34,7 @@ fn region(start: u64, size: u64, kind: RegionKind, space: RegionSpace, name: &st
         space,
         kind,
         name: name.into(),
+        ..Region::default()
     }
 }
 
@@ -54,6 +55,8 @@ fn space(mappings: Vec<Mapping>) -> Space {
         mode: TranslationMode::Sv39,
         asid: 0,
         root: PhysPage::new(0x87ffc).unwrap(),
+        kind: None,
+        number: None,
         harts: vec![0],
         truncated: false,
         tables: Vec::new(),
@@ -334,13 +337,15 @@ fn guards_stand_between_mappings() {
     check_order(&bands);
     let lines = shown(&bands);
     assert_eq!(
-        lines[..6],
+        lines[..7],
         [
             "0x0 +0x1000 Guard null",
             "0x1000 +0x1000 Data",
             "0x2000 +0x1000 Guard above",
             "0x3000 +0x1000 Guard below",
-            "0x4000 +0x2000 Data",
+            "0x4000 +0x1000 Data",
+            // A guard that is mapped is shown as what it is.
+            "0x5000 +0x1000 Data mapped",
             "0x6000 +0x3fffffa000 Nothing",
         ]
     );

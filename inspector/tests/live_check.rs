@@ -99,7 +99,7 @@ fn a_file_answers_as_its_guest_did() {
     let output = pagescope(&["check", &file]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let text = stdout(&output);
-    assert!(text.starts_with("sound: hart 0 (Sv39, root 0x"), "{text}");
+    assert!(text.starts_with("sound: kernel (Sv39, root 0x"), "{text}");
     assert!(text.contains("note    self-entry: "), "{text}");
     let output = pagescope(&["check", &file, "--hart", "9"]);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));

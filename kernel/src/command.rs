@@ -1,5 +1,6 @@
 //! What can be typed on the console.
 
+pub mod hypervisor;
 pub mod process;
 
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, VirtAddr};
@@ -18,7 +19,8 @@ unmap VA [N]     take away the leaf that maps VA, and the N-1 after it; pages st
 protect VA FLAGS give the leaf that maps VA these permissions: letters of rwxu
 rsw VA           flip a software bit (RSW) of the entry that maps VA, through its table's window
 touch VA         load from VA and store the byte back; a fault is reported and survived
-fault WHERE      touch what must fault: null, guard, text, rodata, machine, window
+fault WHAT       do what must fault: null, null-write, null-call, guard, text, rodata, execute,
+                 noncanonical, machine, window; it is reported in words, and survived
 stress N         N random maps and unmaps, each checked; then everything is counted
 bench            what a map costs with this strategy, in cycles and in frames
 crash            load from address 0x10 with nobody to catch it: the hart stops
@@ -95,24 +97,40 @@ pub enum MapTo {
 pub enum FaultKind {
     /// A load from address 0.
     Null,
+    /// A store to address 0.
+    NullWrite,
+    /// A call of address 0.
+    NullCall,
     /// A store to the guard below the stack.
     Guard,
     /// A store to the instructions.
     Text,
     /// A store to the constants.
     Rodata,
+    /// A call of a variable.
+    Execute,
+    /// A load from an address that Sv39 does not have.
+    NonCanonical,
     /// A load from the machine program.
     Machine,
     /// A load from a window in which there is no table, and can be none.
     Window,
 }
 
+/// How `fault` is used.
+const FAULT_USAGE: &str =
+    "fault null|null-write|null-call|guard|text|rodata|execute|noncanonical|machine|window";
+
 impl FaultKind {
-    const ALL: [(&'static str, Self); 6] = [
+    const ALL: [(&'static str, Self); 10] = [
         ("null", Self::Null),
+        ("null-write", Self::NullWrite),
+        ("null-call", Self::NullCall),
         ("guard", Self::Guard),
         ("text", Self::Text),
         ("rodata", Self::Rodata),
+        ("execute", Self::Execute),
+        ("noncanonical", Self::NonCanonical),
         ("machine", Self::Machine),
         ("window", Self::Window),
     ];
@@ -204,7 +222,7 @@ impl Command {
             "touch" => Self::Touch(VirtAddr::new(number("touch VA")?.unwrap_or_default())),
             "lookup" => Self::Lookup(VirtAddr::new(number("lookup VA")?.unwrap_or_default())),
             "fault" => {
-                let usage = CommandError::Usage("fault null|guard|text|rodata|machine|window");
+                let usage = CommandError::Usage(FAULT_USAGE);
                 let word = words.next().ok_or(usage)?;
                 let kinds = FaultKind::ALL;
                 let (_, kind) = kinds.iter().find(|(name, _)| *name == word).ok_or(usage)?;
@@ -396,7 +414,7 @@ mod tests {
             ("heap now", "`now` is one word too many"),
             (
                 "fault line",
-                "usage: fault null|guard|text|rodata|machine|window",
+                "usage: fault null|null-write|null-call|guard|text|rodata|execute|noncanonical|machine|window",
             ),
             ("pace soon", "`soon` is no pace: milliseconds, 0 to 3600000"),
             (

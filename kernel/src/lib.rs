@@ -43,6 +43,7 @@ pub mod fault;
 pub mod handoff;
 pub mod heap;
 pub mod holdings;
+pub mod hypervisor;
 pub mod line;
 pub mod lock;
 pub mod mapper;

@@ -171,6 +171,7 @@ fn example() -> Snapshot {
             space: RegionSpace::Physical,
             kind: RegionKind::Text,
             name: ".text".into(),
+            ..Region::default()
         }],
         watches: Vec::new(),
         spaces: vec![Space {
@@ -178,6 +179,8 @@ fn example() -> Snapshot {
             mode: TranslationMode::Sv39,
             asid: 0,
             root: page(0x87ffc),
+            kind: None,
+            number: None,
             harts: vec![0],
             truncated: false,
             tables: vec![
@@ -203,6 +206,7 @@ fn example() -> Snapshot {
             ],
         }],
         frames: Vec::new(),
+        trace: Vec::new(),
     }
 }
 
@@ -247,6 +251,7 @@ Snapshot(
         ),
     ],
     frames: [],
+    trace: [],
 )
 "#;
     let text = snapshot_to_text(&example());

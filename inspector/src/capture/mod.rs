@@ -4,20 +4,19 @@
 //! whose words are the same as in the last capture is shared with it.
 
 pub mod live;
+mod spaces;
 pub mod step;
 mod tables;
 
 use std::sync::Arc;
 
-use pagescope_protocol::coalesce::{Limits as MappingLimits, coalesce};
 use pagescope_protocol::snapshot::{
-    FORMAT_VERSION, FrameContents, Hart, KernelFacts, Mapping, Provenance, Region, Register,
-    Snapshot, Space, Table, TableEntries, Watch,
+    FORMAT_VERSION, FrameContents, Hart, KernelFacts, Provenance, Region, Register, Snapshot,
+    TableEntries, Watch,
 };
-use pagescope_protocol::walk::{Limits as WalkLimits, SpaceWalk, walk_space};
-use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, Satp, TranslationMode, VirtAddr};
+use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, VirtAddr};
 
-use crate::guest::info::InfoPlace;
+use crate::guest::info::{InfoPlace, KernelSpace};
 use crate::guest::{ElfFile, KernelInfo, MachineMap, RamSource};
 use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target};
 use crate::model::{BandKind, Difference, virtual_bands};
@@ -49,16 +48,16 @@ impl Capturer {
             info: None,
             last: None,
         };
-        if capturer.machine.ram_source() == RamSource::BuiltIn
+        if (capturer.elf.is_some() || capturer.machine.ram_source() == RamSource::BuiltIn)
             && target.facts().physical != PhysicalAccess::Unavailable
         {
-            capturer.ask_kernel_for_ram(target)?;
+            capturer.ask_kernel(target)?;
         }
         Ok(capturer)
     }
 
-    /// Takes our kernel's word for where RAM is, where nobody else says it.
-    fn ask_kernel_for_ram(&mut self, target: &mut dyn Target) -> Result<(), LinkError> {
+    /// Takes our kernel's word for which layout it is, and for where RAM is, where nobody else says it.
+    fn ask_kernel(&mut self, target: &mut dyn Target) -> Result<(), LinkError> {
         let place = InfoPlace::find(target, &self.machine, self.elf.as_deref())?;
         let info = match place {
             Some(place) => place.read(target, &self.machine)?,
@@ -66,8 +65,18 @@ impl Capturer {
         };
         if let Some(info) = info {
             self.believe_about_ram(&info);
+            self.see_layout(&info);
         }
         Ok(())
+    }
+
+    /// Takes the ELF's names of the layout that the guest says it runs.
+    fn see_layout(&mut self, info: &KernelInfo) {
+        let layout = info.facts().layout;
+        let seen = self.elf.as_ref().and_then(|elf| elf.seen_from(&layout));
+        if let Some(seen) = seen {
+            self.elf = Some(Arc::new(seen));
+        }
     }
 
     fn believe_about_ram(&mut self, info: &KernelInfo) {
@@ -129,10 +138,12 @@ impl Capturer {
                 .collect(),
             ..Snapshot::default()
         };
-        self.kernel(target, &mut snapshot)?;
+        let published = self.kernel(target, &mut snapshot)?;
         snapshot.provenance = self.provenance(target, snapshot.kernel.as_ref());
-        for (satp, ids) in group_by_satp(&harts) {
-            snapshot.spaces.push(self.space(target, satp, &ids)?);
+        let mut reader = RamTables::new(target, &self.machine);
+        for listed in spaces::list(&harts, &published) {
+            let space = listed.walk(&mut reader, self.last.as_deref())?;
+            snapshot.spaces.push(space);
         }
         name_mappings(&mut snapshot);
         snapshot.stop = stop(&snapshot);
@@ -195,12 +206,12 @@ impl Capturer {
         Ok(answer.and_then(|bytes| bytes.try_into().ok()).map(Arc::new))
     }
 
-    /// What the kernel says of itself, and what its ELF says.
+    /// What the kernel says of itself, and what its ELF says; gives the spaces that it publishes.
     fn kernel(
         &mut self,
         target: &mut dyn Target,
         snapshot: &mut Snapshot,
-    ) -> Result<(), LinkError> {
+    ) -> Result<Vec<KernelSpace>, LinkError> {
         if let Some(elf) = &self.elf {
             snapshot.regions = elf.sections().to_vec();
         }
@@ -208,15 +219,19 @@ impl Capturer {
             self.info = InfoPlace::find(target, &self.machine, self.elf.as_deref())?;
         }
         let Some(place) = self.info else {
-            return Ok(());
+            return Ok(Vec::new());
         };
         let Some(info) = place.read(target, &self.machine)? else {
             // The guest was reset: look again next time.
             self.info = None;
-            return Ok(());
+            return Ok(Vec::new());
         };
         // We may have come before it had published the block.
         self.believe_about_ram(&info);
+        self.see_layout(&info);
+        if let Some(elf) = &self.elf {
+            snapshot.regions = elf.sections().to_vec();
+        }
         snapshot.physical = self.machine.regions().to_vec();
         snapshot.kernel = Some(info.facts());
         snapshot.heap = info.heap(target, &self.machine)?;
@@ -227,6 +242,8 @@ impl Capturer {
                 value: Some(heap.counter),
             });
         }
+        let before = self.last.as_deref().map_or(&[][..], |last| &last.trace);
+        snapshot.trace = info.trace(target, &self.machine, self.elf.as_deref(), before)?;
         // The kernel's own names win over the ELF's sections of the same place.
         let told: Vec<PhysRange> = info.regions.iter().filter_map(Region::physical).collect();
         snapshot.regions.retain(|section| {
@@ -237,7 +254,7 @@ impl Capturer {
         snapshot
             .regions
             .sort_by_key(|region| (region.start, region.size));
-        Ok(())
+        Ok(info.spaces)
     }
 
     fn provenance(&self, target: &mut dyn Target, kernel: Option<&KernelFacts>) -> Provenance {
@@ -267,64 +284,6 @@ impl Capturer {
                 .to_string(),
         }
     }
-
-    fn space(
-        &self,
-        target: &mut dyn Target,
-        satp: Satp,
-        harts: &[HartId],
-    ) -> Result<Space, LinkError> {
-        let mut reader = RamTables {
-            target,
-            machine: &self.machine,
-        };
-        let walk = walk_space(satp.mode(), satp.root(), WalkLimits::default(), &mut reader)?;
-        let mappings = coalesce(&walk, MappingLimits::default());
-        let name = space_name(harts);
-        let before = self.last.as_deref();
-        let before = before.and_then(|last| last.spaces.iter().find(|space| space.name == name));
-        Ok(Space {
-            name,
-            mode: satp.mode(),
-            asid: satp.asid(),
-            root: satp.root(),
-            harts: harts.iter().map(|hart| hart.number()).collect(),
-            truncated: walk.truncated || mappings.truncated,
-            tables: tables_of(walk, before),
-            mappings: mappings.ranges.into_iter().map(Mapping::from).collect(),
-        })
-    }
-}
-
-/// `hart 0`, `harts 1, 2, 3`.
-fn space_name(harts: &[HartId]) -> String {
-    match harts {
-        [one] => one.to_string(),
-        several => {
-            let numbers: Vec<String> = several.iter().map(|id| id.number().to_string()).collect();
-            format!("harts {}", numbers.join(", "))
-        }
-    }
-}
-
-/// Harts that run in the same space, in the order of their first hart. A hart whose satp the stub
-/// does not show is in none: nothing is known of its tables.
-fn group_by_satp(harts: &[(HartId, Registers)]) -> Vec<(Satp, Vec<HartId>)> {
-    let mut groups: Vec<(Satp, Vec<HartId>)> = Vec::new();
-    for (id, registers) in harts {
-        let Some(satp) = registers.satp else { continue };
-        // In mode Bare the other fields mean nothing.
-        let satp = if satp.mode() == TranslationMode::Bare {
-            Satp::default()
-        } else {
-            satp
-        };
-        match groups.iter_mut().find(|(known, _)| *known == satp) {
-            Some((_, ids)) => ids.push(*id),
-            None => groups.push((satp, vec![*id])),
-        }
-    }
-    groups
 }
 
 fn hart_of(id: HartId, registers: &Registers) -> Hart {
@@ -342,28 +301,6 @@ fn hart_of(id: HartId, registers: &Registers) -> Hart {
             })
             .collect(),
     }
-}
-
-/// The walk's tables as a snapshot holds them; those that are as before are shared.
-fn tables_of(walk: SpaceWalk, before: Option<&Space>) -> Vec<Arc<Table>> {
-    let tables = walk.tables.into_iter().map(|walked| Table {
-        level: walked.level,
-        frame: walked.page,
-        covers_from: walked.covers_from,
-        parent: walked.parent.map(|slot| slot.table),
-        parent_index: walked.parent.map_or(0, |slot| slot.index as u16),
-        other_parents: u32::try_from(walked.other_parents).unwrap_or(u32::MAX),
-        entries: walked.words.map(|words| TableEntries::new(&words)),
-    });
-    tables
-        .map(|table| {
-            let same = before.and_then(|space| space.table_at(table.frame, table.level));
-            match same {
-                Some(same) if **same == table => Arc::clone(same),
-                _ => Arc::new(table),
-            }
-        })
-        .collect()
 }
 
 /// Gives each mapping the names of what it leads to.

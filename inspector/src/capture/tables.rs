@@ -1,5 +1,7 @@
 //! Reading page tables out of a target's RAM.
 
+use std::collections::BTreeMap;
+
 use pagescope_protocol::PhysPage;
 use pagescope_protocol::walk::{TableReader, TableWords};
 
@@ -7,10 +9,24 @@ use crate::guest::MachineMap;
 use crate::link::{LinkError, Target};
 
 /// A target's RAM as tables. A table that is said to lie elsewhere is unreadable: to look there
-/// could change a device.
+/// could change a device. What spaces share is read once: the guest stands still meanwhile.
 pub(super) struct RamTables<'a> {
-    pub(super) target: &'a mut dyn Target,
-    pub(super) machine: &'a MachineMap,
+    target: &'a mut dyn Target,
+    machine: &'a MachineMap,
+    read: BTreeMap<PhysPage, Option<Box<TableWords>>>,
+}
+
+/// Most tables that are kept for the next space of a capture: 32 MiB of them.
+const MAX_KEPT: usize = 1 << 13;
+
+impl<'a> RamTables<'a> {
+    pub(super) fn new(target: &'a mut dyn Target, machine: &'a MachineMap) -> Self {
+        Self {
+            target,
+            machine,
+            read: BTreeMap::new(),
+        }
+    }
 }
 
 impl TableReader for RamTables<'_> {
@@ -20,19 +36,26 @@ impl TableReader for RamTables<'_> {
         &mut self,
         frames: &[PhysPage],
     ) -> Result<Vec<Option<Box<TableWords>>>, LinkError> {
-        let in_ram: Vec<PhysPage> = frames
+        let missing: Vec<PhysPage> = frames
             .iter()
             .copied()
-            .filter(|frame| self.machine.is_ram(frame.range()))
+            .filter(|frame| self.machine.is_ram(frame.range()) && !self.read.contains_key(frame))
             .collect();
-        let mut read = read_frames(self.target, &in_ram)?.into_iter();
-        Ok(frames
+        let fresh = read_frames(self.target, &missing)?;
+        let fresh: BTreeMap<_, _> = missing.into_iter().zip(fresh).collect();
+        let words = frames
             .iter()
-            .map(|frame| match self.machine.is_ram(frame.range()) {
-                true => read.next().flatten(),
-                false => None,
-            })
-            .collect())
+            .map(
+                |frame| match fresh.get(frame).or_else(|| self.read.get(frame)) {
+                    Some(words) => words.clone(),
+                    None => None,
+                },
+            )
+            .collect();
+        if self.read.len() + fresh.len() <= MAX_KEPT {
+            self.read.extend(fresh);
+        }
+        Ok(words)
     }
 }
 

@@ -44,6 +44,23 @@ pub enum Command {
     Walk(Walk),
     /// List a space's mappings, or with --phys what lies in physical memory and who maps it
     Map(Map),
+    /// List the address spaces: whose they are, where a hart runs in them, how they are translated
+    ///
+    /// Besides those that harts run in now, the ones that our kernel publishes: every process's.
+    #[command(after_help = "Example: pagescope spaces :1234")]
+    Spaces(Listing),
+    /// List the regions that the kernel names, mapped or not, with their tags and descriptions
+    #[command(
+        after_help = "Examples:\n  pagescope regions :1234\n  pagescope regions lecture.ron --space \"process 3\" --format json"
+    )]
+    Regions(Regions),
+    /// List what the kernel did last: map, unmap, kalloc, fault …, each with its caller
+    ///
+    /// With --elf the callers have names.
+    #[command(
+        after_help = "Examples:\n  pagescope trace :1234 --elf kernel.elf --last 20\n  pagescope trace lecture.ron --kind map --space kernel"
+    )]
+    Trace(Trace),
     /// Save everything that is known about a guest's memory as RON
     Snapshot(Snapshot),
     /// Run to the next returns of a function and report what each changed
@@ -52,7 +69,13 @@ pub enum Command {
     ///
     /// Exit code 1 says that they are not; 3 that not all of them could be read.
     Check(Check),
-    /// Say what changed between two snapshots
+    /// Say what changed between two snapshots, or how two spaces of one snapshot or guest differ
+    ///
+    /// Two files: what changed from the first to the second. One file or ADDR with --space twice: where
+    /// the two spaces map different things.
+    #[command(
+        after_help = "Examples:\n  pagescope diff before.ron after.ron\n  pagescope diff :1234 --space \"hart 0\" --space \"hart 1\""
+    )]
     Diff(Diff),
     /// Draw a snapshot: SVG, PNG or text
     Export(Export),
@@ -78,13 +101,24 @@ pub enum Layout {
     /// PseudOS: Sv39, self-mapped tables, kalloc growing down, heap counter.
     #[default]
     Pseudos,
+    /// A hypervisor: kernel image high, a cpu struct for each hart at one address, RAM at an offset.
+    Hypervisor,
 }
 
 impl Layout {
+    /// How many harts it is about.
+    pub const fn harts(self) -> u32 {
+        match self {
+            Self::Hypervisor => 4,
+            _ => 1,
+        }
+    }
+
     /// Its name, as `layout=` takes it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Pseudos => "pseudos",
+            Self::Hypervisor => "hypervisor",
         }
     }
 }
@@ -121,9 +155,9 @@ pub struct Demo {
     /// The memory layout to boot
     #[arg(long, value_enum, default_value_t)]
     pub layout: Layout,
-    /// How the kernel reaches its own page tables
-    #[arg(long, value_enum, default_value_t)]
-    pub tables: Tables,
+    /// How the kernel reaches its own page tables, with layout pseudos [default: pool]
+    #[arg(long, value_enum)]
+    pub tables: Option<Tables>,
     /// No window: step, write the files, print the drawing, end. The default without a display
     #[arg(long)]
     pub headless: bool,
@@ -138,12 +172,15 @@ pub struct Demo {
     pub pace: u32,
 }
 
-/// Which hart's space is meant.
+/// Which space is meant.
 #[derive(Debug, Args)]
-pub struct HartChoice {
+pub struct SpaceChoice {
     /// The hart whose address space is meant
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub hart: u32,
+    /// The address space by its name, or by as much of it as no other begins with: "process 3"
+    #[arg(long, value_name = "NAME", conflicts_with = "hart")]
+    pub space: Option<String>,
 }
 
 /// `attach`
@@ -175,7 +212,7 @@ pub struct Walk {
     pub elf: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub hart: HartChoice,
+    pub space: SpaceChoice,
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -187,14 +224,62 @@ pub struct Map {
     /// The guest's gdb port, or a snapshot file
     pub addr: String,
     /// Physical memory: what lies where, and which addresses of any space lead there
-    #[arg(long, conflicts_with = "hart")]
+    #[arg(long, conflicts_with_all = ["hart", "space"])]
     pub phys: bool,
     /// The guest kernel's ELF, for names
     #[arg(long, value_name = "FILE")]
     pub elf: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub hart: HartChoice,
+    pub space: SpaceChoice,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `spaces`
+#[derive(Debug, Args)]
+pub struct Listing {
+    /// The guest's gdb port, or a snapshot file
+    pub addr: String,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `regions`
+#[derive(Debug, Args)]
+pub struct Regions {
+    /// The guest's gdb port, or a snapshot file
+    pub addr: String,
+    /// Only what counts in this space, and what of it is mapped there
+    #[arg(long, value_name = "NAME")]
+    pub space: Option<String>,
+    /// The guest kernel's ELF, for its sections
+    #[arg(long, value_name = "FILE")]
+    pub elf: Option<PathBuf>,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// `trace`
+#[derive(Debug, Args)]
+pub struct Trace {
+    /// The guest's gdb port, or a snapshot file
+    pub addr: String,
+    /// Only events of this kind; may be given several times
+    #[arg(long, value_name = "KIND")]
+    pub kind: Vec<String>,
+    /// Only events about this space
+    #[arg(long, value_name = "NAME")]
+    pub space: Option<String>,
+    /// Only the last N of them
+    #[arg(long, value_name = "N")]
+    pub last: Option<usize>,
+    /// The guest kernel's ELF, for the callers' names
+    #[arg(long, value_name = "FILE")]
+    pub elf: Option<PathBuf>,
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -249,6 +334,9 @@ pub struct Check {
     /// The hart whose address space is meant; all spaces where it is left out
     #[arg(long, value_name = "N")]
     pub hart: Option<u32>,
+    /// The address space by its name, or by as much of it as no other begins with
+    #[arg(long, value_name = "NAME", conflicts_with = "hart")]
+    pub space: Option<String>,
     /// The guest kernel's ELF, for names
     #[arg(long, value_name = "FILE")]
     pub elf: Option<PathBuf>,
@@ -260,10 +348,17 @@ pub struct Check {
 /// `diff`
 #[derive(Debug, Args)]
 pub struct Diff {
-    /// The earlier snapshot; of a recording, its first moment
-    pub before: PathBuf,
+    /// The earlier snapshot; of a recording, its first moment. With --space: the gdb port or file
+    pub before: String,
     /// The later snapshot; of a recording, its last moment
-    pub after: PathBuf,
+    #[arg(required_unless_present = "space", conflicts_with = "space")]
+    pub after: Option<PathBuf>,
+    /// Compare two spaces: give it twice
+    #[arg(long, value_name = "NAME")]
+    pub space: Vec<String>,
+    /// The guest kernel's ELF, for names, with --space
+    #[arg(long, value_name = "FILE", requires = "space")]
+    pub elf: Option<PathBuf>,
     /// End with exit code 1 where the two differ
     #[arg(long)]
     pub exit_code: bool,
@@ -285,7 +380,7 @@ pub struct Export {
     pub out: Option<PathBuf>,
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub hart: HartChoice,
+    pub space: SpaceChoice,
     /// Of a recording, the moment to draw, from 0
     #[arg(long, value_name = "N")]
     pub moment: Option<usize>,

@@ -69,14 +69,15 @@ struct FindingAnswer {
 pub(super) fn run(options: &Check) -> Result<Answer, Failure> {
     let elf = source::elf(options.elf.as_deref())?;
     let snapshot = source::one_moment(Place::parse(&options.addr)?, elf)?;
-    let spaces: Vec<&Space> = match options.hart {
-        Some(hart) => vec![source::space_of(&snapshot, hart)?],
-        None if snapshot.spaces.is_empty() => {
+    let spaces: Vec<&Space> = match (options.hart, &options.space) {
+        (_, Some(name)) => vec![source::space_named(&snapshot, name)?],
+        (Some(hart), None) => vec![source::space_of(&snapshot, hart)?],
+        (None, None) if snapshot.spaces.is_empty() => {
             return Err(Failure::Target(
                 "no hart's satp is known, so neither are the page tables".into(),
             ));
         }
-        None => snapshot.spaces.iter().collect(),
+        (None, None) => snapshot.spaces.iter().collect(),
     };
     let report = Report::new(&snapshot, spaces);
     format::print_nested(options.format, &answer(&report), 4, || check_text(&report))?;

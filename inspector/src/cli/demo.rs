@@ -20,16 +20,26 @@ use crate::session::{Demo, Source};
 const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 pub(super) fn run(options: &arguments::Demo) -> Result<Answer, Failure> {
-    let Layout::Pseudos = options.layout;
+    let layout = options.layout;
+    let mut append = format!("layout={} pace={}", layout.name(), options.pace);
+    match (layout, options.tables) {
+        (Layout::Pseudos, tables) => {
+            append.push_str(&format!(" tables={}", tables.unwrap_or_default().name()));
+        }
+        (_, None) => {}
+        (_, Some(tables)) => {
+            return Err(Failure::Usage(format!(
+                "--tables {} is a way of layout pseudos to reach its tables; layout {} has its own: leave \
+                 --tables out",
+                tables.name(),
+                layout.name()
+            )));
+        }
+    }
     let demo = Source::Demo(Demo {
-        kernel: Arc::from(image(options.layout)),
-        append: format!(
-            "layout={} tables={} pace={}",
-            options.layout.name(),
-            options.tables.name(),
-            options.pace
-        ),
-        harts: 1,
+        kernel: Arc::from(image(layout)),
+        append,
+        harts: layout.harts(),
     });
     if options.headless {
         return headless(options, &demo);

@@ -21,7 +21,10 @@ pub(super) fn run(options: &Export) -> Result<Answer, Failure> {
         ))
     })?;
     let snapshot = &moment.snapshot;
-    let space = snapshot.space_of_hart(options.hart.hart);
+    let space = match &options.space.space {
+        Some(name) => Some(source::space_named(snapshot, name)?),
+        None => snapshot.space_of_hart(options.space.hart),
+    };
     let theme = if options.dark {
         Theme::Dark
     } else {

@@ -8,14 +8,19 @@ use crate::export::file::write_atomically;
 pub(super) const fn image(layout: Layout) -> &'static [u8] {
     match layout {
         Layout::Pseudos => include_bytes!(concat!(env!("OUT_DIR"), "/pseudos.elf")),
+        Layout::Hypervisor => include_bytes!(concat!(env!("OUT_DIR"), "/hypervisor.elf")),
     }
 }
 
 pub(super) fn run(options: &Kernel) -> Result<Answer, Failure> {
     write_atomically(&options.out, image(options.layout)).map_err(Failure::usage)?;
     let out = options.out.display();
+    let harts = match options.layout.harts() {
+        1 => String::new(),
+        harts => format!(" -smp {harts}"),
+    };
     format::write(&format!(
-        "wrote {out}\nboot it:   qemu-system-riscv64 -M virt -m 128M -bios none -nographic -s \
+        "wrote {out}\nboot it:   qemu-system-riscv64 -M virt -m 128M{harts} -bios none -nographic -s \
          -kernel {out} -append layout={}\nlook at it: pagescope attach :1234 --elf {out}",
         options.layout.name()
     ));

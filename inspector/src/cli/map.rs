@@ -4,7 +4,7 @@ use pagescope_protocol::snapshot::{Mapping, Snapshot, Space};
 use pagescope_protocol::{PhysAddr, PhysRange, TranslationMode};
 use serde::Serialize;
 
-use super::arguments::Map;
+use super::arguments::{Format, Map};
 use super::source::{self, Place};
 use super::{Answer, Failure, format};
 use crate::export::text::map_text;
@@ -48,13 +48,32 @@ pub(super) fn run(options: &Map) -> Result<Answer, Failure> {
         format::print(options.format, &answer, || physical_text(&answer))?;
         return Ok(Answer::Yes);
     }
-    let space = source::space_of(&snapshot, options.hart.hart)?;
+    let space = source::space_chosen(&snapshot, &options.space)?;
     if space.truncated {
         eprintln!("pagescope: these tables are larger than the limits; the list is cut short");
     }
     let answer: Vec<MappingAnswer> = space.mappings.iter().map(mapping).collect();
     format::print(options.format, &answer, || space_text(space))?;
+    if options.space.space.is_none() && options.format == Format::Text {
+        mention_others(&snapshot, space);
+    }
     Ok(Answer::Yes)
+}
+
+/// Says which other spaces there are, where the answer is about one that was not named.
+fn mention_others(snapshot: &Snapshot, shown: &Space) {
+    let others = snapshot
+        .spaces
+        .iter()
+        .filter(|space| space.name != shown.name);
+    let names: Vec<String> = others.map(|space| format!("{:?}", space.name)).collect();
+    if !names.is_empty() {
+        eprintln!(
+            "pagescope: this is {:?}; with --space: {}",
+            shown.name,
+            names.join(", ")
+        );
+    }
 }
 
 fn space_text(space: &Space) -> String {

@@ -13,9 +13,12 @@ mod interrupt;
 mod kernel;
 mod map;
 mod open;
+mod regions;
 mod snapshot;
 mod source;
+mod spaces;
 mod step;
+mod trace;
 mod walk;
 
 use std::process::ExitCode;
@@ -76,6 +79,9 @@ pub fn main() -> ExitCode {
         Command::Open(options) => open::open(&options),
         Command::Walk(options) => walk::run(&options),
         Command::Map(options) => map::run(&options),
+        Command::Spaces(options) => spaces::run(&options),
+        Command::Regions(options) => regions::run(&options),
+        Command::Trace(options) => trace::run(&options),
         Command::Snapshot(options) => snapshot::run(&options),
         Command::Step(options) => step::run(&options),
         Command::Check(options) => check::run(&options),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use pagescope_protocol::snapshot::text::Document;
 use pagescope_protocol::snapshot::{Snapshot, Space};
 
+use super::arguments::SpaceChoice;
 use super::{Failure, interrupt};
 use crate::export::file::read_document;
 use crate::guest::{ElfError, ElfFile};
@@ -131,6 +132,63 @@ pub(super) fn one_moment(
             snapshot.map_err(Failure::target)
         }
     }
+}
+
+/// Says where the kernel was changing what it says of regions and spaces.
+pub(super) fn mention_changing(snapshot: &Snapshot) {
+    let changing = snapshot.kernel.as_ref().map_or(0, |kernel| kernel.changing);
+    if changing > 0 {
+        eprintln!(
+            "pagescope: the kernel was changing its regions or spaces at this moment; \
+             some may be half changed"
+        );
+    }
+}
+
+/// The space that was chosen, by name or by hart.
+pub(super) fn space_chosen<'a>(
+    snapshot: &'a Snapshot,
+    choice: &SpaceChoice,
+) -> Result<&'a Space, Failure> {
+    match &choice.space {
+        Some(name) => space_named(snapshot, name),
+        None => space_of(snapshot, choice.hart),
+    }
+}
+
+/// The space of this name, or the only one whose name begins so.
+pub(super) fn space_named<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a Space, Failure> {
+    if let Some(space) = snapshot.space_named(name) {
+        return Ok(space);
+    }
+    let alike: Vec<&Space> = match name {
+        "" => Vec::new(),
+        name => {
+            let spaces = snapshot.spaces.iter();
+            spaces
+                .filter(|space| space.name.starts_with(name))
+                .collect()
+        }
+    };
+    match alike.as_slice() {
+        [one] => Ok(one),
+        [] => Err(Failure::Usage(match snapshot.spaces.as_slice() {
+            [] => format!("there is no space {name:?}: no address space is known"),
+            spaces => format!(
+                "there is no space {name:?}; there are: {}",
+                names(spaces.iter())
+            ),
+        })),
+        several => Err(Failure::Usage(format!(
+            "{name:?} may be any of: {}",
+            names(several.iter().copied())
+        ))),
+    }
+}
+
+fn names<'a>(spaces: impl Iterator<Item = &'a Space>) -> String {
+    let names: Vec<String> = spaces.map(|space| format!("{:?}", space.name)).collect();
+    names.join(", ")
 }
 
 /// The space of a hart, or an error that says what there is instead.

@@ -67,18 +67,32 @@ pub(super) fn step_text(moment: &Moment) -> String {
     parts.join("; ")
 }
 
+/// Where the function is in the program that the guest runs: the file may carry others.
+fn stepper(opened: &Opened, symbol: &str) -> Result<CallStepper, Failure> {
+    let elf = opened.capturer.elf();
+    let elf = elf.ok_or_else(|| Failure::Usage("no ELF".into()))?;
+    Ok(CallStepper {
+        symbol: symbol.into(),
+        entry: elf.require(symbol).map_err(Failure::usage)?,
+    })
+}
+
 pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
     let elf = source::elf(Some(&options.elf))?.ok_or_else(|| Failure::Usage("no ELF".into()))?;
-    let entry = elf.require(&options.symbol).map_err(Failure::usage)?;
-    let stepper = CallStepper {
-        symbol: options.symbol.clone(),
-        entry,
-    };
+    // Before anything is attached to: a name that is nowhere in the file needs no guest.
+    elf.require(&options.symbol).map_err(Failure::usage)?;
     let address = Address::from_str(&options.addr).map_err(Failure::usage)?;
     if let Some(out) = &options.out {
         source::can_write(out)?;
     }
     let mut opened = source::open(address, Some(elf))?;
+    let stepper = match stepper(&opened, &options.symbol) {
+        Ok(stepper) => stepper,
+        Err(failure) => {
+            source::leave(opened);
+            return Err(failure);
+        }
+    };
     let mut history = History::new();
     let mut answers = Vec::new();
     let mut print = |step: usize, returned: u64, moment: &Moment| match options.format {

@@ -4,7 +4,7 @@ use pagescope_protocol::translate::{Outcome, Step, Translation};
 use pagescope_protocol::{PteKind, Satp, TranslationMode, VirtAddr};
 use serde::Serialize;
 
-use super::arguments::Walk;
+use super::arguments::{SpaceChoice, Walk};
 use super::source::{self, Place};
 use super::{Answer, Failure, format};
 use crate::capture::live::translate_live;
@@ -42,12 +42,12 @@ pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
     let (mode, translation) = match Place::parse(&options.addr)? {
         place @ Place::File(_) => {
             let snapshot = source::one_moment(place, None)?;
-            let space = source::space_of(&snapshot, options.hart.hart)?;
+            let space = source::space_chosen(&snapshot, &options.space)?;
             (space.mode, space.translate(address))
         }
         Place::Live(at) => {
             let mut opened = source::open(at, elf)?;
-            let result = walk_live(&mut opened, options.hart.hart, address);
+            let result = walk_live(&mut opened, &options.space, &options.va);
             source::leave(opened);
             result?
         }
@@ -68,9 +68,21 @@ fn unreadable(at: pagescope_protocol::PhysAddr) -> String {
 
 fn walk_live(
     opened: &mut crate::session::Opened,
-    hart: u32,
-    address: VirtAddr,
+    choice: &SpaceChoice,
+    address: &str,
 ) -> Result<(TranslationMode, Translation), Failure> {
+    // Again, for a symbol: the file may carry several programs, and now it is known which one runs.
+    let elf = opened.capturer.elf().cloned();
+    let address = parse_address(address, elf.as_deref())?;
+    if let Some(name) = &choice.space {
+        // Names are the kernel's, which the whole capture asks.
+        let stop = opened.stop.clone();
+        let captured = opened.capturer.capture(opened.target.as_mut(), stop);
+        let snapshot = captured.map_err(Failure::target)?;
+        let space = source::space_named(&snapshot, name)?;
+        return Ok((space.mode, space.translate(address)));
+    }
+    let hart = choice.hart;
     let target = opened.target.as_mut();
     let harts = target.harts().map_err(Failure::target)?;
     let hart = HartId::new(hart);

@@ -178,6 +178,45 @@ impl ElfFile {
         &self.symbols
     }
 
+    /// The file as it is meant where the guest runs the program of `layout`, which the file only carries, apart
+    /// from its place: that program's names stand with its layout before them (`process.kalloc`), and
+    /// mean what is plain `kalloc` there. The plain names and the sections, another program's, are left
+    /// out. `None` where the file carries no such program.
+    pub fn seen_from(&self, layout: &str) -> Option<Self> {
+        const CARRIES: &str = ".kalloc";
+        let carried = |name: &str| name.strip_suffix(CARRIES).map(str::to_owned);
+        let layouts: Vec<String> = self
+            .symbols
+            .iter()
+            .filter_map(|symbol| carried(&symbol.name))
+            .chain(["machine".to_owned()])
+            .collect();
+        layouts.iter().find(|known| *known == layout)?;
+        let belongs = |name: &str| {
+            let is_mangled = name.starts_with("_ZN") || name.starts_with("_R");
+            let whose = name.split_once('.').map(|(whose, _)| whose);
+            is_mangled || whose.is_some_and(|whose| layouts.iter().any(|known| known == whose))
+        };
+        let prefix = format!("{layout}.");
+        let symbols = self.symbols.iter().filter(|symbol| belongs(&symbol.name));
+        let mut symbols: Vec<Symbol> = symbols
+            .map(|symbol| {
+                let name = symbol.name.strip_prefix(&prefix);
+                Symbol {
+                    name: name.unwrap_or(&symbol.name).to_owned(),
+                    ..*symbol
+                }
+            })
+            .collect();
+        symbols.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
+        Some(Self {
+            path: self.path.clone(),
+            entry: self.entry,
+            symbols,
+            sections: Vec::new(),
+        })
+    }
+
     /// The address of `symbol`.
     pub fn address_of(&self, symbol: &str) -> Option<VirtAddr> {
         let found = self.symbols.iter().find(|known| known.name == symbol)?;
@@ -260,6 +299,7 @@ fn sections(file: &object::File<'_>, bytes: &[u8]) -> Vec<Region> {
                 space: RegionSpace::Physical,
                 kind,
                 name: name.into(),
+                ..Region::default()
             })
         })
         .collect();
@@ -285,4 +325,46 @@ fn load_addresses(bytes: &[u8]) -> Vec<(u64, u64, u64)> {
     };
     // A file without segments has no other addresses than its sections'.
     read().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(symbols: &[(&str, u64)]) -> ElfFile {
+        let symbols = symbols.iter().map(|(name, address)| Symbol {
+            address: *address,
+            size: 0,
+            name: (*name).into(),
+        });
+        ElfFile {
+            path: "kernel.elf".into(),
+            entry: 0x8000_0000,
+            symbols: symbols.collect(),
+            sections: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_carried_has_the_plain_names_once_it_runs() {
+        let file = file(&[
+            ("machine._start", 0x8000_0000),
+            ("kalloc", 0x8020_0100),
+            ("_ZN4core3fmt5write17hE", 0x8020_0200),
+            ("process.kalloc", 0x300),
+            ("nanos.kalloc", 0x7f00_0100),
+        ]);
+        let process = file.seen_from("process").unwrap();
+        let address = |name| process.address_of(name).map(VirtAddr::as_u64);
+        assert_eq!(address("kalloc"), Some(0x300));
+        assert_eq!(address("nanos.kalloc"), Some(0x7f00_0100));
+        assert_eq!(address("machine._start"), Some(0x8000_0000));
+        assert_eq!(address("_ZN4core3fmt5write17hE"), Some(0x8020_0200));
+        // The program in its place is no other's.
+        assert!(file.seen_from("pseudos").is_none());
+        assert!(
+            file.seen_from("machine")
+                .is_none_or(|seen| seen.address_of("kalloc").is_none())
+        );
+    }
 }

@@ -1,11 +1,16 @@
 //! Finding and believing our kernel's information block.
 
+mod trace;
+mod words;
+
+use std::sync::Arc;
+
 use pagescope_protocol::info::{
-    INFO_SYMBOL, InfoBlock, InfoPointer, POINTER_OFFSET, Region as RawRegion, name_text,
-    region_kind, region_space,
+    INFO_SYMBOL, InfoBlock, InfoPointer, POINTER_OFFSET, Region as RawRegion, SpaceRecord,
+    name_text,
 };
-use pagescope_protocol::snapshot::{Heap, KernelFacts, Region, RegionKind, RegionSpace};
-use pagescope_protocol::{PAGE_SIZE, PhysAddr, PhysRange};
+use pagescope_protocol::snapshot::{Heap, KernelFacts, Region, SpaceKind, TraceEvent};
+use pagescope_protocol::{PAGE_SIZE, PhysAddr, PhysRange, Satp};
 
 use super::{ElfFile, MachineMap};
 use crate::link::{LinkError, Target};
@@ -16,6 +21,23 @@ pub struct KernelInfo {
     block: InfoBlock,
     /// Named stretches of memory.
     pub regions: Vec<Region>,
+    /// The address spaces that can be walked, in the kernel's order; no two have the same name.
+    pub spaces: Vec<KernelSpace>,
+    /// Ids and names of all spaces, for what speaks of them by id.
+    names: words::SpaceNames,
+}
+
+/// An address space that the kernel knows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KernelSpace {
+    /// Its name.
+    pub name: String,
+    /// Whose it is.
+    pub kind: SpaceKind,
+    /// Which hart's, or which process's; `None` for the kernel's own.
+    pub number: Option<u64>,
+    /// What satp is when a hart runs in it.
+    pub satp: Satp,
 }
 
 /// Where the block is.
@@ -61,7 +83,7 @@ impl InfoPlace {
         Ok(bytes.and_then(|bytes| InfoBlock::parse(&bytes).ok()))
     }
 
-    /// Reads the block and its table of regions; `None` while the block is not valid.
+    /// Reads the block and its tables of regions and spaces; `None` while the block is not valid.
     ///
     /// # Errors
     /// When the target cannot be read.
@@ -73,14 +95,29 @@ impl InfoPlace {
         let Some(block) = self.read_block(target, machine)? else {
             return Ok(None);
         };
-        let size = block.region_count * RawRegion::SIZE as u64;
-        let table = read(target, machine, PhysAddr::new(block.regions), size)?.unwrap_or_default();
-        let regions = table
-            .chunks_exact(RawRegion::SIZE)
-            .filter_map(RawRegion::parse);
+        let records = table(
+            target,
+            machine,
+            block.spaces,
+            block.space_count,
+            SpaceRecord::SIZE,
+            SpaceRecord::parse,
+        )?;
+        let names = words::SpaceNames::new(&records);
+        let regions = table(
+            target,
+            machine,
+            block.regions,
+            block.region_count,
+            RawRegion::SIZE,
+            RawRegion::parse,
+        )?;
+        let regions = regions.iter().map(|raw| words::region(raw, &names));
         Ok(Some(KernelInfo {
             block,
-            regions: regions.map(region).collect(),
+            regions: regions.collect(),
+            spaces: words::spaces(&records, &names),
+            names,
         }))
     }
 }
@@ -102,7 +139,23 @@ impl KernelInfo {
             reserve_mark: Some(self.block.reserve_mark),
             map_calls: Some(self.block.map_calls),
             machine_table_traps: self.block.machine_table_traps,
+            changing: self.block.changing,
         }
+    }
+
+    /// What the kernel did last, oldest first. Of what is in `before`, from the capture before, nothing
+    /// is read again.
+    ///
+    /// # Errors
+    /// When the target cannot be read.
+    pub fn trace(
+        &self,
+        target: &mut dyn Target,
+        machine: &MachineMap,
+        elf: Option<&ElfFile>,
+        before: &[Arc<TraceEvent>],
+    ) -> Result<Vec<Arc<TraceEvent>>, LinkError> {
+        trace::Ring::new(&self.block, &self.names, elf).read(target, machine, before)
     }
 
     /// The allocator's state; `None` where its numbers cannot be: outside RAM, or out of order.
@@ -140,6 +193,20 @@ impl KernelInfo {
     }
 }
 
+/// A table of `count` items that the guest claims to have at `address`; none where that is not RAM.
+fn table<T>(
+    target: &mut dyn Target,
+    machine: &MachineMap,
+    address: u64,
+    count: u64,
+    item_size: usize,
+    parse: impl Fn(&[u8]) -> Option<T>,
+) -> Result<Vec<T>, LinkError> {
+    let size = count.saturating_mul(item_size as u64);
+    let bytes = read(target, machine, PhysAddr::new(address), size)?.unwrap_or_default();
+    Ok(bytes.chunks_exact(item_size).filter_map(parse).collect())
+}
+
 /// Bytes that the guest claims to have somewhere: read only where that is RAM.
 fn read(
     target: &mut dyn Target,
@@ -150,33 +217,5 @@ fn read(
     match PhysRange::new(start, size).filter(|range| !range.is_empty() && machine.is_ram(*range)) {
         Some(range) => Ok(target.read_physical(&[range])?.into_iter().next().flatten()),
         None => Ok(None),
-    }
-}
-
-fn region(raw: RawRegion) -> Region {
-    let kind = match raw.kind {
-        region_kind::TEXT => RegionKind::Text,
-        region_kind::RODATA => RegionKind::Rodata,
-        region_kind::DATA => RegionKind::Data,
-        region_kind::STACK => RegionKind::Stack,
-        region_kind::GUARD => RegionKind::Guard,
-        region_kind::HEAP => RegionKind::Heap,
-        region_kind::HEAP_COUNTER => RegionKind::HeapCounter,
-        region_kind::TABLES => RegionKind::Tables,
-        region_kind::DEVICE => RegionKind::Device,
-        region_kind::MACHINE => RegionKind::Machine,
-        _ => RegionKind::Other,
-    };
-    let space = match raw.space {
-        region_space::VIRTUAL => RegionSpace::Virtual,
-        _ => RegionSpace::Physical,
-    };
-    let name = name_text(&raw.name).into();
-    Region {
-        start: raw.address,
-        size: raw.size,
-        space,
-        kind,
-        name,
     }
 }

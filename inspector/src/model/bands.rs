@@ -3,17 +3,25 @@
 //! The physical map is a partition of the machine's RAM and devices; the virtual map is a space's
 //! mappings, cut where that partition says that something else begins, with the unmapped rest
 //! between. Window, text drawing and SVG all draw these bands.
+//!
+//! Whose name a mapped stretch has, first that knows one: a page table's window has the table's (the
+//! walk itself tells it); else the kernel's virtual region that counts in this space, of several the
+//! smallest; else the kernel's physical region; else the ELF's section. An unmapped stretch has its
+//! virtual region's, too: a guard, or what is reserved.
 
+mod partition;
 mod unmapped;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pagescope_protocol::snapshot::{PhysicalKind, RegionKind, RegionSpace, Snapshot, Space, Table};
+use pagescope_protocol::snapshot::{RegionSpace, Snapshot, Space, Table};
 use pagescope_protocol::walk::entry_address;
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, Pte, PteKind, VirtAddr};
 
 use super::{Change, ChangeKind, Difference, size_text};
 use crate::model::space_tables::recursive_slot;
+
+pub use partition::{physical_partition, virtual_partition};
 
 /// What a band shows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -44,6 +52,8 @@ pub enum BandKind {
     Free,
     /// RAM of which nothing more is known.
     Ram,
+    /// Address space or memory that is kept free for something, by name: not mapped.
+    Reserved,
     /// Addresses that nothing is mapped to, or where nothing answers.
     Nothing,
     /// Addresses that the mode cannot translate.
@@ -67,6 +77,8 @@ pub struct Band {
     pub phys: Option<PhysAddr>,
     /// New or changed since the moment before.
     pub fresh: bool,
+    /// The place in [`Snapshot::regions`] of the region that names it, where one does.
+    pub region: Option<usize>,
 }
 
 impl Band {
@@ -79,6 +91,7 @@ impl Band {
             flags: None,
             phys: None,
             fresh: false,
+            region: None,
         }
     }
 
@@ -99,7 +112,7 @@ impl Band {
     pub const fn is_something(&self) -> bool {
         !matches!(
             self.kind,
-            BandKind::Nothing | BandKind::NonCanonical | BandKind::Guard
+            BandKind::Nothing | BandKind::NonCanonical | BandKind::Guard | BandKind::Reserved
         )
     }
 
@@ -126,98 +139,6 @@ impl Band {
     }
 }
 
-/// A claim on part of the physical map; a stronger one hides a weaker one.
-struct Claim {
-    start: u64,
-    /// Its last address: its end may be 2^64.
-    last: u64,
-    strength: u32,
-    kind: BandKind,
-    name: String,
-}
-
-fn claims(snapshot: &Snapshot) -> Vec<Claim> {
-    let mut claims = Vec::new();
-    let mut claim = |start: u64, size: u64, strength, kind, name: &str| {
-        if size > 0 {
-            claims.push(Claim {
-                start,
-                last: start.saturating_add(size - 1),
-                strength,
-                kind,
-                name: name.into(),
-            });
-        }
-    };
-    for region in &snapshot.physical {
-        let (kind, name) = match region.kind {
-            PhysicalKind::Ram => (BandKind::Ram, ""),
-            PhysicalKind::Rom => (BandKind::ReadOnly, region.name.as_str()),
-            PhysicalKind::Device => (BandKind::Device, region.name.as_str()),
-        };
-        claim(region.start.as_u64(), region.size, 0, kind, name);
-    }
-    for region in &snapshot.regions {
-        if region.space != RegionSpace::Physical {
-            continue;
-        }
-        let (strength, kind) = match region.kind {
-            RegionKind::Text => (3, BandKind::Code),
-            RegionKind::Rodata => (3, BandKind::ReadOnly),
-            RegionKind::Data | RegionKind::Other => (3, BandKind::Data),
-            RegionKind::Stack => (3, BandKind::Stack),
-            RegionKind::Guard => (4, BandKind::Guard),
-            RegionKind::HeapCounter => (5, BandKind::HeapCounter),
-            RegionKind::Tables => (3, BandKind::Table(Level::L0)),
-            RegionKind::Device => (1, BandKind::Device),
-            RegionKind::Machine => (2, BandKind::Machine),
-            // The allocator's own numbers say more than one region for all of it.
-            RegionKind::Heap => continue,
-        };
-        claim(region.start, region.size, strength, kind, &region.name);
-    }
-    if let Some(heap) = snapshot.heap {
-        let page = pagescope_protocol::PAGE_SIZE;
-        let (bottom, next, top) = (heap.bottom.as_u64(), heap.next.as_u64(), heap.top.as_u64());
-        let first = next.saturating_add(page);
-        claim(
-            first,
-            top.saturating_add(page).saturating_sub(first),
-            2,
-            BandKind::Heap,
-            "heap",
-        );
-        claim(
-            bottom,
-            first.saturating_sub(bottom),
-            1,
-            BandKind::Free,
-            "free",
-        );
-        let counter_page = heap.counter_address.align_down(page).as_u64();
-        claim(counter_page, page, 5, BandKind::HeapCounter, "heap counter");
-    }
-    for space in &snapshot.spaces {
-        for table in &space.tables {
-            let name = if table.parent.is_none() {
-                format!("root {}", table.level)
-            } else {
-                table.level.to_string()
-            };
-            let strength = 6 + u32::from(table.level.number());
-            let kind = BandKind::Table(table.level);
-            claim(
-                table.frame.start().as_u64(),
-                pagescope_protocol::PAGE_SIZE,
-                strength,
-                kind,
-                &name,
-            );
-        }
-    }
-    claims
-}
-
 /// The physical map: RAM and devices in address order, and the gaps between them.
 pub fn physical_bands(snapshot: &Snapshot) -> Vec<Band> {
     let mut bands = with_gaps(physical_partition(snapshot));
@@ -227,57 +148,6 @@ pub fn physical_bands(snapshot: &Snapshot) -> Vec<Band> {
         .is_some_and(|band| band.kind == BandKind::Nothing)
     {
         bands.remove(0);
-    }
-    bands
-}
-
-/// What is known of physical memory, in address order without overlaps.
-pub fn physical_partition(snapshot: &Snapshot) -> Vec<Band> {
-    let mut claims = claims(snapshot);
-    claims.sort_by_key(|claim| claim.start);
-    let mut cuts: Vec<u64> = claims
-        .iter()
-        .flat_map(|claim| [Some(claim.start), claim.last.checked_add(1)])
-        .flatten()
-        .collect();
-    cuts.sort_unstable();
-    cuts.dedup();
-    let mut bands: Vec<Band> = Vec::new();
-    // Claims that cover the current cut, strongest last.
-    let mut active: BTreeSet<(u32, usize)> = BTreeSet::new();
-    let mut lasts: BTreeSet<(u64, usize)> = BTreeSet::new();
-    let mut next = 0;
-    for (place, start) in cuts.iter().copied().enumerate() {
-        // Up to the next cut, or the last address.
-        let last = cuts.get(place + 1).map_or(u64::MAX, |next| next - 1);
-        while let Some(&(past, index)) = lasts.first()
-            && past < start
-        {
-            lasts.pop_first();
-            active.remove(&(claims[index].strength, index));
-        }
-        while next < claims.len() && claims[next].start <= start {
-            active.insert((claims[next].strength, next));
-            lasts.insert((claims[next].last, next));
-            next += 1;
-        }
-        let Some(&(_, strongest)) = active.last() else {
-            continue;
-        };
-        let claim = &claims[strongest];
-        // A claim has at most 2^64 − 1 bytes, so this does too.
-        let size = (last - start).saturating_add(1);
-        match bands.last_mut() {
-            Some(before)
-                if before.kind == claim.kind
-                    && before.name == claim.name
-                    && before.start.checked_add(before.size) == Some(start)
-                    && before.size.checked_add(size).is_some() =>
-            {
-                before.size += size;
-            }
-            _ => bands.push(Band::new(start, size, claim.kind, claim.name.clone())),
-        }
     }
     bands
 }
@@ -300,6 +170,7 @@ fn with_gaps(bands: Vec<Band>) -> Vec<Band> {
 /// What `difference` says to be new stands in bands of its own.
 pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference) -> Vec<Band> {
     let partition = physical_partition(snapshot);
+    let regions = virtual_partition(snapshot, space);
     let fresh = fresh_ranges(space, difference);
     // Each table's window is a band of its own, so that its name can say whose it is.
     let tables = snapshot.spaces.iter().chain([space]);
@@ -324,9 +195,19 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
             let virt = mapping.virt.wrapping_add(offset);
             let phys = mapping.phys.wrapping_add(offset);
             let left = size - offset;
-            let (part, kind, name) = part_at(&partition, phys.as_u64(), left, mapping.flags);
-            let (is_fresh, part) = cut_at_fresh(&fresh, virt.as_u64(), part);
-            let mut band = Band::new(virt.as_u64(), part, kind, name);
+            let mut band = part_at(&partition, phys.as_u64(), left, mapping.flags);
+            band.start = virt.as_u64();
+            let (region, part) = region_at(&regions, virt.as_u64(), band.size);
+            band.size = part;
+            if let Some(region) = region
+                && !matches!(band.kind, BandKind::Table(_))
+            {
+                band.kind = mapped_kind(region.kind, mapping.flags);
+                band.name.clone_from(&region.name);
+                band.region = region.region;
+            }
+            let (is_fresh, part) = cut_at_fresh(&fresh, virt.as_u64(), band.size);
+            band.size = part;
             band.flags = Some(mapping.flags);
             band.phys = Some(phys);
             band.fresh = is_fresh;
@@ -344,14 +225,15 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
     }
     for band in &mut bands {
         match band.kind {
-            BandKind::Heap => {
+            BandKind::Heap if !is_virtual(snapshot, band) => {
                 band.name = heap_name(snapshot, band).unwrap_or_else(|| band.name.clone());
             }
             BandKind::Table(_) => band.name = window_name(band),
             _ => {}
         }
     }
-    unmapped::fill(snapshot, space.mode, fold_recursion(space, bands))
+    let bands = fold_recursion(space, bands);
+    unmapped::fill(snapshot, &regions, space.mode, bands)
 }
 
 /// Through a recursive root the entries of an L1 are read as if they were an L0's, so each superpage
@@ -399,21 +281,58 @@ fn goes_on(last: &Band, next: &Band) -> bool {
     last.start.checked_add(last.size) == Some(next.start)
         && last.size.checked_add(next.size).is_some()
         && pages_on
-        && (last.kind, &last.name, last.flags, last.fresh)
-            == (next.kind, &next.name, next.flags, next.fresh)
+        && (last.kind, &last.name, last.flags, last.fresh, last.region)
+            == (next.kind, &next.name, next.flags, next.fresh, next.region)
+}
+
+/// Whether a virtual region names `band`.
+fn is_virtual(snapshot: &Snapshot, band: &Band) -> bool {
+    let region = band.region.and_then(|place| snapshot.regions.get(place));
+    region.is_some_and(|region| region.space == RegionSpace::Virtual)
+}
+
+/// The virtual region at `virt`, and how far from there on all is as it is there, at most `size`.
+fn region_at(regions: &[Band], virt: u64, size: u64) -> (Option<&Band>, u64) {
+    let after = regions.partition_point(|region| region.start <= virt);
+    let here = after.checked_sub(1).map(|place| &regions[place]);
+    match here.filter(|region| region.contains(virt)) {
+        Some(region) => (Some(region), size.min(region.size - (virt - region.start))),
+        None => {
+            let next = regions.get(after);
+            (None, next.map_or(size, |next| size.min(next.start - virt)))
+        }
+    }
+}
+
+/// What a leaf shows in a virtual region that shows `kind`. Permissions are what a page table says; what
+/// must not be mapped is shown as what it is when it is.
+fn mapped_kind(kind: BandKind, flags: LeafFlags) -> BandKind {
+    match kind {
+        BandKind::Device
+        | BandKind::Stack
+        | BandKind::Heap
+        | BandKind::HeapCounter
+        | BandKind::Machine => kind,
+        _ => kind_of_flags(flags),
+    }
 }
 
 /// The part of the physical partition that `phys` lies in: how far it goes on, what it is.
-fn part_at(partition: &[Band], phys: u64, left: u64, flags: LeafFlags) -> (u64, BandKind, String) {
+fn part_at(partition: &[Band], phys: u64, left: u64, flags: LeafFlags) -> Band {
     let (kind, name) = leaf_kind(partition, PhysAddr::new(phys), flags);
     let after = partition.partition_point(|band| band.start <= phys);
-    let size = match after.checked_sub(1).map(|index| &partition[index]) {
-        Some(band) if band.contains(phys) => left.min(band.size - (phys - band.start)),
-        _ => partition
+    let here = after.checked_sub(1).map(|index| &partition[index]);
+    let here = here.filter(|band| band.contains(phys));
+    let size = match here {
+        Some(band) => left.min(band.size - (phys - band.start)),
+        None => partition
             .get(after)
             .map_or(left, |band| left.min(band.start - phys)),
     };
-    (size, kind, name.into())
+    Band {
+        region: here.and_then(|band| band.region),
+        ..Band::new(phys, size, kind, name)
+    }
 }
 
 /// What a leaf with `flags` that leads to `phys` shows, and its name, by a
@@ -429,6 +348,7 @@ pub fn leaf_kind(partition: &[Band], phys: PhysAddr, flags: LeafFlags) -> (BandK
             | BandKind::Free
             | BandKind::Code
             | BandKind::ReadOnly
+            | BandKind::Reserved
             | BandKind::Data => (kind_of_flags(flags), &band.name),
             kind => (kind, &band.name),
         },

@@ -243,6 +243,7 @@ impl Guest {
                 reserve_mark: Some(2),
                 map_calls: Some(self.handed_out),
                 machine_table_traps: 0,
+                changing: 0,
             }),
             heap: Some(Heap {
                 counter: self.handed_out,
@@ -265,6 +266,8 @@ impl Guest {
                 mode: TranslationMode::Sv39,
                 asid: 0,
                 root,
+                kind: None,
+                number: None,
                 harts: vec![0],
                 truncated: false,
                 tables: tables.collect(),
@@ -274,6 +277,7 @@ impl Guest {
                 frame: page(next + PAGE_SIZE),
                 words: TableEntries::new(&[0xa5a5_a5a5_a5a5_a5a5; ENTRIES_PER_TABLE]),
             }],
+            trace: Vec::new(),
         }
     }
 }
@@ -353,6 +357,7 @@ fn regions() -> Vec<Region> {
             space: RegionSpace::Physical,
             kind,
             name: name.into(),
+            ..Region::default()
         })
         .collect()
 }

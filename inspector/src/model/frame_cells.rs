@@ -68,7 +68,7 @@ const fn telling(kind: BandKind) -> u8 {
     match kind {
         BandKind::Nothing | BandKind::NonCanonical => 0,
         BandKind::Ram => 1,
-        BandKind::Free => 2,
+        BandKind::Free | BandKind::Reserved => 2,
         BandKind::Heap => 3,
         BandKind::Machine => 4,
         BandKind::Data => 5,

@@ -7,10 +7,12 @@ pub mod entry_words;
 pub mod fixture;
 pub mod frame_cells;
 pub mod history;
+pub mod region_rows;
 pub mod reverse;
 pub mod reverse_index;
 pub mod selection;
 pub mod size_text;
+pub mod space_difference;
 pub mod space_tables;
 
 pub use bands::{Band, BandKind, physical_bands, virtual_bands};

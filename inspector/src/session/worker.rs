@@ -357,14 +357,8 @@ impl Worker {
     }
 
     fn stepper_for(&mut self, symbol: &str) -> Result<CallStepper, Trouble> {
+        // Asked each time: which of the file's programs the guest runs is known only once it has booted.
         let opened = self.opened()?;
-        if let Some(stepper) = opened
-            .stepper
-            .clone()
-            .filter(|stepper| stepper.symbol == symbol)
-        {
-            return Ok(stepper);
-        }
         let elf = opened.capturer.elf().ok_or_else(|| {
             Trouble::Failed(format!(
                 "where {symbol} is, only the guest's ELF knows; attach again with --elf FILE"

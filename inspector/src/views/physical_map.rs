@@ -117,6 +117,7 @@ fn label(band: &Band, scene: &Scene<'_>) -> Label {
 fn hover(band: &Band, page: u64, ui: &mut Ui) {
     let what = match band.kind {
         BandKind::Nothing => "Nothing answers here",
+        BandKind::Reserved => "Kept free for something",
         BandKind::Free => "RAM that the allocator has not handed out",
         BandKind::Ram => "RAM of which nothing more is known",
         BandKind::Device => "A device's registers",

@@ -44,8 +44,13 @@ pub(crate) fn folder() -> tempfile::TempDir {
 
 /// Our kernel's ELF, as `pagescope kernel` writes it.
 pub(crate) fn kernel_in(folder: &Path) -> PathBuf {
+    kernel_of_layout(folder, "pseudos")
+}
+
+/// Our kernel's ELF with this layout's program in its place.
+pub(crate) fn kernel_of_layout(folder: &Path, layout: &str) -> PathBuf {
     let path = folder.join("kernel.elf");
-    let output = pagescope(&["kernel", "-o", &path.to_string_lossy()]);
+    let output = pagescope(&["kernel", "--layout", layout, "-o", &path.to_string_lossy()]);
     assert!(output.status.success(), "{}", stderr(&output));
     path
 }
@@ -62,11 +67,17 @@ pub(crate) struct Machine {
 impl Machine {
     /// Boots our kernel with these arguments; `stopped` leaves it at reset.
     pub(crate) fn boot(append: &str, stopped: bool) -> Self {
+        Self::boot_layout("pseudos", append, 1, stopped)
+    }
+
+    /// Boots this layout on so many harts.
+    pub(crate) fn boot_layout(layout: &str, append: &str, harts: u32, stopped: bool) -> Self {
         let folder = folder();
-        let elf = kernel_in(folder.path());
+        let elf = kernel_of_layout(folder.path(), layout);
         let kernel = fs::read(&elf).expect("the kernel was just written");
         let mut launch = Launch::new(&kernel);
         launch.append = append.into();
+        launch.harts = harts;
         launch.stopped = stopped;
         let guest = launch.start().unwrap_or_else(|error| {
             panic!("{error} (`cargo xtask test` installs what is missing)")

@@ -115,6 +115,7 @@ impl Built {
                 reserve_mark: Some(3),
                 map_calls: Some(40 + pages),
                 machine_table_traps: 0,
+                changing: 0,
             },
         };
         built.boot();
@@ -264,6 +265,8 @@ impl Built {
             mode,
             asid: 0,
             root,
+            kind: None,
+            number: None,
             harts: harts.to_vec(),
             truncated: walked.truncated || mappings.truncated,
             tables: walked
@@ -302,6 +305,7 @@ impl Built {
             space: RegionSpace::Physical,
             kind,
             name: name.into(),
+            ..Region::default()
         };
         Snapshot {
             version: FORMAT_VERSION,

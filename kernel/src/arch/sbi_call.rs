@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use crate::sbi::{EXT_HSM, EXT_SRST, EXT_TIME, hsm, srst};
+use crate::sbi::{EXT_HSM, EXT_IPI, EXT_SRST, EXT_TIME, hsm, srst};
 
 /// An SBI call with three arguments: error and value.
 pub fn sbi_call(extension: u64, function: u64, arguments: [u64; 3]) -> (i64, u64) {
@@ -38,6 +38,12 @@ pub fn start_hart(hart: u64, start: u64, argument: u64) -> bool {
 /// Whether `hart` waits to be started.
 pub fn hart_is_stopped(hart: u64) -> bool {
     sbi_call(EXT_HSM, hsm::HART_GET_STATUS, [hart, 0, 0]) == (0, hsm::STOPPED)
+}
+
+/// Sends a supervisor software interrupt to each hart whose bit is set in `harts`; `false` where one of
+/// them does not exist.
+pub fn send_ipi(harts: u64) -> bool {
+    sbi_call(EXT_IPI, 0, [harts, 0, 0]).0 == 0
 }
 
 /// Ends the machine; after a failure, QEMU's exit status is not 0.

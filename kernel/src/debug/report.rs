@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 
 use pagescope_protocol::info::{
-    InfoBlock, InfoError, Region, name_text, region_kind, region_space,
+    EVERY_SPACE, InfoBlock, InfoError, Region, SpaceRecord, name_text, region_kind, region_space,
 };
 use pagescope_protocol::translate::{Outcome, pte_address};
 use pagescope_protocol::{
@@ -20,6 +20,7 @@ pub const HELP: &str = "\
 heap                the heap: its counter, the next page, what was freed, the reserve
 layout              which layout this is, and what it is made of
 regions             named stretches of memory
+spaces              the address spaces that the kernel knows
 tables              every page table of the selected hart's space
 translate ADDRESS   how the selected hart translates an address, step by step
 kalloc              has the kernel hand out a page, on the selected hart
@@ -38,6 +39,8 @@ pub enum Command {
     Layout,
     /// The regions.
     Regions,
+    /// The address spaces.
+    Spaces,
     /// The tables.
     Tables,
     /// One translation.
@@ -59,6 +62,7 @@ impl Command {
             [Some("heap"), None, _] => Self::Heap,
             [Some("layout"), None, _] => Self::Layout,
             [Some("regions"), None, _] => Self::Regions,
+            [Some("spaces"), None, _] => Self::Spaces,
             [Some("tables"), None, _] => Self::Tables,
             [Some("physical"), None, _] => Self::Physical(None),
             [Some("physical"), Some("on"), None] => Self::Physical(Some(true)),
@@ -158,7 +162,7 @@ pub fn regions(out: &mut impl Write, memory: &impl Physical, info: PhysAddr) -> 
         };
         writeln!(
             out,
-            "{:#018x} to {:#018x}  {:8}  {:12}  {}",
+            "{:#018x} to {:#018x}  {:8}  {:12}  {}{}",
             region.address,
             region.address.saturating_add(region.size),
             match region.space {
@@ -168,6 +172,51 @@ pub fn regions(out: &mut impl Write, memory: &impl Physical, info: PhysAddr) -> 
             },
             kind_name(region.kind),
             name_text(&region.name),
+            Owner(region.owner),
+        )?;
+    }
+    Ok(())
+}
+
+/// In which space alone a region counts.
+struct Owner(u64);
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            EVERY_SPACE => Ok(()),
+            space => write!(f, "  (space {space})"),
+        }
+    }
+}
+
+/// `spaces`.
+pub fn spaces(out: &mut impl Write, memory: &impl Physical, info: PhysAddr) -> fmt::Result {
+    let block = match block(memory, info) {
+        Ok(block) => block,
+        Err(error) => return writeln!(out, "{error}"),
+    };
+    for index in 0..block.space_count {
+        let offset = index * SpaceRecord::SIZE as u64;
+        let address = PhysAddr::new(block.spaces).wrapping_add(offset);
+        let mut bytes = [0; SpaceRecord::SIZE];
+        let space = if memory.try_read(address, &mut bytes) {
+            SpaceRecord::parse(&bytes)
+        } else {
+            None
+        };
+        let Some(space) = space else {
+            return writeln!(out, "space {index} at {address} cannot be read");
+        };
+        let satp = Satp::from_bits(space.satp);
+        writeln!(
+            out,
+            "{:3}  {:24}  {}, ASID {}, root {}",
+            space.id,
+            name_text(&space.name),
+            satp.mode(),
+            satp.asid(),
+            satp.root()
         )?;
     }
     Ok(())
@@ -185,6 +234,11 @@ const fn kind_name(kind: u64) -> &'static str {
         region_kind::TABLES => "tables",
         region_kind::DEVICE => "device",
         region_kind::MACHINE => "machine",
+        region_kind::CPU => "cpu",
+        region_kind::LINEAR_MAP => "linear map",
+        region_kind::SHARED_DATA => "shared data",
+        region_kind::RESERVED => "reserved",
+        region_kind::USER => "user",
         _ => "other",
     }
 }

@@ -8,7 +8,10 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use pagescope_protocol::info::{InfoBlock, Region, SpaceRecord, TraceEvent, name};
+use pagescope_protocol::info::{
+    EVERY_SPACE, InfoBlock, Region, SpaceRecord, TraceEvent, name, region_space,
+};
+use pagescope_protocol::{PhysAddr, VirtAddr};
 
 use super::{hart, image};
 use crate::arch;
@@ -207,6 +210,25 @@ pub fn region(index: usize) -> Option<Region> {
 /// The regions that there are. One that comes or goes meanwhile may be missed.
 pub fn regions() -> impl Iterator<Item = Region> {
     (0..).map_while(region)
+}
+
+/// The region that says most about an address of the space `space`: the smallest virtual one that has
+/// it, or else the smallest physical one that has what it is mapped to.
+pub fn region_of(virt: VirtAddr, phys: Option<PhysAddr>, space: u64) -> Option<Region> {
+    let counts = |region: &Region| region.owner == EVERY_SPACE || region.owner == space;
+    let holds = |region: &Region, address: u64| {
+        // A region may end where the address space does.
+        address
+            .checked_sub(region.address)
+            .is_some_and(|offset| offset < region.size)
+    };
+    let smallest = |kind: u64, address: u64| {
+        regions()
+            .filter(|region| region.space == kind && counts(region) && holds(region, address))
+            .min_by_key(|region| region.size)
+    };
+    smallest(region_space::VIRTUAL, virt.as_u64())
+        .or_else(|| smallest(region_space::PHYSICAL, phys?.as_u64()))
 }
 
 /// Names a space, whose id is given; `None` where the table is full. `record.id` does not matter.

@@ -233,6 +233,35 @@ pub(super) mod flags {
     }
 }
 
+/// Flags where there are any.
+pub(super) mod option_flags {
+    use super::*;
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        value: &Option<LeafFlags>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(flags) => to.serialize_some(&flags.to_string()),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<LeafFlags>, D::Error> {
+        struct Wrapped(LeafFlags);
+
+        impl<'de> serde::Deserialize<'de> for Wrapped {
+            fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                flags::deserialize(from).map(Self)
+            }
+        }
+
+        Ok(Option::<Wrapped>::deserialize(from)?.map(|wrapped| wrapped.0))
+    }
+}
+
 /// A mode's name, or its number in satp where it has none.
 pub(super) fn mode_text(mode: TranslationMode) -> String {
     match mode {

@@ -9,8 +9,11 @@
 
 mod entries;
 mod hex;
+mod list_edit;
 mod recording;
+mod region;
 pub mod text;
+mod trace;
 
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -18,7 +21,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::addr::{PhysAddr, PhysPage, PhysRange, VirtAddr, VirtRange};
+use crate::addr::{PhysAddr, PhysPage, PhysRange, VirtAddr};
 use crate::coalesce::MappedRange;
 use crate::level::{Level, TranslationMode};
 use crate::pte::{LeafFlags, Pte};
@@ -26,7 +29,10 @@ use crate::satp::Satp;
 use crate::translate::{Translation, translate};
 
 pub use entries::{TableEntries, UnpackError};
+pub use list_edit::ListEdit;
 pub use recording::{Recording, RecordingError, RecordingStep, SpaceChange};
+pub use region::{Region, RegionKind, RegionSpace};
+pub use trace::{MAX_TRACE_EVENTS, TraceEvent, TraceKind};
 
 /// The version of the format that this code writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -68,6 +74,9 @@ pub struct Snapshot {
     /// Contents of frames, where they were asked for.
     #[serde(default)]
     pub frames: Vec<FrameContents>,
+    /// What the kernel did last, oldest first: at most [`MAX_TRACE_EVENTS`].
+    #[serde(default)]
+    pub trace: Vec<Arc<TraceEvent>>,
 }
 
 /// Where a snapshot comes from.
@@ -115,6 +124,10 @@ pub struct KernelFacts {
     /// Traps that the machine program took for page tables.
     #[serde(default)]
     pub machine_table_traps: u64,
+    /// How many harts were changing the tables of regions and spaces when the guest stood still: what
+    /// is said of regions and spaces may be half old and half new where it is not 0.
+    #[serde(default, skip_serializing_if = "is_zero_u64")]
+    pub changing: u64,
 }
 
 /// The page allocator's state.
@@ -212,77 +225,6 @@ pub enum PhysicalKind {
     Device,
 }
 
-/// A named stretch of memory.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Region {
-    /// First byte.
-    #[serde(with = "hex::word")]
-    pub start: u64,
-    /// Bytes.
-    #[serde(with = "hex::word")]
-    pub size: u64,
-    /// Whether the address is virtual or physical.
-    pub space: RegionSpace,
-    /// What it is for.
-    pub kind: RegionKind,
-    /// Its name.
-    pub name: String,
-}
-
-impl Region {
-    /// Its addresses, where it is a physical region.
-    pub fn physical(&self) -> Option<PhysRange> {
-        match self.space {
-            RegionSpace::Physical => PhysRange::new(PhysAddr::new(self.start), self.size),
-            RegionSpace::Virtual => None,
-        }
-    }
-
-    /// Its addresses, where it is a virtual region.
-    pub fn virtual_range(&self) -> Option<VirtRange> {
-        match self.space {
-            RegionSpace::Virtual => VirtRange::new(VirtAddr::new(self.start), self.size),
-            RegionSpace::Physical => None,
-        }
-    }
-}
-
-/// Where a region's address counts.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub enum RegionSpace {
-    /// In physical memory.
-    Physical,
-    /// In every address space.
-    Virtual,
-}
-
-/// What a region is for.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-pub enum RegionKind {
-    /// Instructions.
-    Text,
-    /// Constants.
-    Rodata,
-    /// Variables.
-    Data,
-    /// A stack.
-    Stack,
-    /// Never mapped, so that overflow faults.
-    Guard,
-    /// Pages from the allocator.
-    Heap,
-    /// The heap counter.
-    HeapCounter,
-    /// Page tables.
-    Tables,
-    /// A device's registers.
-    Device,
-    /// The machine-mode program.
-    Machine,
-    /// Anything else.
-    Other,
-}
-
 /// A number that was watched.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Watch {
@@ -299,7 +241,7 @@ pub struct Watch {
 /// One address space.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Space {
-    /// Its name: `hart 0`.
+    /// Its name: the kernel's for it, `process 3 init`, or the harts that run in it, `hart 0`.
     pub name: String,
     /// How it is translated.
     #[serde(with = "hex::mode")]
@@ -310,7 +252,13 @@ pub struct Space {
     /// The root table's frame.
     #[serde(with = "hex::phys_page")]
     pub root: PhysPage,
-    /// The harts that run in it.
+    /// Whose it is, where the kernel says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<SpaceKind>,
+    /// Which hart's or which process's, where the kernel says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// The harts that run in it now; none where the kernel published it and no hart does.
     #[serde(default)]
     pub harts: Vec<u32>,
     /// Whether a limit cut the tables or the mappings short.
@@ -322,6 +270,20 @@ pub struct Space {
     /// Its mappings in address order.
     #[serde(default)]
     pub mappings: Vec<Mapping>,
+}
+
+/// Whose address space it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum SpaceKind {
+    /// The kernel's own.
+    Kernel,
+    /// A hart's.
+    Hart,
+    /// A process's.
+    Process,
+    /// Anything else, and what a newer version has a word for.
+    #[serde(other)]
+    Other,
 }
 
 /// One page table.
@@ -360,6 +322,10 @@ fn is_zero_u16(number: &u16) -> bool {
 }
 
 fn is_zero_u32(number: &u32) -> bool {
+    *number == 0
+}
+
+fn is_zero_u64(number: &u64) -> bool {
     *number == 0
 }
 
@@ -455,6 +421,11 @@ impl Snapshot {
     /// The space that hart `id` runs in.
     pub fn space_of_hart(&self, id: u32) -> Option<&Space> {
         self.spaces.iter().find(|space| space.harts.contains(&id))
+    }
+
+    /// The space of this name.
+    pub fn space_named(&self, name: &str) -> Option<&Space> {
+        self.spaces.iter().find(|space| space.name == name)
     }
 
     /// The machine's RAM.

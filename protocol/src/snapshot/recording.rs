@@ -1,7 +1,7 @@
 //! A recording: a first snapshot, and what each later stop changed.
 //!
 //! Everything small (harts, heap, stop, notes) stands whole in each step; a space stands as the
-//! tables and mappings that came, went or changed. Playing a step onto the snapshot before it
+//! tables and mappings that came, went or changed, regions and trace as what stays and what is new. Playing a step onto the snapshot before it
 //! gives exactly the snapshot that was captured.
 
 use alloc::collections::BTreeMap;
@@ -14,8 +14,8 @@ use thiserror::Error;
 
 use super::hex;
 use super::{
-    FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, Mapping, PhysicalRegion, Provenance,
-    Region, Snapshot, Space, Table, Watch,
+    FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, ListEdit, Mapping, PhysicalRegion,
+    Provenance, Region, Snapshot, Space, SpaceKind, Table, TraceEvent, Watch, list_edit,
 };
 use crate::addr::PhysPage;
 use crate::level::TranslationMode;
@@ -62,7 +62,13 @@ pub struct RecordingStep {
     /// The spaces, in their order.
     #[serde(default)]
     pub spaces: Vec<SpaceChange>,
-    /// The machine and the regions, where they changed.
+    /// The regions, where they changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regions: Option<Vec<ListEdit<Region>>>,
+    /// The trace, where it changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Vec<ListEdit<Arc<TraceEvent>>>>,
+    /// The machine, where it changed.
     #[serde(default)]
     pub rest: Option<Rest>,
 }
@@ -72,7 +78,9 @@ pub struct RecordingStep {
 pub struct Rest {
     provenance: Provenance,
     physical: Vec<PhysicalRegion>,
-    regions: Vec<Region>,
+    /// All regions: where older files have them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    regions: Option<Vec<Region>>,
     frames: Vec<FrameContents>,
 }
 
@@ -84,7 +92,7 @@ impl Rest {
                 ..snapshot.provenance.clone()
             },
             physical: snapshot.physical.clone(),
-            regions: snapshot.regions.clone(),
+            regions: None,
             frames: snapshot.frames.clone(),
         }
     }
@@ -104,6 +112,12 @@ pub struct SpaceChange {
     /// The root table's frame.
     #[serde(with = "hex::phys_page")]
     pub root: PhysPage,
+    /// Whose it is, where the kernel says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<SpaceKind>,
+    /// Which hart's or which process's, where the kernel says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
     /// The harts that run in it.
     #[serde(default)]
     pub harts: Vec<u32>,
@@ -127,8 +141,8 @@ pub struct SpaceChange {
 /// Why a recording cannot be played.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum RecordingError {
-    /// A step takes away what is not there.
-    #[error("step {step} takes away {what:?}, which is not there")]
+    /// A step takes away or keeps what is not there.
+    #[error("step {step} speaks of {what:?}, which is not there")]
     NotThere {
         /// The step, from 1.
         step: usize,
@@ -189,6 +203,8 @@ impl RecordingStep {
                     mode: space.mode,
                     asid: space.asid,
                     root: space.root,
+                    kind: space.kind,
+                    number: space.number,
                     harts: space.harts.clone(),
                     truncated: space.truncated,
                     tables_gone,
@@ -208,6 +224,10 @@ impl RecordingStep {
             harts: after.harts.clone(),
             watches: after.watches.clone(),
             spaces,
+            regions: list_edit::between(&before.regions, &after.regions, |region| {
+                (region.start, region.size, region.name.clone())
+            }),
+            trace: list_edit::between(&before.trace, &after.trace, |event| event.sequence),
             rest: (rest != Rest::of(before)).then_some(rest),
         }
     }
@@ -217,7 +237,13 @@ impl RecordingStep {
     /// # Errors
     /// [`RecordingError`] where the step does not fit onto `before`.
     pub fn play(&self, number: usize, before: &Snapshot) -> Result<Snapshot, RecordingError> {
-        let rest = self.rest.clone().unwrap_or_else(|| Rest::of(before));
+        let mut rest = self.rest.clone().unwrap_or_else(|| Rest::of(before));
+        let whole = rest.regions.take();
+        let regions = match whole {
+            Some(regions) => regions,
+            None => edited(number, "regions", &before.regions, self.regions.as_deref())?,
+        };
+        let trace = edited(number, "events", &before.trace, self.trace.as_deref())?;
         let spaces = self
             .spaces
             .iter()
@@ -228,6 +254,8 @@ impl RecordingStep {
                     mode: change.mode,
                     asid: change.asid,
                     root: change.root,
+                    kind: change.kind,
+                    number: change.number,
                     harts: change.harts.clone(),
                     truncated: change.truncated,
                     tables: apply(
@@ -259,12 +287,28 @@ impl RecordingStep {
             heap: self.heap,
             harts: self.harts.clone(),
             physical: rest.physical,
-            regions: rest.regions,
+            regions,
             watches: self.watches.clone(),
             spaces,
             frames: rest.frames,
+            trace,
         })
     }
+}
+
+fn edited<T: Clone>(
+    step: usize,
+    what: &str,
+    before: &[T],
+    edits: Option<&[ListEdit<T>]>,
+) -> Result<Vec<T>, RecordingError> {
+    let Some(edits) = edits else {
+        return Ok(before.to_vec());
+    };
+    list_edit::apply(before, edits).ok_or_else(|| RecordingError::NotThere {
+        step,
+        what: alloc::format!("{what} past the end of what there are"),
+    })
 }
 
 fn apply<'a, T: Clone + 'a>(

@@ -293,6 +293,13 @@ impl Writer {
         self.text.push_str(",\n");
     }
 
+    /// A field that is left out where nothing is known.
+    fn optional<T: Serialize>(&mut self, name: &str, value: Option<&T>) {
+        if let Some(value) = value {
+            self.field(name, value);
+        }
+    }
+
     /// One item a line.
     fn list<T: Serialize>(&mut self, name: &str, items: &[T]) {
         if items.is_empty() {
@@ -322,6 +329,7 @@ impl Writer {
             watches,
             spaces,
             frames,
+            trace,
         } = snapshot;
         self.field("version", version);
         self.field("provenance", provenance);
@@ -339,6 +347,7 @@ impl Writer {
         }
         self.close("],\n");
         self.list("frames", frames);
+        self.list("trace", trace);
     }
 
     fn harts(&mut self, harts: &[Hart]) {
@@ -383,6 +392,8 @@ impl Writer {
             mode,
             asid,
             root,
+            kind,
+            number,
             harts,
             truncated,
             tables,
@@ -393,6 +404,8 @@ impl Writer {
         self.field("mode", &hex::mode_text(*mode));
         self.field("asid", asid);
         self.field("root", &root.to_string());
+        self.optional("kind", kind.as_ref());
+        self.optional("number", number.as_ref());
         self.field("harts", harts);
         self.field("truncated", truncated);
         self.list("tables", tables);
@@ -410,6 +423,8 @@ impl Writer {
             harts,
             watches,
             spaces,
+            regions,
+            trace,
             rest,
         } = step;
         self.field("stop", stop);
@@ -424,6 +439,12 @@ impl Writer {
             self.change(change);
         }
         self.close("],\n");
+        if let Some(edits) = regions {
+            self.list("regions", edits);
+        }
+        if let Some(edits) = trace {
+            self.list("trace", edits);
+        }
         self.field("rest", rest);
     }
 
@@ -433,6 +454,8 @@ impl Writer {
             mode,
             asid,
             root,
+            kind,
+            number,
             harts,
             truncated,
             tables_gone,
@@ -445,6 +468,8 @@ impl Writer {
         self.field("mode", &hex::mode_text(*mode));
         self.field("asid", asid);
         self.field("root", &root.to_string());
+        self.optional("kind", kind.as_ref());
+        self.optional("number", number.as_ref());
         self.field("harts", harts);
         self.field("truncated", truncated);
         self.field("tables_gone", tables_gone);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use pagescope_protocol::snapshot::{
     FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, Mapping, PhysicalKind, PhysicalRegion,
-    Provenance, Region, RegionKind, RegionSpace, Register, Snapshot, Space, Table, TableEntries,
-    Watch,
+    Provenance, Region, RegionKind, RegionSpace, Register, Snapshot, Space, SpaceKind, Table,
+    TableEntries, TraceEvent, TraceKind, Watch,
 };
 use pagescope_protocol::{
     ENTRIES_PER_TABLE, LeafFlags, Level, PAGE_SIZE, PhysAddr, PhysPage, Satp, TranslationMode,
@@ -105,9 +105,15 @@ fn heap() -> impl Strategy<Value = Heap> {
 
 fn kernel() -> impl Strategy<Value = KernelFacts> {
     let newer = any::<(Option<u64>, Option<u64>)>();
-    let told = (name(), name(), any::<[u64; 4]>(), newer);
+    let told = (name(), name(), any::<[u64; 5]>(), newer);
     told.prop_map(|(layout, strategy, numbers, (reserve_mark, map_calls))| {
-        let [kalloc_depth_max, reserve, reserve_low, machine_table_traps] = numbers;
+        let [
+            kalloc_depth_max,
+            reserve,
+            reserve_low,
+            machine_table_traps,
+            changing,
+        ] = numbers;
         KernelFacts {
             layout,
             strategy,
@@ -117,6 +123,7 @@ fn kernel() -> impl Strategy<Value = KernelFacts> {
             reserve_mark,
             map_calls,
             machine_table_traps,
+            changing,
         }
     })
 }
@@ -151,29 +158,44 @@ fn physical() -> impl Strategy<Value = PhysicalRegion> {
 }
 
 fn region() -> impl Strategy<Value = Region> {
-    let kinds = vec![
-        RegionKind::Text,
-        RegionKind::Rodata,
-        RegionKind::Data,
-        RegionKind::Stack,
-        RegionKind::Guard,
-        RegionKind::Heap,
-        RegionKind::HeapCounter,
-        RegionKind::Tables,
-        RegionKind::Device,
-        RegionKind::Machine,
-        RegionKind::Other,
-    ];
     let spaces = vec![RegionSpace::Physical, RegionSpace::Virtual];
-    (number(), number(), select(spaces), select(kinds), name()).prop_map(
-        |(start, size, space, kind, name)| Region {
+    let kinds = select(RegionKind::ALL.to_vec());
+    let words = (name(), option::of(name()), name(), name());
+    (number(), number(), select(spaces), kinds, words).prop_map(
+        |(start, size, space, kind, (name, owner, tag, description))| Region {
             start,
             size,
             space,
             kind,
             name,
+            owner,
+            tag,
+            description,
         },
     )
+}
+
+fn event() -> impl Strategy<Value = Arc<TraceEvent>> {
+    let words = (name(), option::of(name()), option::of(flags()));
+    let numbers = (number(), number(), number(), virt(), any::<[u64; 2]>());
+    let kinds = select(TraceKind::ALL.to_vec());
+    (0u64..20, kinds, numbers, words).prop_map(|(sequence, kind, numbers, words)| {
+        let (address, size, argument, caller, [hart, time]) = numbers;
+        let (symbol, space, flags) = words;
+        Arc::new(TraceEvent {
+            sequence,
+            kind,
+            address,
+            size,
+            argument,
+            flags,
+            caller,
+            symbol,
+            hart,
+            space,
+            time,
+        })
+    })
 }
 
 fn table() -> impl Strategy<Value = Arc<Table>> {
@@ -222,40 +244,48 @@ fn mapping() -> impl Strategy<Value = Mapping> {
 
 /// Tables and mappings stand in the order in which a capture puts them.
 fn space() -> impl Strategy<Value = Space> {
+    let kinds = vec![
+        SpaceKind::Kernel,
+        SpaceKind::Hart,
+        SpaceKind::Process,
+        SpaceKind::Other,
+    ];
+    let whose = (option::of(select(kinds)), option::of(any::<u64>()));
     let ids = (any::<u16>(), page(), vec(any::<u32>(), 0..3), any::<bool>());
     (
         name(),
         mode(),
-        ids,
+        (ids, whose),
         vec(table(), 0..6),
         vec(mapping(), 0..8),
     )
-        .prop_map(
-            |(name, mode, (asid, root, harts, truncated), tables, mappings)| {
-                let key = |table: &Arc<Table>| {
-                    let level = std::cmp::Reverse(table.level);
-                    (level, table.covers_from, table.frame)
-                };
-                let tables: BTreeMap<_, _> = tables
-                    .into_iter()
-                    .map(|table| (key(&table), table))
-                    .collect();
-                let mappings: BTreeMap<_, _> = mappings
-                    .into_iter()
-                    .map(|mapping| (mapping.virt, mapping))
-                    .collect();
-                Space {
-                    name,
-                    mode,
-                    asid,
-                    root,
-                    harts,
-                    truncated,
-                    tables: tables.into_values().collect(),
-                    mappings: mappings.into_values().collect(),
-                }
-            },
-        )
+        .prop_map(|(name, mode, (ids, (kind, number)), tables, mappings)| {
+            let (asid, root, harts, truncated) = ids;
+            let key = |table: &Arc<Table>| {
+                let level = std::cmp::Reverse(table.level);
+                (level, table.covers_from, table.frame)
+            };
+            let tables: BTreeMap<_, _> = tables
+                .into_iter()
+                .map(|table| (key(&table), table))
+                .collect();
+            let mappings: BTreeMap<_, _> = mappings
+                .into_iter()
+                .map(|mapping| (mapping.virt, mapping))
+                .collect();
+            Space {
+                name,
+                mode,
+                asid,
+                root,
+                kind,
+                number,
+                harts,
+                truncated,
+                tables: tables.into_values().collect(),
+                mappings: mappings.into_values().collect(),
+            }
+        })
 }
 
 /// Any snapshot.
@@ -280,7 +310,7 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
         (option::of(kernel()), option::of(heap())),
         vec(hart(), 0..3),
         (vec(physical(), 0..5), vec(region(), 0..8)),
-        (vec(watch, 0..2), vec(frame, 0..2)),
+        (vec(watch, 0..2), vec(frame, 0..2), vec(event(), 0..6)),
         vec(space(), 0..3),
     )
         .prop_map(
@@ -289,7 +319,7 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
                 (kernel, heap),
                 harts,
                 (physical, regions),
-                (watches, frames),
+                (watches, frames, trace),
                 spaces,
             )| Snapshot {
                 version: FORMAT_VERSION,
@@ -304,6 +334,7 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
                 watches,
                 spaces,
                 frames,
+                trace,
             },
         )
 }

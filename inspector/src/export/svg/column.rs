@@ -179,7 +179,7 @@ fn rows(bands: &[Band], room: f64, selected: Option<u64>) -> Vec<Row<'_>> {
             _ if band.fresh => 1,
             BandKind::HeapCounter | BandKind::Table(_) => 2,
             BandKind::Heap | BandKind::Code | BandKind::Stack | BandKind::Guard => 3,
-            BandKind::Nothing | BandKind::NonCanonical => 6,
+            BandKind::Nothing | BandKind::NonCanonical | BandKind::Reserved => 6,
             BandKind::Device => 5,
             _ => 4,
         }

@@ -97,7 +97,7 @@ impl Palette {
             BandKind::Machine => self.dim,
             BandKind::Guard => "url(#guard)",
             BandKind::Free | BandKind::Ram => self.empty,
-            BandKind::Nothing | BandKind::NonCanonical => "url(#nothing)",
+            BandKind::Reserved | BandKind::Nothing | BandKind::NonCanonical => "url(#nothing)",
         }
     }
 
@@ -120,6 +120,7 @@ impl Palette {
             BandKind::Guard
             | BandKind::Free
             | BandKind::Ram
+            | BandKind::Reserved
             | BandKind::Nothing
             | BandKind::NonCanonical => "",
         }

@@ -144,6 +144,7 @@ fn inside(snapshot: &Snapshot, band: &Band, is_virtual: bool) -> String {
         BandKind::NonCanonical => "… no valid addresses …".into(),
         BandKind::Free => format!("… {amount} free …"),
         BandKind::Guard => format!("{name} (never mapped)"),
+        BandKind::Reserved if is_virtual => format!("{name}: {amount} (unmapped)"),
         BandKind::HeapCounter => match snapshot.heap {
             Some(heap) => format!("heap counter = {}", heap.counter),
             None => "heap counter".into(),
@@ -180,6 +181,7 @@ const fn kind_word(kind: BandKind) -> &'static str {
         BandKind::Machine => "machine program",
         BandKind::Free => "free",
         BandKind::Ram => "RAM",
+        BandKind::Reserved => "reserved",
         BandKind::Nothing => "nothing",
         BandKind::NonCanonical => "not canonical",
     }

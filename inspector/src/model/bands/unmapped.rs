@@ -13,10 +13,16 @@ struct Guard<'a> {
     start: u64,
     last: u64,
     name: &'a str,
+    region: usize,
 }
 
 /// `mapped` with bands in every gap, from the first address to the last.
-pub(super) fn fill(snapshot: &Snapshot, mode: TranslationMode, mapped: Vec<Band>) -> Vec<Band> {
+pub(super) fn fill(
+    snapshot: &Snapshot,
+    regions: &[Band],
+    mode: TranslationMode,
+    mapped: Vec<Band>,
+) -> Vec<Band> {
     if mode.root_level().is_none() {
         return mapped;
     }
@@ -33,7 +39,7 @@ pub(super) fn fill(snapshot: &Snapshot, mode: TranslationMode, mapped: Vec<Band>
             let (from, to) = (from.max(first), to.min(last));
             match is_valid {
                 _ if from > to => {}
-                true => nothing(&guards, from, to, whole),
+                true => nothing(&guards, regions, from, to, whole),
                 false => {
                     let size = to - from + 1;
                     whole.push(Band::new(
@@ -76,23 +82,25 @@ fn guards<'a>(snapshot: &'a Snapshot, mapped: &[Band]) -> Vec<Guard<'a>> {
             before.entry(phys.as_u64()).or_insert(band.start);
         }
     }
-    let place = |region: &Region| match region.space {
-        RegionSpace::Virtual => Some(region.start),
-        RegionSpace::Physical => after.get(&region.start).copied().or_else(|| {
+    let place = |region: &Region| {
+        after.get(&region.start).copied().or_else(|| {
             let next = before.get(&region.start.checked_add(region.size)?)?;
             next.checked_sub(region.size)
-        }),
+        })
     };
-    let regions = snapshot.regions.iter();
-    let guards = regions.filter(|region| region.kind == RegionKind::Guard && region.size > 0);
+    let regions = snapshot.regions.iter().enumerate();
+    let guards = regions.filter(|(_, region)| {
+        region.kind == RegionKind::Guard && region.space == RegionSpace::Physical && region.size > 0
+    });
     let mut guards: Vec<Guard<'_>> = guards
-        .filter_map(|region| {
-            let start = place(region)?;
-            let last = start.checked_add(region.size - 1)?;
+        .filter_map(|(region, guard)| {
+            let start = place(guard)?;
+            let last = start.checked_add(guard.size - 1)?;
             Some(Guard {
                 start,
                 last,
-                name: &region.name,
+                name: &guard.name,
+                region,
             })
         })
         .collect();
@@ -101,7 +109,7 @@ fn guards<'a>(snapshot: &'a Snapshot, mapped: &[Band]) -> Vec<Guard<'a>> {
 }
 
 /// An unmapped stretch, with the guards that lie wholly in it as bands of their own.
-fn nothing(guards: &[Guard<'_>], first: u64, last: u64, whole: &mut Vec<Band>) {
+fn nothing(guards: &[Guard<'_>], regions: &[Band], first: u64, last: u64, whole: &mut Vec<Band>) {
     let mut at = Some(first);
     let inside = &guards[guards.partition_point(|guard| guard.start < first)..];
     for guard in inside.iter().take_while(|guard| guard.start <= last) {
@@ -110,12 +118,46 @@ fn nothing(guards: &[Guard<'_>], first: u64, last: u64, whole: &mut Vec<Band>) {
             continue;
         }
         if guard.start > free_from {
-            let size = guard.start - free_from;
-            whole.push(Band::new(free_from, size, BandKind::Nothing, ""));
+            named(regions, free_from, guard.start - 1, whole);
         }
         let size = guard.last - guard.start + 1;
-        whole.push(Band::new(guard.start, size, BandKind::Guard, guard.name));
+        whole.push(Band {
+            region: Some(guard.region),
+            ..Band::new(guard.start, size, BandKind::Guard, guard.name)
+        });
         at = guard.last.checked_add(1);
+    }
+    if let Some(at) = at
+        && at <= last
+    {
+        named(regions, at, last, whole);
+    }
+}
+
+/// An unmapped stretch without such guards: the parts of virtual regions by name, and what no region speaks of.
+fn named(regions: &[Band], first: u64, last: u64, whole: &mut Vec<Band>) {
+    let mut at = Some(first);
+    let inside = &regions[regions.partition_point(|region| region.last() < first)..];
+    for region in inside.iter().take_while(|region| region.start <= last) {
+        let Some(free_from) = at else { break };
+        let (from, to) = (region.start.max(first), region.last().min(last));
+        if from > free_from {
+            whole.push(Band::new(
+                free_from,
+                from - free_from,
+                BandKind::Nothing,
+                "",
+            ));
+        }
+        let kind = match region.kind {
+            BandKind::Guard => BandKind::Guard,
+            _ => BandKind::Reserved,
+        };
+        whole.push(Band {
+            region: region.region,
+            ..Band::new(from, to - from + 1, kind, region.name.clone())
+        });
+        at = to.checked_add(1);
     }
     if let Some(at) = at
         && at <= last

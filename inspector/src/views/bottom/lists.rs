@@ -1,7 +1,7 @@
 //! The other tabs: console, registers, regions, log. Only the rows that are seen are made.
 
 use egui::{Align, Rect, RichText, ScrollArea, Sense, Ui, UiBuilder, vec2};
-use pagescope_protocol::snapshot::{Region, RegionKind, RegionSpace};
+use pagescope_protocol::snapshot::{Region, RegionSpace};
 use pagescope_protocol::{PhysAddr, VirtAddr};
 
 use crate::model::{Selection, size_text};
@@ -179,19 +179,7 @@ fn region_row(
     scene: &Scene<'_>,
     out: &mut Vec<UiCommand>,
 ) {
-    let kind = match region.kind {
-        RegionKind::Text => "code",
-        RegionKind::Rodata => "read-only",
-        RegionKind::Data => "data",
-        RegionKind::Stack => "stack",
-        RegionKind::Guard => "guard",
-        RegionKind::Heap => "heap",
-        RegionKind::HeapCounter => "heap counter",
-        RegionKind::Tables => "tables",
-        RegionKind::Device => "device",
-        RegionKind::Machine => "machine mode",
-        RegionKind::Other => "other",
-    };
+    let kind = region.kind.name();
     let (space, selection) = match region.space {
         RegionSpace::Physical => ("p:", Selection::Physical(PhysAddr::new(region.start))),
         RegionSpace::Virtual => ("", Selection::Virtual(VirtAddr::new(region.start))),

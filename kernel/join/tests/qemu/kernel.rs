@@ -3,7 +3,7 @@
 use crate::machine::rsp::Debugger;
 use crate::machine::{Machine, address_of};
 use pagescope_protocol::info::{
-    self, InfoBlock, InfoPointer, Region, TraceEvent, name_text, trace_kind,
+    self, InfoBlock, InfoPointer, Region, SpaceRecord, TraceEvent, name_text, trace_kind,
 };
 
 use crate::machine::selftest::assert_passed;
@@ -181,26 +181,52 @@ fn the_console_drives_the_kernel() {
         assert!(found.contains(answer), "{line}: {found}");
     }
 
-    assert!(
-        machine
-            .ask("fault guard")
-            .contains("store page fault (scause 15)")
-    );
-    assert!(
-        machine
-            .ask("fault text")
-            .contains("store page fault (scause 15) at 0x80200000")
-    );
-    assert!(
-        machine
-            .ask("fault rodata")
-            .contains("store page fault (scause 15)")
-    );
-    assert!(
-        machine
-            .ask("fault null")
-            .contains("load page fault (scause 13) at 0x00000000")
-    );
+    for (line, cause, words) in [
+        (
+            "fault null",
+            "load page fault (scause 13) at 0x00000000",
+            "load from 0x00000000 in zero page: not mapped",
+        ),
+        (
+            "fault null-write",
+            "store page fault (scause 15) at 0x00000000",
+            "store to 0x00000000 in zero page: not mapped",
+        ),
+        (
+            "fault null-call",
+            "instruction page fault (scause 12) at 0x00000000",
+            "execution of 0x00000000 in zero page: not mapped",
+        ),
+        (
+            "fault guard",
+            "store page fault (scause 15)",
+            " in guard: not mapped",
+        ),
+        (
+            "fault text",
+            "store page fault (scause 15) at 0x80200000",
+            "store to 0x80200000 in .text: it cannot be written (r-x--ad)",
+        ),
+        (
+            "fault rodata",
+            "store page fault (scause 15)",
+            " in .rodata: it cannot be written (r----ad)",
+        ),
+        (
+            "fault execute",
+            "instruction page fault (scause 12)",
+            " in .data: it cannot be executed (rw---ad)",
+        ),
+        (
+            "fault noncanonical",
+            "load page fault (scause 13) at 0x4000000000",
+            "not a canonical Sv39 address",
+        ),
+    ] {
+        let answer = machine.ask(line);
+        assert!(answer.contains(cause), "{line}: {answer}");
+        assert!(answer.contains(words), "{line}: {answer}");
+    }
     let answer = machine.ask("fault machine");
     for part in [
         "load page fault (scause 13) at 0x80000000",
@@ -338,6 +364,7 @@ fn the_information_block_is_found_and_filled_in() {
         .map(|region| name_text(&region.name))
         .collect();
     let expected = [
+        "zero page",
         "UART0",
         "PCI ECAM",
         "machine program",
@@ -357,7 +384,21 @@ fn the_information_block_is_found_and_filled_in() {
             "{pair:?}"
         );
     }
-    assert_eq!(regions[9].address, block.heap_bottom);
+    assert_eq!(regions[10].address, block.heap_bottom);
+    let described = |region: &Region| !name_text(&region.description).is_empty();
+    assert!(regions.iter().all(described), "{regions:?}");
+
+    let spaces = debugger.bytes(block.spaces, block.space_count as usize * SpaceRecord::SIZE);
+    let spaces: Vec<SpaceRecord> = spaces
+        .chunks(SpaceRecord::SIZE)
+        .filter_map(SpaceRecord::parse)
+        .collect();
+    let [kernel] = spaces[..] else {
+        panic!("{spaces:?}");
+    };
+    assert_eq!(name_text(&kernel.name), "kernel");
+    assert_eq!(kernel.satp, 8 << 60 | 0x87ff_c000 >> 12);
+    assert_eq!(block.changing, 0);
 
     let trace = debugger.bytes(block.trace, block.trace_count as usize * TraceEvent::SIZE);
     let events: Vec<TraceEvent> = trace
@@ -377,7 +418,7 @@ fn the_information_block_is_found_and_filled_in() {
         (trace_kind::KALLOC, 0x87ff_2000),
     ];
     assert_eq!(kinds, expected);
-    let text = regions[3].address..regions[3].address + regions[3].size;
+    let text = regions[4].address..regions[4].address + regions[4].size;
     for (number, event) in events.iter().enumerate() {
         assert_eq!(event.sequence, number as u64);
         assert!(text.contains(&event.caller), "{event:?}");

@@ -1,6 +1,7 @@
 //! The whole kernel, in QEMU.
 
 mod debug_channel;
+mod hypervisor;
 mod kernel;
 mod machine;
 mod strategies;

@@ -39,6 +39,10 @@ const _: () = assert!(DELEGATED_EXCEPTIONS & 1 << Cause::ECALL_FROM_S.bits() == 
 const _: () = assert!(DELEGATED_EXCEPTIONS & 1 << Cause::BREAKPOINT.bits() == 0);
 const _: () = assert!(DELEGATED_EXCEPTIONS >> Cause::STORE_PAGE_FAULT.bits() == 1);
 
+/// The state of a hart that somebody is about to start: what it is to be started with is being written, and
+/// nobody else may start it. To those who ask it is [`hsm::START_PENDING`].
+const CLAIMED: u64 = u64::MAX;
+
 /// One hart's place.
 struct Hart {
     state: AtomicU64,
@@ -119,7 +123,11 @@ pub(crate) fn start(number: u64, start: u64, argument: u64) -> SbiResult {
     if !boot::supervisor_ram().contains(PhysAddr::new(start)) {
         return Err(SbiError::InvalidAddress);
     }
-    if hart.state.load(Ordering::Acquire) != hsm::STOPPED {
+    // In one step: of two harts that start the same one, one is told that it runs already.
+    let claimed =
+        hart.state
+            .compare_exchange(hsm::STOPPED, CLAIMED, Ordering::Acquire, Ordering::Relaxed);
+    if claimed.is_err() {
         return Err(SbiError::AlreadyAvailable);
     }
     hart.start.store(start, Ordering::Relaxed);
@@ -131,7 +139,10 @@ pub(crate) fn start(number: u64, start: u64, argument: u64) -> SbiResult {
 
 /// HSM's `hart_get_status`.
 pub(crate) fn status(number: u64) -> SbiResult {
-    Ok(existing(number)?.state.load(Ordering::Acquire))
+    match existing(number)?.state.load(Ordering::Acquire) {
+        CLAIMED => Ok(hsm::START_PENDING),
+        state => Ok(state),
+    }
 }
 
 /// HSM's `hart_stop`.

@@ -10,6 +10,7 @@ use pagescope_kernel::line::{Line, Typed};
 use pagescope_kernel::print;
 use pagescope_kernel::println;
 use pagescope_kernel::program::console;
+use pagescope_kernel::program::image::Symbol;
 use pagescope_kernel::program::probe;
 use pagescope_kernel::program::probe::Fault;
 use pagescope_kernel::program::publish;
@@ -20,7 +21,7 @@ use pagescope_protocol::{PAGE_SIZE, VirtAddr};
 
 use crate::idle::Idle;
 use crate::kernel::{self, alloc_page, map_page};
-use crate::{bench, entry, mapping, selftest, start, stress};
+use crate::{bench, entry, mapping, selftest, start, stress, trap};
 
 /// The line being typed.
 pub(crate) struct Console {
@@ -158,31 +159,63 @@ fn touch(virt: VirtAddr) {
 fn print_fault(access: &str, fault: Fault) {
     let Fault { cause, address, .. } = fault;
     println!("{access}: {cause} (scause {}) at {address}", cause.bits());
+    trap::say(&fault);
+}
+
+/// What is done to an address that must fault.
+#[derive(Clone, Copy)]
+enum Attempt {
+    Load,
+    Store,
+    Call,
+}
+
+impl Attempt {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::Store => "store",
+            Self::Call => "call",
+        }
+    }
 }
 
 fn fault(kind: FaultKind) {
     let null = VirtAddr::new(0);
-    let (address, stores) = match kind {
-        FaultKind::Null => (null, false),
-        FaultKind::Machine => (VirtAddr::new(board::MACHINE_RAM.start().as_u64()), false),
-        FaultKind::Guard => (VirtAddr::new(entry::__guard_end.address() - 8), true),
-        FaultKind::Text => (VirtAddr::new(entry::__text_start.address()), true),
-        FaultKind::Rodata => (VirtAddr::new(entry::__rodata_start.address()), true),
+    let at = |symbol: &'static Symbol| VirtAddr::new(symbol.address());
+    let (attempt, address) = match kind {
+        FaultKind::Null => (Attempt::Load, null),
+        FaultKind::NullWrite => (Attempt::Store, null),
+        FaultKind::NullCall => (Attempt::Call, null),
+        FaultKind::NonCanonical => (Attempt::Load, VirtAddr::new(1 << 38)),
+        FaultKind::Machine => (
+            Attempt::Load,
+            VirtAddr::new(board::MACHINE_RAM.start().as_u64()),
+        ),
+        FaultKind::Guard => (
+            Attempt::Store,
+            VirtAddr::new(entry::__guard_end.address() - 8),
+        ),
+        FaultKind::Text => (Attempt::Store, at(&entry::__text_start)),
+        FaultKind::Rodata => (Attempt::Store, at(&entry::__rodata_start)),
+        FaultKind::Execute => (Attempt::Call, at(&entry::__data_start)),
         FaultKind::Window => match mapping::empty_window() {
-            Some(window) => (window, false),
+            Some(window) => (Attempt::Load, window),
             None => return println!("every window has a table in it"),
         },
     };
-    let survived = if stores {
+    let survived = match attempt {
+        Attempt::Load => probe::load(address).map(drop),
         // SAFETY: none of these is mapped writable; should one be, the byte is not missed: the
         // boot header's first, padding, or nothing at all.
-        unsafe { probe::store(address, b'P') }
-    } else {
-        probe::load(address).map(drop)
+        Attempt::Store => unsafe { probe::store(address, b'P') },
+        // SAFETY: null and variables are not mapped executable. Were they, the bytes there are none of
+        // this kernel's instructions, and the trap that follows would be reported.
+        Attempt::Call => unsafe { probe::call(address) },
     };
     match survived {
         Ok(()) => println!("{address} was reached, and should not have been"),
-        Err(fault) => print_fault(if stores { "store" } else { "load" }, fault),
+        Err(fault) => print_fault(attempt.name(), fault),
     }
     if matches!(kind, FaultKind::Machine) {
         fault_by_protection();

@@ -24,6 +24,14 @@ pub(crate) fn publish_facts(hand_off: &HandOff, self_map: &dyn SelfMap) {
         heap_top: board::HEAP_TOP.start().as_u64(),
         heap_bottom: hand_off.heap_bottom,
     });
+    publish::add_region(Region {
+        size: PAGE_SIZE,
+        space: region_space::VIRTUAL,
+        kind: region_kind::GUARD,
+        name: name("zero page"),
+        description: description("left unmapped: a null pointer faults"),
+        ..Region::EMPTY
+    });
     for region in regions(hand_off.heap_bottom) {
         publish::add_region(region);
     }

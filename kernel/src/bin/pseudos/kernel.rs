@@ -294,6 +294,11 @@ pub(crate) fn lookup(virt: VirtAddr) -> Translation {
     with(|kernel| kernel.space.lookup(&mut kernel.memory, virt))
 }
 
+/// [`lookup`]; `None` while the kernel's state is in use.
+pub(crate) fn try_lookup(virt: VirtAddr) -> Option<Translation> {
+    try_with(|kernel| kernel.space.lookup(&mut kernel.memory, virt))
+}
+
 /// What `virt` leads to, if it is mapped.
 pub(crate) fn physical(virt: VirtAddr) -> Option<PhysAddr> {
     Some(lookup(virt).mapped()?.address)

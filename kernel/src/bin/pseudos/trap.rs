@@ -5,10 +5,16 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use pagescope_kernel::arch::{self, sbi_call};
 use pagescope_kernel::fault::Cause;
-use pagescope_kernel::program::probe;
+use pagescope_kernel::fault::report::FaultReport;
+use pagescope_kernel::program::probe::{self, Fault};
+use pagescope_kernel::program::publish;
 use pagescope_kernel::{csr_read, println};
 
+use pagescope_protocol::info::{EVERY_SPACE, name_text};
+use pagescope_protocol::{PhysAddr, VirtAddr};
+
 use crate::entry::TrapFrame;
+use crate::kernel;
 
 /// Whether a failure ends the machine: in the self-test, nobody is there to look.
 static POWER_OFF_ON_FAILURE: AtomicBool = AtomicBool::new(false);
@@ -28,6 +34,33 @@ pub(crate) fn halt() -> ! {
     arch::stop()
 }
 
+/// Says in words what a fault was: which access, to which region, and why the tables refuse it.
+pub(crate) fn say(fault: &Fault) {
+    let Fault {
+        cause,
+        address,
+        instruction,
+    } = *fault;
+    // The kernel's state may be what was being changed: then nothing is known of the tables.
+    let Some(translation) = kernel::try_lookup(address) else {
+        return println!("  the tables are being changed; what lies there is not known");
+    };
+    // What is not mapped would be where it is: in this layout, virtual is physical.
+    let phys = translation.mapped().map(|mapped| mapped.address);
+    let phys = phys.or(Some(PhysAddr::new(address.as_u64())));
+    let region = publish::region_of(address, phys, EVERY_SPACE);
+    let report = FaultReport {
+        cause,
+        address,
+        instruction,
+        by_user: false,
+        region: region.as_ref().map(|region| name_text(&region.name)),
+        translation: &translation,
+        sum: false,
+    };
+    println!("  {report}");
+}
+
 /// Handles a trap. Interrupts are never let in: the idle loop polls what wfi waited for. A trap in
 /// here does not come back here: the way in has pointed stvec at a loop that only waits, and the
 /// way out points it back.
@@ -37,6 +70,11 @@ pub(crate) extern "C" fn handle(frame: &mut TrapFrame) {
     }
     let (scause, sepc, stval) = (csr_read!("scause"), csr_read!("sepc"), csr_read!("stval"));
     println!("\nkernel: unexpected trap: {}", Cause::from_bits(scause));
+    say(&Fault {
+        cause: Cause::from_bits(scause),
+        address: VirtAddr::new(stval),
+        instruction: VirtAddr::new(sepc),
+    });
     println!("  scause {scause:#018x}");
     println!("  sepc   {sepc:#018x}");
     println!("  stval  {stval:#018x}");

@@ -18,6 +18,7 @@ fn commands_are_read_or_refused() {
         ("  heap ", Command::Heap),
         ("layout", Command::Layout),
         ("regions", Command::Regions),
+        ("spaces", Command::Spaces),
         ("tables", Command::Tables),
         ("translate 0x80200000", Command::Translate(0x8020_0000)),
         (
@@ -89,7 +90,7 @@ fn a_translation_shows_every_step() {
 fn the_block_is_believed_only_where_it_can_be() {
     let mut ram = Ram::new();
     let at = PhysAddr::new(0x8030_0000);
-    for say in [heap, layout, regions] {
+    for say in [heap, layout, regions, spaces] {
         let text = said(|out| say(out, &ram, at));
         assert!(text.contains("no information block here"), "{text}");
         let text = said(|out| say(out, &ram, PhysAddr::new(0)));
@@ -122,6 +123,28 @@ fn the_block_is_believed_only_where_it_can_be() {
             "0x0000000080200000 to 0x0000000080201000  physical  text          .text\n"
         ),
         "{text}"
+    );
+    ram.store(0x8032_0020, 7);
+    let text = said(|out| regions(out, &ram, at));
+    assert!(
+        text.starts_with(
+            "0x0000000080200000 to 0x0000000080201000  physical  text          .text  (space 7)\n"
+        ),
+        "{text}"
+    );
+    let offset = |offset: usize| at.as_u64() + offset as u64;
+    ram.store(
+        offset(core::mem::offset_of!(InfoBlock, spaces)),
+        0x8033_0000,
+    );
+    ram.store(offset(core::mem::offset_of!(InfoBlock, space_count)), 1);
+    ram.store(0x8033_0000, 7);
+    ram.store(0x8033_0008, 8 << 60 | 3 << 44 | 0x87ff_c);
+    ram.write(PhysAddr::new(0x8033_0020), &name("hart 2"));
+    let text = said(|out| spaces(out, &ram, at));
+    assert_eq!(
+        text,
+        "  7  hart 2                    Sv39, ASID 3, root 0x87ffc000\n"
     );
     // A counter that is no memory, and regions that are not.
     ram.store(

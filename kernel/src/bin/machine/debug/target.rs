@@ -154,17 +154,38 @@ impl Machine {
         }
     }
 
+    /// The selected hart, or where that one waits in the machine program to be started, the first
+    /// that was started: a debugger that has asked for all threads has the last one selected.
+    fn guest_hart(&self) -> usize {
+        let is_guest = |hart: &usize| harts::record(*hart).is_guest();
+        let started = || (0..harts::count()).find(is_guest);
+        Some(self.selected)
+            .filter(is_guest)
+            .or_else(started)
+            .unwrap_or(self.selected)
+    }
+
     fn monitor(&mut self, command: Command, out: &mut impl fmt::Write) -> fmt::Result {
         let info = trap::info_block().unwrap_or(PhysAddr::new(0));
-        let satp = match harts::record(self.selected).view() {
+        let hart = self.guest_hart();
+        let satp = match harts::record(hart).view() {
             View::Translated(satp) => satp,
             View::Physical => Satp::from_bits(0),
         };
+        let asks_a_hart = matches!(command, Command::Tables | Command::Translate(_));
+        if asks_a_hart && hart != self.selected {
+            writeln!(
+                out,
+                "hart {} was never started; this is hart {hart}'s:",
+                self.selected
+            )?;
+        }
         match command {
             Command::Help => out.write_str(report::HELP),
             Command::Heap => report::heap(out, &self.ram, info),
             Command::Layout => report::layout(out, &self.ram, info),
             Command::Regions => report::regions(out, &self.ram, info),
+            Command::Spaces => report::spaces(out, &self.ram, info),
             Command::Tables => report::tables(out, &self.ram, satp),
             Command::Translate(address) => report::translation(out, &self.ram, satp, address),
             Command::Physical(on) => {
@@ -374,7 +395,7 @@ impl SwBreakpoint for Machine {
         use pagescope_kernel::debug::breakpoints::Refusal;
 
         // Instructions are translated, whatever `monitor physical` says of m and M.
-        let view = harts::record(self.selected).view();
+        let view = harts::record(self.guest_hart()).view();
         let place = view.locate(&self.ram, address);
         match self.breakpoints.set(&self.ram, address, place) {
             Ok(()) => Ok(true),

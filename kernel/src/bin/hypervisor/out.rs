@@ -1,0 +1,14 @@
+//! What is left to do where a panic is.
+
+use core::panic::PanicInfo;
+
+use pagescope_kernel::println;
+use pagescope_kernel::program;
+
+use crate::trap;
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    println!("\nkernel: hart {}: {info}", program::hart());
+    trap::halt()
+}
