@@ -4,4 +4,5 @@ mod debug_channel;
 mod hypervisor;
 mod kernel;
 mod machine;
+mod process;
 mod strategies;
