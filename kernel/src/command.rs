@@ -1,7 +1,10 @@
 //! What can be typed on the console.
 
 pub mod hypervisor;
+<<<<<<< HEAD
 pub mod nanos;
+=======
+>>>>>>> proc
 pub mod process;
 
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, VirtAddr};
