@@ -7,11 +7,7 @@ fn main() {
         return;
     }
     let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| ".".into());
-<<<<<<< HEAD
     for program in ["machine", "pseudos", "hypervisor", "process", "nanos"] {
-=======
-    for program in ["machine", "pseudos", "hypervisor", "process"] {
->>>>>>> proc
         println!("cargo:rustc-link-arg-bin={program}=-T{folder}/link/{program}.ld");
     }
 }

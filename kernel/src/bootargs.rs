@@ -8,11 +8,7 @@ use core::fmt;
 use thiserror::Error;
 
 /// The layouts that can be asked for.
-<<<<<<< HEAD
 pub const LAYOUTS: [&str; 4] = ["pseudos", "hypervisor", "process", "nanos"];
-=======
-pub const LAYOUTS: [&str; 3] = ["pseudos", "hypervisor", "process"];
->>>>>>> proc
 
 /// The strategies that can be asked for.
 pub const STRATEGIES: [&str; 4] = ["pool", "self-leaf", "mirror", "demand"];
@@ -148,11 +144,7 @@ mod tests {
         for (text, message) in [
             (
                 "layout=nonsense",
-<<<<<<< HEAD
                 "unknown layout=nonsense; this kernel has: pseudos, hypervisor, process, nanos",
-=======
-                "unknown layout=nonsense; this kernel has: pseudos, hypervisor, process",
->>>>>>> proc
             ),
             (
                 "tables=",

@@ -1,10 +1,7 @@
 //! What can be typed on the console.
 
 pub mod hypervisor;
-<<<<<<< HEAD
 pub mod nanos;
-=======
->>>>>>> proc
 pub mod process;
 
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, VirtAddr};

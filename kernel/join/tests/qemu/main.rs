@@ -4,9 +4,6 @@ mod debug_channel;
 mod hypervisor;
 mod kernel;
 mod machine;
-<<<<<<< HEAD
 mod nanos;
-=======
 mod process;
->>>>>>> proc
 mod strategies;
