@@ -9,19 +9,20 @@ use crate::failure::Failure;
 
 const DOCUMENT: &str = "docs/layouts.md";
 
-/// A drawing: the layout, and the address space that is drawn.
-const DRAWINGS: [(&str, &str); 4] = [
-    ("pseudos", "kernel"),
-    ("hypervisor", "hart 0"),
-    ("process", "process 1"),
-    ("nanos", "kernel"),
+/// A drawing: the layout, the address space that is drawn, and whether its document has the highest address
+/// at the top.
+const DRAWINGS: [(&str, &str, bool); 4] = [
+    ("pseudos", "kernel", false),
+    ("hypervisor", "hart 0", false),
+    ("process", "process 1", true),
+    ("nanos", "kernel", true),
 ];
 
 /// The document as it should be.
 fn drawn() -> Result<(Document, Document), Failure> {
     let stands = Document::read(DOCUMENT)?;
     let mut document = stands.clone();
-    for (layout, space) in DRAWINGS {
+    for (layout, space, is_high_first) in DRAWINGS {
         let out = folder()?.join(layout);
         pagescope(&["demo", "--headless", "--steps", "0", "--layout", layout])
             .args(["--out".to_owned(), text(&out)])
@@ -29,7 +30,8 @@ fn drawn() -> Result<(Document, Document), Failure> {
         let export = pagescope(&["export"])
             .args([text(&out.join("snapshot.ron"))])
             .args(["--text", "--schematic", "--space"])
-            .args([space.to_owned()]);
+            .args([space.to_owned()])
+            .args(is_high_first.then_some("--high-first"));
         document.replace(&format!("layout {layout}"), &verbatim(&said(&export)?))?;
     }
     Ok((stands, document))
@@ -72,7 +74,7 @@ mod tests {
     #[test]
     fn the_document_has_all_markers() {
         let mut document = Document::read(DOCUMENT).unwrap();
-        for (layout, _) in DRAWINGS {
+        for (layout, ..) in DRAWINGS {
             assert!(document.replace(&format!("layout {layout}"), "").is_ok());
         }
     }
