@@ -194,14 +194,14 @@ fn different_row(
                 let ink = palette.ink_on(color);
                 let inner = cell.shrink2(vec2(8.0, 0.0));
                 let text = format!("{sign}  {}  {}", side.phys, side.flags);
-                paint::line(
-                    painter,
-                    inner,
-                    Align::Min,
-                    &text,
-                    theme::strong_numbers(11.0),
-                    ink,
-                );
+                let font = theme::strong_numbers(11.0);
+                let told = paint::line(painter, inner, Align::Min, &text, font, ink);
+                let rest = inner.with_min_x(told.right() + 10.0);
+                if rest.width() > 60.0 {
+                    let font = theme::words(12.0);
+                    let title = range.kind.title();
+                    paint::line(painter, rest, Align::Max, title, font, ink);
+                }
             }
             None => {
                 painter.rect_filled(cell, CornerRadius::same(2), palette.panel);

@@ -16,8 +16,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use pagescope_protocol::LeafFlags;
 use pagescope_protocol::snapshot::{Mapping, Region, RegionKind, RegionSpace, Snapshot, Space};
+use pagescope_protocol::{LeafFlags, PAGE_SIZE};
 
 use super::{column, plain};
 use crate::model::bands::virtual_partition;
@@ -57,6 +57,8 @@ enum Part {
     Region(usize),
     /// Mapped, and no region speaks of it.
     Unnamed,
+    /// What is left of a page in which a region ends.
+    RestOfPage,
     Unmapped,
     NonCanonical,
 }
@@ -186,7 +188,9 @@ fn virtual_rows(snapshot: &Snapshot, space: &Space) -> Vec<Row> {
         let part = parts[from];
         let same = parts[from..].iter().take_while(|next| **next == part);
         let end = from + same.count();
-        rows.push(row(snapshot, space, part, &bands[from..end]));
+        if part != Part::RestOfPage {
+            rows.push(row(snapshot, space, part, &bands[from..end]));
+        }
         from = end;
     }
     rows
@@ -203,6 +207,9 @@ fn part_of(snapshot: &Snapshot, regions: &[Band], band: &Band) -> Part {
     let here = here.filter(|region| region.contains(band.start));
     if let Some(place) = here.and_then(|region| region.region).or(band.region) {
         return Part::Region(place);
+    }
+    if !band.start.is_multiple_of(PAGE_SIZE) && band.flags.is_some() {
+        return Part::RestOfPage;
     }
     // A table's window, or a page of the heap: the physical region that it is a part of.
     let Some(phys) = band.phys.map(|phys| phys.as_u64()) else {
@@ -257,11 +264,8 @@ fn state(space: &Space, bands: &[Band]) -> String {
     if mapped.is_empty() {
         return "not mapped".into();
     }
-    let rights: BTreeSet<String> = mapped
-        .iter()
-        .filter_map(|band| band.flags.map(rights))
-        .collect();
-    let rights: Vec<String> = rights.into_iter().collect();
+    let flags: BTreeSet<LeafFlags> = mapped.iter().filter_map(|band| band.flags).collect();
+    let rights = rights(&flags);
     let sizes: BTreeSet<u64> = mapped
         .iter()
         .flat_map(|band| leaves(space, band))
@@ -273,24 +277,33 @@ fn state(space: &Space, bands: &[Band]) -> String {
     } else {
         "partly mapped"
     };
-    format!(
-        "{}  {how}, {} pages",
-        rights.join(" and "),
-        sizes.join(" and ")
-    )
+    format!("{}  {how}, {} pages", rights, sizes.join(" and "))
 }
 
-fn rights(flags: LeafFlags) -> String {
-    let letters: String = flags.to_string().chars().take(3).collect();
-    let global = if flags.contains(LeafFlags::GLOBAL) {
-        "  global"
-    } else {
-        ""
+/// Who may do what: `kernel r-- and rw-  user ---  global`.
+fn rights(all: &BTreeSet<LeafFlags>) -> String {
+    let letters = |of_user: bool| -> BTreeSet<String> {
+        all.iter()
+            .filter(|flags| flags.contains(LeafFlags::USER) == of_user)
+            .map(|flags| flags.to_string().chars().take(3).collect())
+            .collect()
     };
-    if flags.contains(LeafFlags::USER) {
-        format!("kernel SUM  user {letters}{global}")
-    } else {
-        format!("kernel {letters}  user ---{global}")
+    let words = |letters: BTreeSet<String>| letters.into_iter().collect::<Vec<_>>().join(" and ");
+    let (kernel, user) = (letters(false), letters(true));
+    let is_global = |flags: &LeafFlags| flags.contains(LeafFlags::GLOBAL);
+    let global = match (all.iter().all(is_global), all.iter().any(is_global)) {
+        (true, _) => "  global",
+        (false, true) => "  partly global",
+        (false, false) => "",
+    };
+    match (kernel.is_empty(), user.is_empty()) {
+        (_, true) => format!("kernel {}  user ---{global}", words(kernel)),
+        (true, false) => format!("kernel SUM  user {}{global}", words(user)),
+        (false, false) => format!(
+            "kernel {}, SUM  user {}{global}",
+            words(kernel),
+            words(user)
+        ),
     }
 }
 

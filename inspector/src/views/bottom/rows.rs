@@ -78,7 +78,7 @@ pub(super) fn filter_line(
         .id_salt((name, "filter box"))
         .desired_width((rect.width() * 0.3).clamp(110.0, 240.0))
         .hint_text("Filter")
-        .vertical_align(Align::Center)
+        .align(egui::Align2::LEFT_CENTER)
         .margin(vec2(6.0, 2.0));
     let response = line.add(edit);
     let label = format!("Filter {name}");
