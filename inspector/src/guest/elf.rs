@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use object::elf::{EM_RISCV, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE};
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
-use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, SymbolKind};
+use object::{
+    Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, SymbolKind, SymbolSection,
+};
 use pagescope_protocol::VirtAddr;
 use pagescope_protocol::snapshot::{Region, RegionKind, RegionSpace};
 use thiserror::Error;
@@ -123,7 +125,10 @@ impl ElfFile {
         }
         let mut symbols: Vec<Symbol> = file
             .symbols()
-            .filter(|symbol| symbol.is_definition())
+            .filter(|symbol| {
+                // An absolute one has no section, and an address all the same.
+                symbol.is_definition() || symbol.section() == SymbolSection::Absolute
+            })
             .filter(|symbol| {
                 matches!(
                     symbol.kind(),
