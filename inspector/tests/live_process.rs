@@ -313,8 +313,9 @@ fn s3_4_the_original_is_mapped_nowhere() {
 #[test]
 fn s3_5_each_process_has_its_own_copy_of_the_shared_data() {
     let mut guest = AtConsole::boot();
+    // Both have counted then, and one of them longer.
+    std::thread::sleep(Duration::from_millis(800));
     guest.ask("spawn count");
-    // Both have counted by then, and one of them longer.
     std::thread::sleep(Duration::from_millis(600));
     let snapshot = guest.look();
     let mut frames = BTreeSet::new();
@@ -339,8 +340,10 @@ fn s3_5_each_process_has_its_own_copy_of_the_shared_data() {
 /// S3.6, S3.7: what is mapped at several moments of a process whose stack grows.
 #[test]
 fn s3_6_the_stack_grows_and_s3_7_never_into_the_guard() {
-    let guest = AtConsole::boot();
-    let name = "process 3 grow";
+    let mut guest = AtConsole::boot();
+    guest.ask("kill 3");
+    guest.ask("spawn grow");
+    let name = "process 4 grow";
     let mut seen: Vec<u64> = Vec::new();
     let deadline = Instant::now() + HANG_GUARD;
     while seen.last().is_none_or(|pages| *pages < seen[0] + 2) {
