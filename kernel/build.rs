@@ -7,7 +7,7 @@ fn main() {
         return;
     }
     let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| ".".into());
-    for program in ["machine", "pseudos", "hypervisor", "process"] {
+    for program in ["machine", "pseudos", "hypervisor", "process", "nanos"] {
         println!("cargo:rustc-link-arg-bin={program}=-T{folder}/link/{program}.ld");
     }
 }

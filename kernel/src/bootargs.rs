@@ -8,7 +8,7 @@ use core::fmt;
 use thiserror::Error;
 
 /// The layouts that can be asked for.
-pub const LAYOUTS: [&str; 3] = ["pseudos", "hypervisor", "process"];
+pub const LAYOUTS: [&str; 4] = ["pseudos", "hypervisor", "process", "nanos"];
 
 /// The strategies that can be asked for.
 pub const STRATEGIES: [&str; 4] = ["pool", "self-leaf", "mirror", "demand"];
@@ -144,7 +144,7 @@ mod tests {
         for (text, message) in [
             (
                 "layout=nonsense",
-                "unknown layout=nonsense; this kernel has: pseudos, hypervisor, process",
+                "unknown layout=nonsense; this kernel has: pseudos, hypervisor, process, nanos",
             ),
             (
                 "tables=",

@@ -1,6 +1,7 @@
 //! What can be typed on the console.
 
 pub mod hypervisor;
+pub mod nanos;
 pub mod process;
 
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, VirtAddr};

@@ -6,6 +6,7 @@
 //!  0x80000000  machine   M-mode, physical addresses, stays for ever: reset, PMP, harts, SBI,
 //!                        and the boot map, built before S-mode runs its first instruction
 //!  0x80200000  pseudos   S-mode under Sv39: kalloc, map, the console, the self-test
+//!         or   hypervisor   linked high, four harts, builds its tables itself
 //! ```
 //!
 //! This library holds what both are made of. It knows no register and no assembly outside
@@ -19,7 +20,9 @@
 //!              ▲ └───▶ space ◀─ heap ◀─ reserve       all of them; frames, and those in reserve
 //!           self_map                                 the policy: pool, self-leaf, mirror, demand
 //!              └─────▶ table_service                 M-mode's side of demand
+//!  nanos                                            the nanos layout's heaps and tables
 //!  stress                                           random maps, checked against a shadow
+//!  hypervisor                                       that layout's free list and tables, for all harts
 //!  debug                                            the debug channel: a GDB stub's parts
 //!  program                                          what every supervisor program is made of
 //!  process                                          the process layout's spaces, tables and turns
@@ -49,6 +52,7 @@ pub mod line;
 pub mod lock;
 pub mod mapper;
 pub mod memory;
+pub mod nanos;
 pub mod pace;
 pub mod process;
 #[cfg(all(target_arch = "riscv64", target_os = "none"))]

@@ -78,6 +78,9 @@ pub enum Command {
     )]
     Diff(Diff),
     /// Draw a snapshot: SVG, PNG or text
+    #[command(
+        after_help = "Examples:\n  pagescope export lecture.ron --svg -o layout.svg\n  pagescope export lecture.ron --text --space \"process 3\" --schematic --high-first"
+    )]
     Export(Export),
     /// Write our kernel's ELF, to boot it yourself
     Kernel(Kernel),
@@ -103,6 +106,10 @@ pub enum Layout {
     Pseudos,
     /// A hypervisor: kernel image high, a cpu struct for each hart at one address, RAM at an offset.
     Hypervisor,
+    /// Processes: kernel low, user high, a guard, a stack and a heap that grow.
+    Process,
+    /// Nanos: id heaps, a backed heap, an unmapped zero page, every allocation described.
+    Nanos,
 }
 
 impl Layout {
@@ -119,6 +126,8 @@ impl Layout {
         match self {
             Self::Pseudos => "pseudos",
             Self::Hypervisor => "hypervisor",
+            Self::Process => "process",
+            Self::Nanos => "nanos",
         }
     }
 }
@@ -387,6 +396,13 @@ pub struct Export {
     /// Dark colours instead of light ones
     #[arg(long)]
     pub dark: bool,
+    /// With --text: the regions, their order and who may do what there; without what differs from one
+    /// build or run to the next, so that two exports can be compared
+    #[arg(long, requires = "text")]
+    pub schematic: bool,
+    /// With --schematic: the highest address at the top
+    #[arg(long, requires = "schematic")]
+    pub high_first: bool,
 }
 
 /// What to draw as.

@@ -9,6 +9,8 @@ pub(super) const fn image(layout: Layout) -> &'static [u8] {
     match layout {
         Layout::Pseudos => include_bytes!(concat!(env!("OUT_DIR"), "/pseudos.elf")),
         Layout::Hypervisor => include_bytes!(concat!(env!("OUT_DIR"), "/hypervisor.elf")),
+        Layout::Process => include_bytes!(concat!(env!("OUT_DIR"), "/process.elf")),
+        Layout::Nanos => include_bytes!(concat!(env!("OUT_DIR"), "/nanos.elf")),
     }
 }
 

@@ -1,0 +1,5 @@
+//! The heaps and the tables, on the model of the machine, held against shadows.
+
+mod heaps;
+mod id_heap;
+mod tables;
