@@ -25,6 +25,7 @@
 //!  hypervisor                                       that layout's free list and tables, for all harts
 //!  debug                                            the debug channel: a GDB stub's parts
 //!  program                                          what every supervisor program is made of
+//!  process                                          the process layout's spaces, tables and turns
 //!  holdings ─ pace ─ census ─ command ─ line ─ fault ─ lock ─ sbi ─ uart    the smaller parts
 //! ```
 #![no_std]

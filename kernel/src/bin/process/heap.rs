@@ -66,10 +66,10 @@ pub(crate) fn install() {
 
 /// Runs `use_it` on the heap; `None` before [`install`].
 pub(crate) fn with<R>(use_it: impl FnOnce(&mut Heap) -> R) -> Option<R> {
-    let mut heap = HEAP.lock(0);
-    CHANGING.store(true, Ordering::Relaxed);
-    let result = heap.as_mut().map(use_it);
-    CHANGING.store(false, Ordering::Relaxed);
+    // For as long as the lock is held, and a moment more: who stops the hart now must not call kalloc.
+    CHANGING.store(true, Ordering::SeqCst);
+    let result = HEAP.lock(0).as_mut().map(use_it);
+    CHANGING.store(false, Ordering::SeqCst);
     result
 }
 

@@ -197,7 +197,11 @@ pub(crate) fn user_parts(space: &UserSpace) -> [Part; 8] {
             "starts as 1 page, grows when it is written to",
         ),
         (
-            layout.shared,
+            // With the rest of its last page, which is nobody else's.
+            between(
+                layout.shared.start().as_u64(),
+                layout.dynamic().end().as_u64(),
+            ),
             region_kind::SHARED_DATA,
             "user shared data",
             "the process's copy; the start is NOT aligned",

@@ -3,11 +3,11 @@
 use pagescope_kernel::bootargs::BootArgs;
 use pagescope_kernel::handoff::{BOOT_VERSION, HandOff};
 use pagescope_kernel::println;
-use pagescope_kernel::process::layout::LOAD;
+use pagescope_kernel::process::layout::{LOAD, UPPER};
 use pagescope_kernel::program::image;
 use pagescope_protocol::PhysAddr;
 
-use crate::entry::{HAND_OFF, LAYOUT};
+use crate::entry::{self, HAND_OFF, LAYOUT};
 use crate::{checks, heap, idle, processes, regions, spaces, users};
 
 /// What the machine program handed on.
@@ -28,6 +28,8 @@ pub(crate) extern "C" fn start() -> ! {
     image::set_offset(0, PhysAddr::new(LOAD));
     let hand_off = hand_off();
     assert!(hand_off.version == BOOT_VERSION, "nothing was handed over");
+    let upper = entry::__original_start.address() - entry::__bss_end.address();
+    assert!(upper == UPPER, "the linker script has another distance between the pieces");
     heap::install();
     spaces::take_over();
     regions::publish_kernel();

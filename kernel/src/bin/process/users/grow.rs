@@ -41,8 +41,7 @@ fn for_ever() -> ! {
     loop {
         let pages = step % (PAGES + 1);
         let end = base + pages * PAGE_SIZE;
-        brk(end);
-        if pages > 0 {
+        if brk(end) != FAILED && pages > 0 {
             write(end - PAGE_SIZE, step);
         }
         deepen(pages);
