@@ -15,10 +15,11 @@
 //! - **Freeing is exact**: what was not handed out, or not like that, is refused with the reason. The
 //!   bits of what is free say nothing of what it was, and so neighbours need not be coalesced.
 
+mod bits;
+
 use thiserror::Error;
 
-/// Bits of a word of the maps.
-const WORD_BITS: usize = u64::BITS as usize;
+use bits::{WORD_BITS, bit, first_one, last_one, mask, next_zero, word, zeros_end};
 
 /// The memory that an [`IdHeap`] keeps its accounts in: `RANGES` ranges of at most 64 · `WORDS` units. All
 /// zeros, so that it costs nothing in an image.
@@ -399,72 +400,4 @@ impl<'a> IdHeap<'a> {
             range.taken - units
         };
     }
-}
-
-fn word(words: &[u64], place: usize) -> u64 {
-    words.get(place).copied().unwrap_or(0)
-}
-
-fn bit(words: &[u64], index: usize) -> bool {
-    word(words, index / WORD_BITS) >> (index % WORD_BITS) & 1 != 0
-}
-
-/// The bits of word `place` that lie from `start` up to `end`.
-fn mask(place: usize, start: usize, end: usize) -> u64 {
-    let (low, high) = (place * WORD_BITS, (place + 1) * WORD_BITS);
-    let from = start.max(low) - low;
-    let to = end.min(high) - low;
-    let below = |bits: usize| {
-        if bits == WORD_BITS {
-            u64::MAX
-        } else {
-            (1 << bits) - 1
-        }
-    };
-    below(to) & !below(from)
-}
-
-/// The highest bit that is set from `start` up to `end`.
-fn last_one(words: &[u64], start: usize, end: usize) -> Option<usize> {
-    let mut places = (start / WORD_BITS..=(end - 1) / WORD_BITS).rev();
-    places.find_map(|place| {
-        let ones = word(words, place) & mask(place, start, end);
-        (ones != 0).then(|| (place + 1) * WORD_BITS - 1 - ones.leading_zeros() as usize)
-    })
-}
-
-/// The lowest bit that is set from `start` up to `end`.
-fn first_one(words: &[u64], start: usize, end: usize) -> Option<usize> {
-    let mut places = start / WORD_BITS..=(end - 1) / WORD_BITS;
-    places.find_map(|place| {
-        let ones = word(words, place) & mask(place, start, end);
-        (ones != 0).then(|| place * WORD_BITS + ones.trailing_zeros() as usize)
-    })
-}
-
-/// The lowest bit from `index` on that is clear; `end` where there is none below it.
-fn next_zero(words: &[u64], index: usize, end: usize) -> usize {
-    let mut index = index;
-    while index < end {
-        let zeros = !word(words, index / WORD_BITS) >> (index % WORD_BITS);
-        if zeros != 0 {
-            return (index + zeros.trailing_zeros() as usize).min(end);
-        }
-        index = (index / WORD_BITS + 1) * WORD_BITS;
-    }
-    end
-}
-
-/// The end of what is clear below `index`, which is set: past the highest clear bit, or 0.
-fn zeros_end(words: &[u64], index: usize) -> usize {
-    let mut end = index;
-    while end > 0 {
-        let place = (end - 1) / WORD_BITS;
-        let zeros = !word(words, place) & mask(place, 0, end);
-        if zeros != 0 {
-            return (place + 1) * WORD_BITS - zeros.leading_zeros() as usize;
-        }
-        end = place * WORD_BITS;
-    }
-    0
 }

@@ -14,19 +14,22 @@
 //! - Whatever is handed out of virtual address space is tracked; kalloc's pages by the 2 MiB that they lie in.
 //! - The table pool is filled up after each call, and never within `map_range`.
 
-use pagescope_protocol::info::{FREED_FILL, FRESH_FILL, region_kind};
-use pagescope_protocol::{
-    LeafFlags, PAGE_SIZE, PhysAddr, PhysPage, PhysRange, VirtAddr, VirtRange,
-};
+mod address_space;
+mod backed;
+mod mapping;
+
+use pagescope_protocol::info::region_kind;
+use pagescope_protocol::{LeafFlags, PAGE_SIZE, PhysAddr, PhysPage, PhysRange, VirtAddr};
 use thiserror::Error;
 
 use super::general::General;
 use super::id_heap::{Accounts, End, IdError, IdHeap};
-use super::table_pool::{CHUNK_SIZE, LOW_MARK, TablePool};
-use super::tables::{KEPT_FOR_POOL, MapError, Tables, UnmapError};
-use super::tracking::{Label, Record, Records, Tag, Tracking};
+use super::table_pool::{CHUNK_SIZE, TablePool};
+use super::tables::{MapError, Tables, UnmapError};
+use super::tracking::{Record, Records, Tag, Tracking};
 use crate::board;
 use crate::memory::Memory;
+use mapping::POOL;
 
 /// Bytes of a unit of `virtual_huge`.
 pub const HUGE: u64 = 1 << 32;
@@ -39,9 +42,6 @@ pub const USER_HEAP_START: VirtAddr = VirtAddr::new(0x10_0000_0000);
 
 /// The end of the lower half of Sv39's addresses.
 const VIRTUAL_END: u64 = 0x40_0000_0000;
-
-/// Bytes by which kalloc's address space grows.
-const KALLOC_GROWTH: u64 = 2 << 20;
 
 /// How memory of the kernel's is mapped.
 pub const KERNEL_RW: LeafFlags = LeafFlags::READ.union(LeafFlags::WRITE);
@@ -205,11 +205,8 @@ impl<'a> KernelHeaps<'a> {
     pub fn entered(&mut self) {
         let is_pool = |record: &&Record| record.kind == region_kind::TABLES;
         if let Some(record) = self.tracking.records().iter().find(is_pool) {
-            let root = self.tables.root();
-            let first = root.number() - root.number() % (CHUNK_SIZE / PAGE_SIZE);
-            let window = VirtAddr::new(record.start);
-            let frame = PhysPage::from_truncated(first);
-            self.tables.pool_mut().move_window(frame, window);
+            let (root, window) = (self.tables.root(), VirtAddr::new(record.start));
+            self.tables.pool_mut().move_window(root, window);
         }
     }
 
@@ -278,181 +275,6 @@ impl<'a> KernelHeaps<'a> {
         freed.map_err(HeapError::Physical)
     }
 
-    /// Hands out units of 2^32 addresses.
-    ///
-    /// # Errors
-    /// [`HeapError`].
-    pub fn alloc_huge<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        size_bytes: u64,
-        label: Label<'_>,
-    ) -> Result<VirtAddr, HeapError> {
-        let start = self.virtual_huge.alloc(size_bytes);
-        let start = VirtAddr::new(start.map_err(HeapError::VirtualHuge)?);
-        let size = size_bytes.next_multiple_of(HUGE);
-        let record = Record::new(start, size, Tag::VirtualHuge, label);
-        if let Err(error) = self.track(call, record) {
-            self.give_back_huge(start, size);
-            return Err(error);
-        }
-        Ok(start)
-    }
-
-    /// Takes units back.
-    ///
-    /// # Errors
-    /// [`HeapError`].
-    pub fn free_huge<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        start: VirtAddr,
-    ) -> Result<(), HeapError> {
-        let record = self.tracked(start, Tag::VirtualHuge)?;
-        let is_a_childs = self.virtual_page.contains(start.as_u64());
-        if is_a_childs {
-            return Err(HeapError::VirtualPage(IdError::InUse(start.as_u64())));
-        }
-        self.check_unmapped(call.memory, &record)?;
-        self.untrack(call, start, Tag::VirtualHuge);
-        self.give_back_huge(start, record.size);
-        Ok(())
-    }
-
-    /// Hands out pages of address space, with nothing mapped there.
-    ///
-    /// # Errors
-    /// [`HeapError`].
-    pub fn alloc_virtual<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        size_bytes: u64,
-        label: Label<'_>,
-    ) -> Result<VirtAddr, HeapError> {
-        self.alloc_pages(call, size_bytes, Tag::VirtualPage, label)
-    }
-
-    /// Takes pages of address space back, at which nothing is mapped.
-    ///
-    /// # Errors
-    /// [`HeapError`].
-    pub fn free_virtual<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        start: VirtAddr,
-    ) -> Result<(), HeapError> {
-        let record = self.tracked(start, Tag::VirtualPage)?;
-        self.check_unmapped(call.memory, &record)?;
-        self.free_pages(call, start, Tag::VirtualPage)
-    }
-
-    /// Hands out mapped memory: the backed heap (S4.7). Its frames lie together.
-    ///
-    /// # Errors
-    /// [`HeapError`].
-    pub fn alloc_backed<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        size_bytes: u64,
-        label: Label<'_>,
-    ) -> Result<VirtAddr, HeapError> {
-        let phys = self.alloc_physical(size_bytes)?;
-        let size = size_bytes.next_multiple_of(PAGE_SIZE);
-        let result = self
-            .alloc_pages(call, size, Tag::Backed, label)
-            .and_then(|virt| {
-                let mapped = self.map(call, virt, phys, size, KERNEL_RW, KEPT_FOR_POOL);
-                if mapped.is_err() {
-                    self.free_pages(call, virt, Tag::Backed)?;
-                }
-                mapped.map(|()| virt)
-            });
-        if result.is_err() {
-            self.free_physical(phys, size)?;
-        }
-        self.refill(call);
-        result
-    }
-
-    /// Takes memory of the backed heap's back. Which frames they are, the tables say.
-    ///
-    /// # Errors
-    /// [`HeapError`].
-    pub fn free_backed<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        start: VirtAddr,
-    ) -> Result<(), HeapError> {
-        let record = self.tracked(start, Tag::Backed)?;
-        let phys = self.tables.physical_from_virtual(call.memory, start);
-        let phys = phys.ok_or(HeapError::Unmap(UnmapError::NotMapped(start)))?;
-        self.unmap(call, start, record.size)?;
-        self.free_physical(phys, record.size)?;
-        self.free_pages(call, start, Tag::Backed)
-    }
-
-    /// Hands out one page, mapped and filled with [`FRESH_FILL`]. Its address is from a heap of its
-    /// own, a child of `virtual_page`.
-    ///
-    /// # Errors
-    /// [`HeapError`].
-    pub fn kalloc<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-    ) -> Result<VirtAddr, HeapError> {
-        let phys = self.alloc_physical(PAGE_SIZE)?;
-        let result = self.kalloc_address(call).and_then(|virt| {
-            let mapped = self.map(call, virt, phys, PAGE_SIZE, KERNEL_RW, KEPT_FOR_POOL);
-            if mapped.is_err() {
-                self.give_back_kalloc_address(call, virt)?;
-            }
-            mapped.map(|()| virt)
-        });
-        match result {
-            Ok(virt) => call.memory.fill_page(virt, FRESH_FILL),
-            Err(_) => self.free_physical(phys, PAGE_SIZE)?,
-        }
-        self.refill(call);
-        result
-    }
-
-    /// Takes a page from [`kalloc`](Self::kalloc) back, filled with [`FREED_FILL`].
-    ///
-    /// # Errors
-    /// [`HeapError`].
-    pub fn kfree<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        page: VirtAddr,
-    ) -> Result<(), HeapError> {
-        let handed_out = self.kalloc.size_of(page.as_u64());
-        handed_out.map_err(HeapError::Kalloc)?;
-        let phys = self.tables.physical_from_virtual(call.memory, page);
-        let phys = phys.ok_or(HeapError::Unmap(UnmapError::NotMapped(page)))?;
-        call.memory.fill_page(page, FREED_FILL);
-        self.unmap(call, page, PAGE_SIZE)?;
-        self.free_physical(phys, PAGE_SIZE)?;
-        self.give_back_kalloc_address(call, page)
-    }
-
-    /// Gives a device an address, and maps it there.
-    ///
-    /// # Errors
-    /// [`HeapError`].
-    pub fn map_device<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        device: PhysRange,
-        label: Label<'_>,
-    ) -> Result<VirtAddr, HeapError> {
-        let virt = self.alloc_virtual(call, device.size(), label)?;
-        let mapped = self.map_range(call, virt, device.start(), device.size(), KERNEL_RW);
-        if mapped.is_err() {
-            self.free_virtual(call, virt)?;
-        }
-        mapped.map(|()| virt)
-    }
-
     /// Tracks address space that lies where the document puts it, and not where a heap does.
     ///
     /// # Errors
@@ -481,250 +303,6 @@ impl<'a> KernelHeaps<'a> {
         }
     }
 
-    /// Maps bytes from `virt` on to those from `phys` on: see [`Tables::map_range`].
-    ///
-    /// # Errors
-    /// [`HeapError::Map`].
-    pub fn map_range<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        virt: VirtAddr,
-        phys: PhysAddr,
-        size_bytes: u64,
-        flags: LeafFlags,
-    ) -> Result<(), HeapError> {
-        let mapped = self.map(call, virt, phys, size_bytes, flags, KEPT_FOR_POOL);
-        self.refill(call);
-        mapped
-    }
-
-    /// Takes the leaves away that map these bytes: see [`Tables::unmap_range`].
-    ///
-    /// # Errors
-    /// [`HeapError::Unmap`].
-    pub fn unmap_range<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        virt: VirtAddr,
-        size_bytes: u64,
-    ) -> Result<(), HeapError> {
-        self.unmap(call, virt, size_bytes)
-    }
-
-    /// Maps a zeroed page at `virt`: what the first touch of the application's heap comes to. `call.memory`
-    /// must reach pages with these `flags`.
-    ///
-    /// # Errors
-    /// [`HeapError`].
-    pub fn map_zeroed_page<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        virt: VirtAddr,
-        flags: LeafFlags,
-    ) -> Result<(), HeapError> {
-        let phys = self.alloc_physical(PAGE_SIZE)?;
-        if let Err(error) = self.map_range(call, virt, phys, PAGE_SIZE, flags) {
-            self.free_physical(phys, PAGE_SIZE)?;
-            return Err(error);
-        }
-        call.memory.fill_page(virt, 0);
-        Ok(())
-    }
-
-    /// Unmaps the pages of a range that are mapped, and takes their frames back, each of which was handed
-    /// out by itself; gives how many.
-    ///
-    /// # Errors
-    /// [`HeapError`].
-    pub fn release_pages<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        range: VirtRange,
-    ) -> Result<u64, HeapError> {
-        let mut released = 0;
-        while let Some(page) = self.tables.first_mapped(call.memory, range) {
-            let phys = self.tables.physical_from_virtual(call.memory, page);
-            self.unmap(call, page, PAGE_SIZE)?;
-            if let Some(phys) = phys {
-                self.free_physical(phys, PAGE_SIZE)?;
-            }
-            released += 1;
-        }
-        Ok(released)
-    }
-
-    /// An address for kalloc's next page.
-    fn kalloc_address<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-    ) -> Result<VirtAddr, HeapError> {
-        if let Ok(address) = self.kalloc.alloc(PAGE_SIZE) {
-            return Ok(VirtAddr::new(address));
-        }
-        let label = Label {
-            name: "kalloc pages",
-            description: "512 pages, each mapped while it is handed out",
-            kind: region_kind::HEAP,
-        };
-        let start = self.alloc_pages(call, KALLOC_GROWTH, Tag::Kalloc, label)?;
-        let (first, end) = (start.as_u64(), start.as_u64() + KALLOC_GROWTH);
-        if let Err(error) = self.kalloc.add_range(first, end) {
-            self.free_pages(call, start, Tag::Kalloc)?;
-            return Err(HeapError::Kalloc(error));
-        }
-        let address = self.kalloc.alloc(PAGE_SIZE).map_err(HeapError::Kalloc)?;
-        Ok(VirtAddr::new(address))
-    }
-
-    /// Takes kalloc's address back; 2 MiB that are free then go back to `virtual_page`, but the last.
-    fn give_back_kalloc_address<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        page: VirtAddr,
-    ) -> Result<(), HeapError> {
-        let freed = self.kalloc.free(page.as_u64(), PAGE_SIZE);
-        freed.map_err(HeapError::Kalloc)?;
-        let start = page.align_down(KALLOC_GROWTH);
-        let is_last = self.kalloc.ranges().count() == 1;
-        if !is_last && self.kalloc.remove_range(start.as_u64()).is_ok() {
-            self.free_pages(call, start, Tag::Kalloc)?;
-        }
-        Ok(())
-    }
-
-    /// Takes pages from `virtual_page`, which asks its parent where it has too few.
-    fn alloc_pages<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        size_bytes: u64,
-        tag: Tag,
-        label: Label<'_>,
-    ) -> Result<VirtAddr, HeapError> {
-        // Its own, and that of a unit of the parent's.
-        if !self.tracking.has_place(2) {
-            return Err(HeapError::Untracked);
-        }
-        let start = match self.virtual_page.alloc(size_bytes) {
-            Err(IdError::Exhausted(_)) => {
-                self.grow(call, size_bytes)?;
-                self.virtual_page.alloc(size_bytes)
-            }
-            result => result,
-        };
-        let start = VirtAddr::new(start.map_err(HeapError::VirtualPage)?);
-        let size = size_bytes.next_multiple_of(PAGE_SIZE);
-        self.track(call, Record::new(start, size, tag, label))?;
-        Ok(start)
-    }
-
-    fn free_pages<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        start: VirtAddr,
-        tag: Tag,
-    ) -> Result<(), HeapError> {
-        let record = self.tracked(start, tag)?;
-        let freed = self.virtual_page.free(start.as_u64(), record.size);
-        freed.map_err(HeapError::VirtualPage)?;
-        self.untrack(call, start, tag);
-        self.shrink(call);
-        Ok(())
-    }
-
-    /// `virtual_page` asks its parent for units.
-    fn grow<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        size_bytes: u64,
-    ) -> Result<(), HeapError> {
-        let start = self.alloc_huge(call, size_bytes, CHILD)?;
-        let size = size_bytes.next_multiple_of(HUGE);
-        let first = start.as_u64();
-        if let Err(error) = self.virtual_page.add_range(first, first + size) {
-            self.untrack(call, start, Tag::VirtualHuge);
-            self.give_back_huge(start, size);
-            return Err(HeapError::VirtualPage(error));
-        }
-        Ok(())
-    }
-
-    /// `virtual_page` gives units back that it does not use, but its first.
-    fn shrink<M: Memory, W: Watch>(&mut self, call: &mut Call<'_, M, W>) {
-        let first = VIRTUAL_HUGE_START.as_u64();
-        while let Some(start) = self.virtual_page.unused_range().filter(|it| *it != first) {
-            let Ok(size) = self.virtual_page.remove_range(start) else {
-                return;
-            };
-            let start = VirtAddr::new(start);
-            self.untrack(call, start, Tag::VirtualHuge);
-            self.give_back_huge(start, size);
-        }
-    }
-
-    fn give_back_huge(&mut self, start: VirtAddr, size_bytes: u64) {
-        // Both callers know that it was handed out like that.
-        let _ = self.virtual_huge.free(start.as_u64(), size_bytes);
-    }
-
-    fn map<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        virt: VirtAddr,
-        phys: PhysAddr,
-        size_bytes: u64,
-        flags: LeafFlags,
-        kept: u64,
-    ) -> Result<(), HeapError> {
-        // As the leaves have them.
-        let flags = flags | LeafFlags::VALID | LeafFlags::ACCESSED | LeafFlags::DIRTY;
-        let range = (virt, phys, size_bytes);
-        self.tables.map_range(call.memory, range, flags, kept)?;
-        let event = Event::Mapped(virt, phys, size_bytes, flags);
-        call.watch.saw(event, call.caller);
-        Ok(())
-    }
-
-    fn unmap<M: Memory, W: Watch>(
-        &mut self,
-        call: &mut Call<'_, M, W>,
-        virt: VirtAddr,
-        size_bytes: u64,
-    ) -> Result<(), HeapError> {
-        self.tables.unmap_range(call.memory, virt, size_bytes)?;
-        let event = Event::Unmapped(virt, size_bytes);
-        call.watch.saw(event, call.caller);
-        Ok(())
-    }
-
-    /// Fills the pool of tables up, as far as memory allows: each chunk is mapped with tables from
-    /// those before it.
-    fn refill<M: Memory, W: Watch>(&mut self, call: &mut Call<'_, M, W>) {
-        let wants = |heaps: &Self| {
-            let pool = heaps.tables.pool();
-            pool.free() < LOW_MARK && pool.has_place()
-        };
-        while wants(self) {
-            let Ok(frames) = self.alloc_physical(CHUNK_SIZE) else {
-                return;
-            };
-            let window = self.alloc_virtual(call, CHUNK_SIZE, POOL);
-            let mapped = window.and_then(|window| {
-                let mapped = self.map(call, window, frames, CHUNK_SIZE, KERNEL_RW, 0);
-                if mapped.is_err() {
-                    self.free_pages(call, window, Tag::VirtualPage)?;
-                }
-                mapped.map(|()| window)
-            });
-            let Ok(window) = mapped else {
-                // It was handed out like that.
-                let _ = self.free_physical(frames, CHUNK_SIZE);
-                return;
-            };
-            let frame = frame(frames.as_u64());
-            self.tables.pool_mut().add_chunk(frame, window);
-        }
-    }
-
     fn tracked(&self, start: VirtAddr, tag: Tag) -> Result<Record, HeapError> {
         let found = self.tracking.find(start, tag).copied();
         found.ok_or(HeapError::NotAllocated(start))
@@ -740,20 +318,6 @@ impl<'a> KernelHeaps<'a> {
         }
     }
 }
-
-/// What the pool's address space is for.
-const POOL: Label<'static> = Label {
-    name: "page-table pool",
-    description: "pages that become tables, mapped beforehand",
-    kind: region_kind::TABLES,
-};
-
-/// What a unit of `virtual_huge` is for that `virtual_page` has.
-const CHILD: Label<'static> = Label {
-    name: "virtual_page",
-    description: "addresses that virtual_page hands out",
-    kind: region_kind::RESERVED,
-};
 
 fn frame(address: u64) -> PhysPage {
     PhysPage::from_truncated(address / PAGE_SIZE)

@@ -8,7 +8,8 @@
 //!
 //! A table that is needed while something is mapped is taken from here, zeroed, and linked: its own
 //! mapping is there already, so table code never calls itself. The pool is filled up again afterwards,
-//! while there are still enough free pages to map the next chunk with.
+//! while there are still enough free pages to map the next chunk with. A chunk stays: its pages are
+//! tables again, sooner or later.
 
 use pagescope_protocol::{PAGE_SIZE, PhysPage, VirtAddr};
 
@@ -82,10 +83,10 @@ impl TablePool {
         self.chunks.iter().any(Option::is_none)
     }
 
-    /// The chunk that begins at `frame` is seen from `window` on, from now on.
+    /// The chunk that `frame` lies in is seen from `window` on, from now on.
     pub fn move_window(&mut self, frame: PhysPage, window: VirtAddr) {
         for chunk in self.chunks.iter_mut().flatten() {
-            if chunk.frame == frame {
+            if chunk.index_of(frame).is_some() {
                 chunk.window = window;
             }
         }

@@ -48,6 +48,11 @@ pub(crate) fn set_space(id: u64) {
     SPACE.store(id, Ordering::Relaxed);
 }
 
+/// The id of the one address space.
+pub(crate) fn space() -> u64 {
+    SPACE.load(Ordering::Relaxed)
+}
+
 /// The heaps are there from now on.
 pub(crate) fn install(heaps: KernelHeaps<'static>) {
     publish_heaps(&heaps);
@@ -60,7 +65,7 @@ pub(crate) struct Publisher;
 
 impl Watch for Publisher {
     fn saw(&mut self, event: Event<'_>, caller: u64) {
-        let space = SPACE.load(Ordering::Relaxed);
+        let space = space();
         let about = |kind, address: u64, size| TraceEvent {
             kind,
             address,
@@ -227,7 +232,7 @@ fn trace(kind: u64, address: u64, counter: u64, caller: u64) {
         argument: counter,
         size: PAGE_SIZE,
         caller,
-        space: SPACE.load(Ordering::Relaxed),
+        space: space(),
         ..TraceEvent::EMPTY
     });
 }

@@ -44,6 +44,8 @@ mod faults;
 #[cfg(target_os = "none")]
 mod idle;
 #[cfg(target_os = "none")]
+mod info;
+#[cfg(target_os = "none")]
 mod kernel;
 #[cfg(target_os = "none")]
 mod layout;

@@ -12,27 +12,24 @@ use core::cell::UnsafeCell;
 use pagescope_kernel::arch::live::LiveMemory;
 use pagescope_kernel::handoff::{BOOT_VERSION, HandOff};
 use pagescope_kernel::mapper::MODE;
-use pagescope_kernel::nanos::kernel_heaps::{Call, KernelHeaps, Storage};
+use pagescope_kernel::nanos::kernel_heaps::{Call, HeapError, KernelHeaps, Storage};
 use pagescope_kernel::nanos::region_allocator::RegionAllocator;
+use pagescope_kernel::nanos::tracking::{Label, Record, Tag};
 use pagescope_kernel::program::image::{self, EXECUTABLE, READ_ONLY, Symbol, WRITABLE};
-use pagescope_kernel::program::publish::{self, Facts};
+use pagescope_kernel::program::publish;
 use pagescope_kernel::{board, println};
-use pagescope_protocol::info::{
-    Region, SpaceRecord, description, name, region_kind, region_space, space_kind,
-};
+use pagescope_protocol::info::{SpaceRecord, name, region_kind, space_kind};
 use pagescope_protocol::{
     LeafFlags, Level, PAGE_SIZE, PhysAddr, PhysPage, PhysRange, Pte, Satp, VirtAddr, VirtRange,
 };
-
-use pagescope_kernel::nanos::tracking::{Label, Record, Tag};
 
 use crate::entry::{self, HAND_OFF};
 use crate::kernel::{self, Publisher};
 use crate::layout::{
     APPLICATION_GUARD, APPLICATION_SPACE, BOOT_STACK_SIZE, IDENTITY_HEAP_SIZE, KERNEL_BASE,
-    KERNEL_LOAD, LAYOUT, USER_HEAP, USER_HEAP_LIMIT, ZERO_PAGE,
+    KERNEL_LOAD, USER_HEAP, USER_HEAP_LIMIT, ZERO_PAGE,
 };
-use crate::stage3;
+use crate::{info, stage3};
 
 /// What is used by one stage after the other.
 #[repr(transparent)]
@@ -173,8 +170,8 @@ pub(crate) extern "C" fn stage2() -> ! {
     let Some(boot) = boot_memory() else {
         panic!("no boot memory");
     };
-    publish_facts(&hand_off);
-    publish_boot_memory(&boot);
+    info::publish_facts(&hand_off);
+    info::publish_boot_memory(&boot);
     println!(
         "stage 2: boot stack {}, identity heap {}, boot tables at {}",
         boot.stack, boot.identity_heap, boot.root
@@ -226,10 +223,9 @@ impl core::fmt::Display for Left {
 
 type Heaps = KernelHeaps<'static>;
 type StageCall<'c> = Call<'c, LiveMemory, Publisher>;
-type Failed = pagescope_kernel::nanos::kernel_heaps::HeapError;
 
 /// Everything that lies where the document puts it: tracked, and the image's sections mapped.
-fn map_image(heaps: &mut Heaps, call: &mut StageCall<'_>) -> Result<(), Failed> {
+fn map_image(heaps: &mut Heaps, call: &mut StageCall<'_>) -> Result<(), HeapError> {
     for (range, text, about, kind) in [
         (
             ZERO_PAGE,
@@ -335,7 +331,7 @@ fn track(
     text: &str,
     about: &str,
     kind: u64,
-) -> Result<(), Failed> {
+) -> Result<(), HeapError> {
     let label = Label {
         name: text,
         description: about,
@@ -343,65 +339,4 @@ fn track(
     };
     let record = Record::new(range.start(), range.size(), Tag::Fixed, label);
     heaps.track(call, record)
-}
-
-fn publish_facts(hand_off: &HandOff) {
-    publish::facts(Facts {
-        layout: LAYOUT,
-        strategy: "table pool",
-        heap_counter: kernel::heap_counter_address().as_u64(),
-        heap_top: board::RAM.end().as_u64() - PAGE_SIZE,
-        heap_bottom: hand_off.heap_bottom,
-    });
-    physical(
-        board::MACHINE_RAM,
-        "machine program",
-        "M-mode's, closed to S-mode by PMP",
-        region_kind::MACHINE,
-    );
-    let bounds = |start, end| PhysRange::from_bounds(start, end);
-    let heap_bottom = PhysAddr::new(hand_off.heap_bottom);
-    if let Some(image) = bounds(KERNEL_LOAD, heap_bottom) {
-        let about = "where it is loaded; linked at 0x7f000000";
-        physical(image, "kernel image", about, region_kind::DATA);
-    }
-    if let Some(ram) = bounds(heap_bottom, board::RAM.end()) {
-        let about = "frames, from the top down";
-        physical(ram, "physical", about, region_kind::HEAP);
-    }
-}
-
-/// What stage 2 has, until stage 3 dismantles it.
-fn publish_boot_memory(boot: &BootMemory) {
-    let about = "until stage 3";
-    physical(boot.stack, "boot stack", about, region_kind::STACK);
-    physical(
-        boot.identity_heap,
-        "identity heap",
-        about,
-        region_kind::TABLES,
-    );
-}
-
-/// It is gone.
-pub(crate) fn forget_boot_memory(boot: &BootMemory) {
-    let ranges = [boot.stack, boot.identity_heap];
-    publish::remove_regions(|region| {
-        let is_it = |range: &PhysRange| {
-            (range.start().as_u64(), range.size()) == (region.address, region.size)
-        };
-        region.space == region_space::PHYSICAL && ranges.iter().any(is_it)
-    });
-}
-
-fn physical(range: PhysRange, text: &str, about: &str, kind: u64) {
-    publish::add_region(Region {
-        address: range.start().as_u64(),
-        size: range.size(),
-        space: region_space::PHYSICAL,
-        kind,
-        name: name(text),
-        description: description(about),
-        ..Region::EMPTY
-    });
 }

@@ -14,7 +14,7 @@ use pagescope_protocol::PhysRange;
 use pagescope_protocol::info::region_kind;
 
 use crate::layout::LAYOUT;
-use crate::{application, idle, kernel, selftest, stage2};
+use crate::{application, idle, info, kernel, selftest, stage2};
 
 /// What stage 2 hands to stage 3.
 struct Kept(UnsafeCell<Option<KernelHeaps<'static>>>);
@@ -103,7 +103,7 @@ fn dismantle(heaps: &mut KernelHeaps<'static>) {
     };
     let before = heaps.physical().units();
     let all = PhysRange::from_bounds(boot.identity_heap.start(), boot.stack.end());
-    stage2::forget_boot_memory(&boot);
+    info::forget_boot_memory(&boot);
     let given = all.map(|all| heaps.give_physical(all));
     let after = heaps.physical().units();
     match given {

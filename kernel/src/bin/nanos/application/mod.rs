@@ -133,22 +133,13 @@ fn map(
     description: &str,
 ) -> Result<(), HeapError> {
     let here = load as *const () as u64;
-    let kind = region_kind::USER;
     let label = Label {
         name,
         description,
-        kind,
+        kind: region_kind::USER,
     };
-    kernel::with(here, |heaps, call| {
-        let record = Record::new(start, size_bytes, Tag::Application, label);
-        heaps.track(call, record)?;
-        let phys = heaps.alloc_physical(size_bytes)?;
-        heaps.map_range(call, start, phys, size_bytes, flags)
-    })?;
-    let bytes = core::ptr::with_exposed_provenance_mut::<u8>(start.as_u64() as usize);
-    // SAFETY: it was just mapped, writable, and nobody else has it.
-    with_user_pages(|| unsafe { bytes.write_bytes(0, size_bytes as usize) });
-    Ok(())
+    let record = Record::new(start, size_bytes, Tag::Application, label);
+    with_user_pages(|| kernel::with(here, |heaps, call| heaps.map_fixed(call, record, flags)))
 }
 
 /// Takes the pages of its heap back.
@@ -209,6 +200,7 @@ fn report(fault: &Fault) -> ! {
         address: fault.address.as_u64(),
         argument: fault.cause.bits(),
         caller: fault.instruction.as_u64(),
+        space: kernel::space(),
         ..TraceEvent::EMPTY
     });
     stop()
@@ -254,11 +246,15 @@ fn write(start: VirtAddr, size_bytes: u64) -> u64 {
     range.size()
 }
 
-/// Whether the application may read all of these bytes.
+/// Whether the application may read all of these bytes; what it has not touched yet of its heap is mapped.
 fn is_users(range: VirtRange) -> bool {
     let may_read = LeafFlags::USER | LeafFlags::READ;
     let mut page = range.start().align_down(PAGE_SIZE);
     while page < range.end() {
+        // Its heap is its own before it is touched.
+        if USER_HEAP.contains(page) && kernel::physical_from_virtual(page).is_none() {
+            let _ = first_touch(page);
+        }
         let mapped = kernel::lookup(page).mapped();
         if !mapped.is_some_and(|mapped| mapped.flags.contains(may_read)) {
             return false;
