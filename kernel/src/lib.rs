@@ -6,6 +6,7 @@
 //!  0x80000000  machine   M-mode, physical addresses, stays for ever: reset, PMP, harts, SBI,
 //!                        and the boot map, built before S-mode runs its first instruction
 //!  0x80200000  pseudos   S-mode under Sv39: kalloc, map, the console, the self-test
+//!         or   hypervisor   linked high, four harts, builds its tables itself
 //! ```
 //!
 //! This library holds what both are made of. It knows no register and no assembly outside
@@ -21,6 +22,7 @@
 //!              └─────▶ table_service                 M-mode's side of demand
 //!  nanos                                            the nanos layout's heaps and tables
 //!  stress                                           random maps, checked against a shadow
+//!  hypervisor                                       that layout's free list and tables, for all harts
 //!  debug                                            the debug channel: a GDB stub's parts
 //!  program                                          what every supervisor program is made of
 //!  holdings ─ pace ─ census ─ command ─ line ─ fault ─ lock ─ sbi ─ uart    the smaller parts

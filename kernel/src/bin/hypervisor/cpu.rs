@@ -51,8 +51,6 @@ pub(crate) struct CpuInfo {
     pub(crate) early: Early,
     /// Interrupts from other harts.
     pub(crate) ipis: AtomicU64,
-    /// The last fence that it has done for others.
-    pub(crate) fence_seen: AtomicU64,
     /// The last work that it has begun.
     pub(crate) work_seen: AtomicU64,
     /// Where a fault that was provoked ends.
@@ -70,7 +68,6 @@ impl CpuInfo {
             space,
             early,
             ipis: AtomicU64::new(0),
-            fence_seen: AtomicU64::new(0),
             work_seen: AtomicU64::new(0),
             rescue: UnsafeCell::new(Rescue::NONE),
         }

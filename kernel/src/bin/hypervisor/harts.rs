@@ -8,7 +8,7 @@ use pagescope_kernel::program::image;
 use pagescope_kernel::{csr_clear, csr_set, println};
 
 use crate::cpu::{self, MAX_HARTS};
-use crate::{entry, start};
+use crate::{entry, ipi, start};
 
 /// A bit for each hart that runs in its cpu struct.
 static LIVE: AtomicU64 = AtomicU64::new(0);
@@ -48,10 +48,11 @@ pub(crate) fn is_live_now() {
     LIVE.fetch_or(bit(cpu::info().hart), Ordering::AcqRel);
 }
 
-/// These harts are not waited for any more.
+/// These harts are not waited for any more, for anything.
 pub(crate) fn give_up(harts: u64) {
     LIVE.fetch_and(!harts, Ordering::AcqRel);
     WORK_LEFT.fetch_and(!harts, Ordering::AcqRel);
+    ipi::give_up(harts);
 }
 
 /// Starts every other hart, one after another: they share the stack of the first steps.

@@ -22,7 +22,7 @@ use crate::{cpu, harts, start};
 /// A bit for each hart that has yet to fence.
 static PENDING: AtomicU64 = AtomicU64::new(0);
 
-/// How long a hart is waited for, in seconds.
+/// How long it may take, in seconds, before that is said.
 const PATIENCE: u64 = 5;
 
 /// Has every other hart that runs forget all that it knows of its tables, and waits for it. One hart at a
@@ -34,18 +34,21 @@ pub(crate) fn fence_others() {
     }
     PENDING.store(others, Ordering::SeqCst);
     sbi_call::send_ipi(others);
-    let deadline = arch::time() + PATIENCE * start::hand_off().timebase_hz;
+    let mut deadline = Some(arch::time() + PATIENCE * start::hand_off().timebase_hz);
+    // However long it takes: until then the hart may reach what was unmapped.
     while PENDING.load(Ordering::Acquire) != 0 {
-        if arch::time() > deadline {
-            let missing = PENDING.swap(0, Ordering::AcqRel);
-            println!(
-                "kernel: the harts in {missing:#b} do not fence; they are left alone from now on"
-            );
-            harts::give_up(missing);
-            return;
+        if deadline.is_some_and(|deadline| arch::time() > deadline) {
+            let missing = PENDING.load(Ordering::Acquire);
+            println!("kernel: still waiting for the harts in {missing:#b} to fence");
+            deadline = None;
         }
         core::hint::spin_loop();
     }
+}
+
+/// These harts will not fence.
+pub(crate) fn give_up(harts: u64) {
+    PENDING.fetch_and(!harts, Ordering::AcqRel);
 }
 
 /// Answers whoever has sent for this hart.

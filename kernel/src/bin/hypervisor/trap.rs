@@ -3,19 +3,18 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use pagescope_kernel::arch::csr::{MSTATUS_SIE, SSI};
 use pagescope_kernel::arch::{self, sbi_call};
 use pagescope_kernel::fault::Cause;
 use pagescope_kernel::fault::report::FaultReport;
 use pagescope_kernel::hypervisor::class::PointerClass;
 use pagescope_kernel::program::probe::{self, Fault};
 use pagescope_kernel::program::publish;
-use pagescope_kernel::{csr_clear, csr_read, csr_write, println};
+use pagescope_kernel::{csr_read, csr_write, println};
 use pagescope_protocol::info::{EVERY_SPACE, TraceEvent, name_text, trace_kind};
 use pagescope_protocol::{Satp, VirtAddr};
 
 use crate::entry::TrapFrame;
-use crate::{cpu, ipi, rescue, vmem};
+use crate::{cpu, harts, ipi, rescue, vmem};
 
 /// Whether a failure ends the machine: in the self-test, nobody is there to look.
 static POWER_OFF_ON_FAILURE: AtomicBool = AtomicBool::new(false);
@@ -25,7 +24,7 @@ pub(crate) fn power_off_on_failure() {
     POWER_OFF_ON_FAILURE.store(true, Ordering::Relaxed);
 }
 
-/// Stops this hart after a failure. It goes on fencing for the others.
+/// Stops this hart after a failure. Nobody waits for it any more.
 pub(crate) fn halt() -> ! {
     if POWER_OFF_ON_FAILURE.load(Ordering::Relaxed) {
         sbi_call::power_off(true);
@@ -34,18 +33,10 @@ pub(crate) fn halt() -> ! {
     println!(
         "kernel: hart {hart} has stopped; its registers are as they were for a debugger to read"
     );
-    if !cpu::is_live() {
-        arch::stop();
-    }
-    // SAFETY: interrupts are waited for here and not taken: no trap changes what a debugger is to read.
-    unsafe {
-        csr_clear!("sstatus", MSTATUS_SIE);
-        csr_write!("sie", SSI);
-    }
-    loop {
-        arch::wait_for_interrupt();
-        ipi::answer();
-    }
+    harts::give_up(harts::bit(hart));
+    // SAFETY: with none let in, no interrupt changes what a debugger is to read.
+    unsafe { csr_write!("sie", 0) };
+    arch::stop()
 }
 
 /// Handles a trap. A trap in here does not come back here: the way in has pointed stvec at a loop that

@@ -36,7 +36,7 @@ pub(crate) fn s2_1_where_everything_is() -> Outcome {
     on_every_hart(|| {
         // The image begins behind the machine program, here and in RAM.
         let offset = 0x20_0000;
-        let magic = u64::from_le_bytes(*b"PAGEBOOT");
+        let magic = pagescope_kernel::handoff::BOOT_MAGIC;
         for (base, name) in [(KERNEL_IMAGE, "kernel image"), (LINEAR_MAP, "linear map")] {
             let found = mapped(base + offset)?.address.as_u64();
             ensure!(
