@@ -176,3 +176,41 @@ fn a_new_root_and_a_lost_counter_are_said() {
             .all(|change| change.kind() == ChangeKind::Removed)
     );
 }
+
+/// Three spaces share the kernel's tables: what happens in those happens once, and a process that ends takes its
+/// own tables alone with it.
+#[test]
+fn shared_tables_change_once() {
+    let before = fixture::several_spaces();
+    let mut after = before.clone();
+    let shared = before.spaces[0]
+        .table(PhysPage::new(0x87ffe).unwrap())
+        .unwrap();
+    let mut words = *shared.entries.as_ref().unwrap().words();
+    words[3] = words[511];
+    let changed = Arc::new(Table {
+        entries: Some(TableEntries::new(&words)),
+        ..shared.as_ref().clone()
+    });
+    for space in &mut after.spaces {
+        for table in &mut space.tables {
+            if table.frame == changed.frame {
+                *table = Arc::clone(&changed);
+            }
+        }
+    }
+    let difference = Difference::between(&before, &after);
+    assert_eq!(difference.summary(), "+1 leaf in L0 0x87ffe000");
+
+    let mut fewer = before.clone();
+    fewer.spaces.pop();
+    let ended = Difference::between(&before, &fewer);
+    assert_eq!(
+        ended.changes.len(),
+        3,
+        "root, L1 and L0 of its own: {}",
+        ended.summary()
+    );
+    let began = Difference::between(&fewer, &before);
+    assert_eq!(began.new_tables().count(), 3);
+}

@@ -1,11 +1,11 @@
 //! Several spaces in one snapshot: names of regions in each, and two of them compared.
 
 use pagescope::export::text::{
-    Order, regions_text, schematic_text, space_difference_text, trace_text,
+    Order, layout_text, regions_text, schematic_text, space_difference_text, trace_text,
 };
 use pagescope::model::region_rows::{Mapped, region_rows};
 use pagescope::model::space_difference::{DifferentKind, SpaceDifference};
-use pagescope::model::{Band, BandKind, Difference, virtual_bands};
+use pagescope::model::{Band, BandKind, Difference, fixture, fold_scattered, virtual_bands};
 use pagescope_protocol::snapshot::{
     Mapping, PhysicalKind, PhysicalRegion, Region, RegionKind, RegionSpace, Snapshot, Space,
     TraceEvent, TraceKind,
@@ -141,6 +141,71 @@ fn a_space_shows_the_regions_that_count_in_it() {
         region.map(|region| region.description.as_str()),
         Some("what stack is for")
     );
+}
+
+/// Pages of one region whose frames go down as they go up are one band in a drawing, and leaves of their own
+/// to whoever compares them.
+#[test]
+fn scattered_pages_of_a_region_are_drawn_as_one() {
+    let mut snapshot = two_harts();
+    let pages = (0..4u64).map(|page| {
+        let virt = 0x1000_0000 + page * 0x1000;
+        mapping(virt, 0x8700_0000 - page * 0x1000, 0x1000, "rw---ad")
+    });
+    let space = &mut snapshot.spaces[0];
+    space.mappings.splice(0..0, pages);
+    let heap = region(0x1000_0000, 0x8000, RegionKind::Heap, "kalloc pages", None);
+    snapshot.regions.push(heap);
+    let count = |bands: &[Band]| {
+        let named = bands.iter().filter(|band| band.name == "kalloc pages");
+        let mapped = named.filter(|band| band.flags.is_some());
+        mapped
+            .map(|band| (band.size, band.phys.is_some()))
+            .collect::<Vec<_>>()
+    };
+    let all = bands(&snapshot, 0);
+    assert_eq!(count(&all), [(0x1000, true); 4]);
+    assert_eq!(count(&fold_scattered(all)), [(0x4000, false)]);
+    let text = layout_text(&snapshot, snapshot.spaces.first());
+    let line = text
+        .lines()
+        .find(|line| line.contains("kalloc pages: 4 pages"));
+    let note = line.and_then(|line| line.split('|').next_back());
+    assert_eq!(
+        note.map(str::trim),
+        Some("rw---ad → scattered frames"),
+        "{text}"
+    );
+}
+
+/// In a map of all RAM only this space's own tables are windows.
+#[test]
+fn tables_of_other_spaces_are_memory_as_any_other() {
+    let snapshot = fixture::several_spaces();
+    let mut mapped = snapshot.clone();
+    let all = mapping(
+        0x40_0000_0000 - (1 << 30),
+        0x8700_0000,
+        0x10_0000,
+        "rw---ad",
+    );
+    mapped.spaces[0].mappings.push(all);
+    let windows = |snapshot: &Snapshot| {
+        let bands = bands(snapshot, 0);
+        let here = bands.iter().filter(|band| band.start >= 0x3f_c000_0000);
+        let tables = here.filter(|band| matches!(band.kind, BandKind::Table(_)));
+        tables.count()
+    };
+    assert_eq!(windows(&mapped), 9, "three of each space");
+    let linear = region(
+        0x3f_c000_0000,
+        0x10_0000,
+        RegionKind::LinearMap,
+        "linear map",
+        None,
+    );
+    mapped.regions.push(linear);
+    assert_eq!(windows(&mapped), 3);
 }
 
 /// The kernel's virtual name wins over a physical one, which wins over nothing.

@@ -13,6 +13,8 @@ Try it:
   pagescope attach :1234 --elf kernel.elf a window on a guest that runs already
   pagescope walk :1234 0x80200000         one translation, every step
   pagescope map lecture.ron               the mappings in a snapshot
+  pagescope spaces :1234                  every address space: the harts', the processes'
+  pagescope regions :1234                 what the kernel names, mapped or not
   pagescope check :1234                   are the page tables sound, and where are their windows
 
 Exit codes: 0 success, 1 the answer is no (not mapped, not sound), 2 usage, 3 target not reached or
@@ -41,8 +43,14 @@ pub enum Command {
     /// Translate one virtual address, showing every step
     ///
     /// Exit code 1 says that the address is not mapped.
+    #[command(
+        after_help = "Examples:\n  pagescope walk :1234 0x80200000\n  pagescope walk :1234 kalloc+0x10 --elf kernel.elf\n  pagescope walk lecture.ron 0x1000 --space \"process 3\""
+    )]
     Walk(Walk),
     /// List a space's mappings, or with --phys what lies in physical memory and who maps it
+    #[command(
+        after_help = "Examples:\n  pagescope map :1234\n  pagescope map lecture.ron --space \"process 3\" --format json\n  pagescope map :1234 --phys"
+    )]
     Map(Map),
     /// List the address spaces: whose they are, where a hart runs in them, how they are translated
     ///

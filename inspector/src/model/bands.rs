@@ -177,6 +177,7 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
     let tables: BTreeSet<PhysPage> = tables
         .flat_map(|space| space.tables.iter().map(|table| table.frame))
         .collect();
+    let own: BTreeSet<PhysPage> = space.tables.iter().map(|table| table.frame).collect();
     let is_window = |band: &Band| {
         let frame = band.phys.and_then(PhysAddr::page);
         matches!(band.kind, BandKind::Table(_)) && frame.is_some_and(|at| tables.contains(&at))
@@ -199,8 +200,11 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
             band.start = virt.as_u64();
             let (region, part) = region_at(&regions, virt.as_u64(), band.size);
             band.size = part;
+            // In a map of all RAM, the tables of other spaces are memory as any other.
+            let is_own_table = matches!(band.kind, BandKind::Table(_))
+                && phys.page().is_some_and(|frame| own.contains(&frame));
             if let Some(region) = region
-                && !matches!(band.kind, BandKind::Table(_))
+                && !is_own_table
             {
                 band.kind = mapped_kind(region.kind, mapping.flags);
                 band.name.clone_from(&region.name);
@@ -266,6 +270,32 @@ fn fold_recursion(space: &Space, bands: Vec<Band>) -> Vec<Band> {
                 if !last.name.ends_with(READ_AS_PAGES) {
                     last.name.push_str(READ_AS_PAGES);
                 }
+            }
+            _ => folded.push(band),
+        }
+    }
+    folded
+}
+
+/// The same bands for drawing: the pages of one region that lie beside each other are one band, even where
+/// their frames do not. Such a band leads to no one address.
+pub fn fold_scattered(bands: Vec<Band>) -> Vec<Band> {
+    let mut folded: Vec<Band> = Vec::with_capacity(bands.len());
+    for band in bands {
+        match folded.last_mut() {
+            Some(last)
+                if last.region.is_some()
+                    && !matches!(last.kind, BandKind::Table(_))
+                    && last.start.checked_add(last.size) == Some(band.start)
+                    && last.size.checked_add(band.size).is_some()
+                    && (last.region, last.kind, last.flags, last.fresh)
+                        == (band.region, band.kind, band.flags, band.fresh)
+                    && last.name == band.name =>
+            {
+                if last.phys.and_then(|phys| phys.checked_add(last.size)) != band.phys {
+                    last.phys = None;
+                }
+                last.size += band.size;
             }
             _ => folded.push(band),
         }

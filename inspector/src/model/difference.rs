@@ -1,6 +1,6 @@
 //! What changed from one snapshot to the next, entry by entry and in words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -174,6 +174,7 @@ impl Difference {
         for gone in old {
             changes.extend(gone.tables.iter().map(|table| went(table)));
         }
+        say_once(before, after, &mut changes);
         Self { changes }
     }
 
@@ -291,6 +292,36 @@ impl Ord for ChangeKindOrder {
         };
         place(self).cmp(&place(other))
     }
+}
+
+/// Spaces share tables. What changed in one of those changed once; and it has not come where one space more
+/// links it, nor gone where one fewer does.
+fn say_once(before: &Snapshot, after: &Snapshot, changes: &mut Vec<Change>) {
+    let tables = |snapshot: &Snapshot| -> BTreeSet<(Level, PhysPage)> {
+        let tables = snapshot.spaces.iter().flat_map(|space| &space.tables);
+        tables.map(|table| (table.level, table.frame)).collect()
+    };
+    let (old, new) = (tables(before), tables(after));
+    let mut said = BTreeSet::new();
+    changes.retain(|change| match change {
+        Change::Table {
+            kind, level, frame, ..
+        } => {
+            let is_elsewhere = match kind {
+                ChangeKind::Added => old.contains(&(*level, *frame)),
+                ChangeKind::Removed => new.contains(&(*level, *frame)),
+                ChangeKind::Changed => false,
+            };
+            !is_elsewhere && said.insert((*level, *frame, None))
+        }
+        Change::Entry {
+            level,
+            table,
+            index,
+            ..
+        } => said.insert((*level, *table, Some(*index))),
+        Change::HeapCounter { .. } | Change::Root { .. } => true,
+    });
 }
 
 /// Each of `new` with the one of `old` that it was, which leaves `old`.

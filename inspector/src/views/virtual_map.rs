@@ -127,8 +127,14 @@ fn hover(band: &Band, page: u64, scene: &Scene<'_>, ui: &mut Ui) {
     };
     ui.monospace(format!("{:#x} – {:#x}", band.start, band.last()));
     ui.label(size_text(band.size));
-    if let (Some(flags), Some(phys)) = (band.flags, band.phys) {
-        ui.monospace(format!("{flags} → {phys}"));
+    match (band.flags, band.phys) {
+        (Some(flags), Some(phys)) => {
+            ui.monospace(format!("{flags} → {phys}"));
+        }
+        (Some(flags), None) => {
+            ui.monospace(format!("{flags}, frames here and there"));
+        }
+        (None, _) => {}
     }
     if band.is_something() && band.size > pagescope_protocol::PAGE_SIZE {
         ui.label(format!("A click selects the page at {page:#x}."));

@@ -26,7 +26,7 @@ use pagescope_protocol::snapshot::{Snapshot, Space};
 use pagescope_protocol::translate::Translation;
 
 use crate::model::bands::physical_partition;
-use crate::model::{Difference, SpaceTables, physical_bands, virtual_bands};
+use crate::model::{Difference, SpaceTables, fold_scattered, physical_bands, virtual_bands};
 use palette::Palette;
 use paper::{Anchor, Ink, Paper, escaped};
 
@@ -246,7 +246,7 @@ fn translated(
     tables: &cards::Tables<'_>,
     ends_in: Option<[f64; 4]>,
 ) {
-    let bands = virtual_bands(snapshot, tables.space, tables.difference);
+    let bands = fold_scattered(virtual_bands(snapshot, tables.space, tables.difference));
     let place = column::Place {
         top: TOP,
         bottom: BOTTOM,

@@ -8,7 +8,9 @@ use pagescope_protocol::snapshot::{Snapshot, Space};
 
 use super::{WIDTH, boxes, plain, tree};
 use crate::model::bands::READ_AS_PAGES;
-use crate::model::{Band, BandKind, Difference, physical_bands, size_text, virtual_bands};
+use crate::model::{
+    Band, BandKind, Difference, fold_scattered, physical_bands, size_text, virtual_bands,
+};
 
 /// Columns of a box's inside.
 const BOX_WIDTH: usize = 34;
@@ -42,7 +44,7 @@ pub fn layout_text(snapshot: &Snapshot, space: Option<&Space>) -> String {
     title("Page tables: how addresses are translated", &mut text);
     tree::draw(snapshot, space, &mut text);
     title("Virtual memory: what addresses mean", &mut text);
-    let bands = virtual_bands(snapshot, space, &Difference::default());
+    let bands = fold_scattered(virtual_bands(snapshot, space, &Difference::default()));
     boxes::draw(&rows(snapshot, &bands, true), BOX_WIDTH, &mut text);
     if space.truncated {
         text.push_str("\nThis is not all: a limit cut the tables or the mappings short.\n");
@@ -203,6 +205,7 @@ fn virtual_note(band: &Band) -> String {
         let pages = band.name.strip_suffix(READ_AS_PAGES);
         return match (pages, band.flags) {
             (Some(_), Some(flags)) => format!("{flags}{READ_AS_PAGES}"),
+            (None, Some(flags)) => format!("{flags} → scattered frames"),
             _ => String::new(),
         };
     };
