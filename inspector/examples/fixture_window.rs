@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --example fixture_window -- [--steps N] [--pages N] [--light] [--size 1440x900]
 //!     [--live | --bare | --unreadable | --lost | --connecting | --empty] [--select 0x87ff3000]
+//!     [--spaces [--space "hart 1"] [--compare "hart 1"]] [--tab Regions]
 //!     [--tables pool|self-leaf|mirror|demand] [--broken] [--table 0x87ffd000] [--check]
 //! ```
 
@@ -47,6 +48,10 @@ fn main() -> Result<(), eframe::Error> {
         let mut history = History::new();
         history.push(Arc::new(snapshot));
         App::offline(history, "damaged.ron")
+    } else if has("--spaces") {
+        let mut history = History::new();
+        history.push(Arc::new(fixture::several_spaces()));
+        App::offline(history, "spaces.ron")
     } else if has("--bare") {
         let mut history = History::new();
         history.push(Arc::new(fixture::bare()));
@@ -74,6 +79,16 @@ fn main() -> Result<(), eframe::Error> {
         let table = tables.iter().flatten().find(|table| table.frame == frame);
         let level = table.map_or(Level::L0, |table| table.level);
         app.queue(UiCommand::Select(Selection::Table { level, frame }));
+    }
+    if let Some(name) = value("--space") {
+        app.queue(UiCommand::ChooseSpace(name));
+    }
+    if let Some(name) = value("--compare") {
+        app.queue(UiCommand::Compare(Some(name)));
+    }
+    if let Some(name) = value("--tab") {
+        let tab = Tab::ALL.into_iter().find(|tab| tab.name() == name);
+        app.queue(UiCommand::ShowTab(tab.unwrap_or_default()));
     }
     if has("--check") {
         app.queue(UiCommand::ShowTab(Tab::Check));

@@ -206,6 +206,10 @@ impl App {
         let ctrl_shift = Modifiers::COMMAND | Modifiers::SHIFT;
         let none = Modifiers::NONE;
         let last = self.state.history.moments().len().saturating_sub(1);
+        let escape = match self.state.compared {
+            Some(_) => UiCommand::Compare(None),
+            None => UiCommand::Select(Selection::Nothing),
+        };
         let everywhere = [
             (none, Key::F1, UiCommand::ToggleHelp),
             (none, Key::F5, UiCommand::Session(Command::Resume)),
@@ -223,7 +227,7 @@ impl App {
             (none, Key::ArrowRight, UiCommand::SeekBy(1)),
             (none, Key::Home, UiCommand::Seek(0)),
             (none, Key::End, UiCommand::Seek(last)),
-            (none, Key::Escape, UiCommand::Select(Selection::Nothing)),
+            (none, Key::Escape, escape),
         ];
         let typing_allows = |types: bool| if types { &[][..] } else { &unless_typing[..] };
         let pressed = ctx.input_mut(|input| {

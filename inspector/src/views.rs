@@ -18,6 +18,7 @@ pub mod band_stack;
 pub mod bottom;
 pub mod columns;
 pub mod command;
+pub mod compare;
 pub mod derived;
 pub mod detail;
 pub mod help;
@@ -115,7 +116,7 @@ impl Views {
             CentralPanel::default().show(ui, |ui| notices::welcome(ui, scene, out));
         } else {
             Panel::bottom("bottom")
-                .exact_size(columns.bottom)
+                .exact_size(columns.bottom_of(scene.state.tab, size.y))
                 .frame(bar(10))
                 .show(ui, |ui| {
                     let side = columns.detail - 2.0 * MARGIN;
@@ -160,6 +161,9 @@ impl Views {
                 vec2(width.round(), inner.height()),
             )
         };
+        if let Some(difference) = &scene.derived.comparison {
+            return compare::show(ui, inner, difference, scene, out);
+        }
         let mut anchors = Anchors::default();
         let left = at(0.0, columns.virtual_map);
         virtual_map::show(ui, left, scene, &mut self.virtual_map, &mut anchors, out);

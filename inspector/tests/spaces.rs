@@ -1,6 +1,8 @@
 //! Several spaces in one snapshot: names of regions in each, and two of them compared.
 
-use pagescope::export::text::{regions_text, space_difference_text, trace_text};
+use pagescope::export::text::{
+    Order, regions_text, schematic_text, space_difference_text, trace_text,
+};
 use pagescope::model::region_rows::{Mapped, region_rows};
 use pagescope::model::space_difference::{DifferentKind, SpaceDifference};
 use pagescope::model::{Band, BandKind, Difference, virtual_bands};
@@ -294,4 +296,68 @@ fn an_event_is_a_line() {
         words.join(" "),
         "7 hart 2 map 0x87ff3000 → 0x80200000 4 KiB rw---ad kernel by map_range+0x1c"
     );
+}
+
+/// What the documents draw: names, order, permissions; nothing of it from how large something is.
+#[test]
+fn a_schematic_is_the_drawing_and_nothing_else() {
+    let snapshot = two_harts();
+    let text = schematic_text(&snapshot, &snapshot.spaces[0], Order::LowFirst);
+    let expected = "
+Virtual memory of \"hart 0\", Sv39
+
+  +----------------------------------+ 0x00000000
+  | zero page                        | not mapped
+  |                                  | what zero page is for [boot]
+  +----------------------------------+
+  | … unmapped …                     |
+  +----------------------------------+
+  | … no valid addresses …           |
+  +----------------------------------+
+  | … unmapped …                     |
+  +----------------------------------+ 0xffffffc000200000
+  | .text                            | kernel r-x  user ---  global  mapped, 4 KiB pages
+  |                                  | what .text is for [boot]
+  +----------------------------------+
+  | .data                            | kernel rw-  user ---  global  mapped, 4 KiB pages
+  |                                  | what .data is for [boot]
+  +----------------------------------+
+  | … unmapped …                     |
+  +----------------------------------+ 0xffffffc040000000
+  | cpu struct                       | kernel rw-  user ---  mapped, 4 KiB pages
+  |                                  | what cpu struct is for [boot]
+  +----------------------------------+
+  | stack guard                      | not mapped
+  |                                  | what stack guard is for [boot]
+  +----------------------------------+
+  | cpu struct                       | kernel rw-  user ---  mapped, 4 KiB pages
+  |                                  | what cpu struct is for [boot]
+  +----------------------------------+
+  | … unmapped …                     |
+  +----------------------------------+
+";
+    assert_eq!(text, expected);
+
+    // Another build: .text is larger, .data lies higher. The drawing is the same.
+    let mut other = snapshot.clone();
+    other.regions[0].size = 0x5000;
+    other.regions[1].start += 0x1000;
+    let space = &mut other.spaces[0];
+    space.mappings[0].size = 0x5000;
+    space.mappings[1].virt = VirtAddr::new(IMAGE + 0x5000);
+    assert_eq!(
+        schematic_text(&other, &other.spaces[0], Order::LowFirst),
+        text
+    );
+
+    // The other way round, each border keeps its address.
+    let high = schematic_text(&snapshot, &snapshot.spaces[0], Order::HighFirst);
+    let lines: Vec<&str> = high.lines().collect();
+    let image = lines.iter().position(|line| line.contains(".text  "));
+    let below = image.map(|line| lines[line + 2]);
+    assert_eq!(
+        below,
+        Some("  +----------------------------------+ 0xffffffc000200000")
+    );
+    assert!(high.ends_with("+ 0x00000000\n"), "{high}");
 }

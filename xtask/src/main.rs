@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  cargo xtask demo ──▶ needs ──▶ install ──▶ cargo run … demo
-//!  cargo xtask test ──▶ needs ──▶ install ──▶ format, clippy, doc, test ──▶ window
+//!  cargo xtask test ──▶ needs ──▶ install ──▶ format, clippy, doc, test ──▶ docs, window
 //!  cargo xtask docs ──▶ needs ──▶ install ──▶ cargo build ──▶ pictures and numbers in docs/
 //! ```
 //!
@@ -41,11 +41,13 @@ Pagescope's own commands. Each installs what is missing, builds, and runs.
         clippy-kernel   no warning in the kernel, for RISC-V
         doc             no warning in the documentation
         test            unit, property, window-query and live QEMU tests; the kernel's self-test
+        docs            the layouts' drawings in docs/ are as the guests are
         window          the real window, on a display without a screen, on a live guest
       STEP runs only the steps named. --quick leaves out what needs QEMU or a display.
 
-  cargo xtask docs
-      Draws the pictures, lists and numbers in docs/ again, from live guests.
+  cargo xtask docs [--check]
+      Draws the pictures, lists and numbers in docs/ again, from live guests. --check writes nothing, and
+      says whether the layouts' drawings are as the guests are.
 
 What is missing is installed through rustup, and through apt-get as root or with a sudo that asks
 for no password; otherwise the line to type is printed.
@@ -68,7 +70,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         "demo" => demo::run(rest),
-        "docs" if rest.is_empty() => docs::run(),
+        "docs" => docs::run(rest),
         "test" => test::run(rest),
         other => Err(Failure::usage(format!(
             "there is no `cargo xtask {other}`; `cargo xtask` alone lists what there is"

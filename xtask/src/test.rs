@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::command::Line;
+use crate::docs;
 use crate::failure::Failure;
 use crate::install::{self, KERNEL_TARGET};
 use crate::needs::Work;
@@ -18,6 +19,7 @@ struct Step {
 /// How it is checked.
 enum Does {
     Run(Line),
+    Docs,
     Window,
 }
 
@@ -64,6 +66,11 @@ fn steps(quick: bool) -> Vec<Step> {
             Line::new("cargo test --workspace"),
         ));
         steps.push(Step {
+            name: "docs",
+            what: "the layouts' drawings in docs/ are as the guests are",
+            does: Does::Docs,
+        });
+        steps.push(Step {
             name: "window",
             what: "the real window, on a display without a screen, on a live guest",
             does: Does::Window,
@@ -107,6 +114,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     if named("test") && !quick {
         works.extend([Work::Guest, Work::GuestTest]);
     }
+    if named("docs") {
+        works.push(Work::Guest);
+    }
     if named("window") {
         works.extend([Work::Guest, Work::Window, Work::WindowTest]);
     }
@@ -126,6 +136,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
                 eprintln!("   {line}\n");
                 line.run()
             }
+            Does::Docs => docs::check(),
             Does::Window => window::run(),
         };
         outcome.map_err(|failure| {
@@ -164,7 +175,15 @@ mod tests {
         let all = names(&[]).expect("no arguments are fine");
         assert_eq!(
             all,
-            ["format", "clippy", "clippy-kernel", "doc", "test", "window"]
+            [
+                "format",
+                "clippy",
+                "clippy-kernel",
+                "doc",
+                "test",
+                "docs",
+                "window"
+            ]
         );
         let two = names(&["test", "format"]).expect("both exist");
         assert_eq!(two, ["format", "test"]);

@@ -43,7 +43,8 @@ impl App {
                 self.state.hart = id;
                 self.state.space = None;
             }
-            UiCommand::ChooseSpace(name) => self.state.space = Some(name),
+            UiCommand::ChooseSpace(name) => self.choose_space(name),
+            UiCommand::Compare(with) => self.state.compared = with,
             UiCommand::ShowTab(tab) => self.state.tab = tab,
             UiCommand::SaveSnapshot => self.want_file(FilePurpose::SaveSnapshot, None),
             UiCommand::SaveRecording => self.want_file(FilePurpose::SaveRecording, None),
@@ -58,6 +59,22 @@ impl App {
             UiCommand::ToggleHelp => self.state.help = !self.state.help,
             UiCommand::DismissNotice => self.state.notice = None,
         }
+    }
+
+    /// Looks at a space, and at a hart that runs in it, where one does.
+    fn choose_space(&mut self, name: String) {
+        let runs = self
+            .state
+            .snapshot()
+            .and_then(|snapshot| snapshot.space_named(&name))
+            .map(|space| space.harts.clone());
+        if let Some(harts) = runs
+            && !harts.contains(&self.state.hart)
+            && let Some(hart) = harts.first()
+        {
+            self.state.hart = *hart;
+        }
+        self.state.space = Some(name);
     }
 
     fn select(&mut self, selection: Selection) {

@@ -78,6 +78,9 @@ pub enum Command {
     )]
     Diff(Diff),
     /// Draw a snapshot: SVG, PNG or text
+    #[command(
+        after_help = "Examples:\n  pagescope export lecture.ron --svg -o layout.svg\n  pagescope export lecture.ron --text --space \"process 3\" --schematic --high-first"
+    )]
     Export(Export),
     /// Write our kernel's ELF, to boot it yourself
     Kernel(Kernel),
@@ -393,6 +396,13 @@ pub struct Export {
     /// Dark colours instead of light ones
     #[arg(long)]
     pub dark: bool,
+    /// With --text: the regions, their order and who may do what there; without what differs from one
+    /// build or run to the next, so that two exports can be compared
+    #[arg(long, requires = "text")]
+    pub schematic: bool,
+    /// With --schematic: the highest address at the top
+    #[arg(long, requires = "schematic")]
+    pub high_first: bool,
 }
 
 /// What to draw as.

@@ -56,6 +56,8 @@ struct RangeAnswer {
     /// `only_one`, `only_other`, `frame`, `flags`, `frame_and_flags`.
     what: &'static str,
     name: String,
+    /// Whether the frames do not lie beside each other: then the first one stands below.
+    scattered: bool,
     /// What each of the two spaces has there.
     sides: [Option<SideAnswer>; 2],
 }
@@ -110,6 +112,7 @@ fn range_answer(difference: &SpaceDifference, range: &DifferentRange) -> RangeAn
         size: range.size,
         what: range.kind.word(),
         name: range.name.clone(),
+        scattered: range.is_scattered,
         sides: [side(0), side(1)],
     }
 }

@@ -5,7 +5,7 @@ use super::{Answer, Failure, format, source};
 use crate::export::file::write_atomically;
 use crate::export::png::png_from_svg;
 use crate::export::svg::{Theme, layout_svg};
-use crate::export::text::layout_text;
+use crate::export::text::{Order, layout_text, schematic_text};
 
 /// Pixels for each unit of the drawing: sharp on a projector.
 const PNG_SCALE: f32 = 2.0;
@@ -31,7 +31,16 @@ pub(super) fn run(options: &Export) -> Result<Answer, Failure> {
         Theme::Light
     };
     let svg = || layout_svg(snapshot, space, &moment.difference, theme);
-    let bytes = if options.kind.text {
+    let bytes = if options.schematic {
+        let space = space.ok_or_else(|| {
+            Failure::Usage("no address space is known: no hart's satp could be read".into())
+        })?;
+        let order = match options.high_first {
+            true => Order::HighFirst,
+            false => Order::LowFirst,
+        };
+        schematic_text(snapshot, space, order).into_bytes()
+    } else if options.kind.text {
         layout_text(snapshot, space).into_bytes()
     } else if options.kind.svg {
         svg().into_bytes()

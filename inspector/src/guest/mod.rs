@@ -1,5 +1,6 @@
 //! What the bytes are: symbols, the kernel's own facts, the machine's map.
 
+pub mod demangle;
 pub mod elf;
 pub mod info;
 pub mod machine;

@@ -30,6 +30,10 @@ use pagescope_protocol::{
 
 use super::History;
 
+mod spaces;
+
+pub use spaces::{CPU_STRUCT, several_spaces};
+
 /// The first byte of RAM.
 pub const RAM_START: u64 = 0x8000_0000;
 /// Bytes of RAM.
@@ -204,24 +208,7 @@ impl Guest {
 
     fn snapshot(mut self, stop: String) -> Snapshot {
         let root = page(ROOT);
-        let Ok(walked) = walk_space(
-            TranslationMode::Sv39,
-            root,
-            walk::Limits::default(),
-            &mut self.memory,
-        );
-        let mappings = coalesce(&walked, coalesce::Limits::default());
-        let tables = walked.tables.iter().map(|table| {
-            Arc::new(Table {
-                level: table.level,
-                frame: table.page,
-                covers_from: table.covers_from,
-                parent: table.parent.map(|slot| slot.table),
-                parent_index: table.parent.map_or(0, |slot| slot.index as u16),
-                other_parents: table.other_parents as u32,
-                entries: table.words.as_deref().map(TableEntries::new),
-            })
-        });
+        let space = space_at(&mut self.memory, root, "hart 0", &[0]);
         let next = HEAP_TOP - self.handed_out * PAGE_SIZE;
         Snapshot {
             version: FORMAT_VERSION,
@@ -261,24 +248,43 @@ impl Guest {
                 address: PhysAddr::new(COUNTER),
                 value: Some(self.handed_out),
             }],
-            spaces: vec![Space {
-                name: "hart 0".into(),
-                mode: TranslationMode::Sv39,
-                asid: 0,
-                root,
-                kind: None,
-                number: None,
-                harts: vec![0],
-                truncated: false,
-                tables: tables.collect(),
-                mappings: mappings.ranges.into_iter().map(Mapping::from).collect(),
-            }],
+            spaces: vec![space],
             frames: vec![FrameContents {
                 frame: page(next + PAGE_SIZE),
                 words: TableEntries::new(&[0xa5a5_a5a5_a5a5_a5a5; ENTRIES_PER_TABLE]),
             }],
             trace: Vec::new(),
         }
+    }
+}
+
+/// The space that begins at `root`, as a capture makes it.
+fn space_at(memory: &mut Memory, root: PhysPage, name: &str, harts: &[u32]) -> Space {
+    let mode = TranslationMode::Sv39;
+    let Ok(walked) = walk_space(mode, root, walk::Limits::default(), memory);
+    let mappings = coalesce(&walked, coalesce::Limits::default());
+    let tables = walked.tables.iter().map(|table| {
+        Arc::new(Table {
+            level: table.level,
+            frame: table.page,
+            covers_from: table.covers_from,
+            parent: table.parent.map(|slot| slot.table),
+            parent_index: table.parent.map_or(0, |slot| slot.index as u16),
+            other_parents: table.other_parents as u32,
+            entries: table.words.as_deref().map(TableEntries::new),
+        })
+    });
+    Space {
+        name: name.into(),
+        mode,
+        asid: 0,
+        root,
+        kind: None,
+        number: None,
+        harts: harts.to_vec(),
+        truncated: walked.truncated || mappings.truncated,
+        tables: tables.collect(),
+        mappings: mappings.ranges.into_iter().map(Mapping::from).collect(),
     }
 }
 

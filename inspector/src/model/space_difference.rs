@@ -12,10 +12,13 @@
 use std::collections::BTreeSet;
 
 use pagescope_protocol::snapshot::{RegionSpace, Snapshot, Space};
-use pagescope_protocol::{LeafFlags, PhysAddr};
+use pagescope_protocol::{LeafFlags, PAGE_SIZE, PhysAddr};
 
 use super::bands::virtual_partition;
 use super::{Band, Difference, virtual_bands};
+
+/// What is left of a page in which a region ends is called.
+const REST_OF_PAGE: &str = "rest of the page";
 
 /// Most regions that the summary names.
 const MOST_NAMES: usize = 6;
@@ -44,6 +47,16 @@ impl DifferentKind {
             Self::Frame => "frame",
             Self::Flags => "flags",
             Self::FrameAndFlags => "frame_and_flags",
+        }
+    }
+
+    /// What is said of it beside what a space has there.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::OnlyOne | Self::OnlyOther => "only here",
+            Self::Frame => "other frame",
+            Self::Flags => "other permissions",
+            Self::FrameAndFlags => "other frame, other permissions",
         }
     }
 
@@ -77,8 +90,10 @@ pub struct DifferentRange {
     pub kind: DifferentKind,
     /// What is there, by the kernel's regions or what the frames are; empty where nothing is known.
     pub name: String,
-    /// What each space has there; `None` where it maps nothing.
+    /// What each space has at its first address; `None` where it maps nothing.
     pub sides: [Option<Side>; 2],
+    /// Whether the frames of one of them do not lie beside each other.
+    pub is_scattered: bool,
 }
 
 /// A stretch in which the spaces are alike.
@@ -90,6 +105,15 @@ pub struct AlikeRange {
     pub last: u64,
     /// How many of its bytes both map; the others neither does.
     pub mapped: u64,
+}
+
+/// A stretch of either sort.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ComparisonRow<'a> {
+    /// The spaces are alike there.
+    Alike(&'a AlikeRange),
+    /// They differ.
+    Different(&'a DifferentRange),
 }
 
 /// Two spaces compared.
@@ -132,8 +156,14 @@ impl SpaceDifference {
             let last = cuts.get(place + 1).map_or(u64::MAX, |next| next - 1);
             let bands = [0, 1].map(|side| band_at(&maps[side], start));
             let name = || {
-                let region = regions.iter().find_map(|regions| {
-                    let band = band_at(regions, start)?;
+                // A space that maps something there knows best what it is.
+                let mut order = [0, 1];
+                order.sort_by_key(|side: &usize| {
+                    let band: Option<&Band> = bands[*side];
+                    band.is_none_or(|band| band.flags.is_none())
+                });
+                let region = order.into_iter().find_map(|side| {
+                    let band = band_at(&regions[side], start)?;
                     let region = snapshot.regions.get(band.region?)?;
                     (region.space == RegionSpace::Virtual).then(|| region.name.clone())
                 });
@@ -142,6 +172,7 @@ impl SpaceDifference {
                     .flatten()
                     .find(|band| !band.name.is_empty());
                 region
+                    .or_else(|| (!start.is_multiple_of(PAGE_SIZE)).then(|| REST_OF_PAGE.to_owned()))
                     .or_else(|| Some(named?.name.clone()))
                     .unwrap_or_default()
             };
@@ -180,17 +211,36 @@ impl SpaceDifference {
             kind,
             name: name(),
             sides,
+            is_scattered: false,
         };
         match self.ranges.last_mut() {
-            Some(before) if before.goes_on(&range) => before.size += size,
+            Some(before) if before.goes_on(&range) => {
+                before.is_scattered |= !before.leads_on(&range);
+                before.size += size;
+            }
             _ => self.ranges.push(range),
         }
+    }
+
+    /// All stretches in address order.
+    pub fn rows(&self) -> Vec<ComparisonRow<'_>> {
+        let alike = self.alike.iter().map(ComparisonRow::Alike);
+        let mut rows: Vec<ComparisonRow<'_>> = alike
+            .chain(self.ranges.iter().map(ComparisonRow::Different))
+            .collect();
+        rows.sort_by_key(|row| match row {
+            ComparisonRow::Alike(alike) => alike.start,
+            ComparisonRow::Different(range) => range.start,
+        });
+        rows
     }
 
     /// The regions in which the two differ, by name, each once; an unnamed stretch by its address.
     pub fn regions(&self) -> Vec<String> {
         let mut seen = BTreeSet::new();
-        let named = self.ranges.iter().map(|range| match range.name.as_str() {
+        let ranges = self.ranges.iter();
+        let named = ranges.filter(|range| range.name != REST_OF_PAGE);
+        let named = named.map(|range| match range.name.as_str() {
             "" => format!("{:#x}", range.start),
             name => name.to_owned(),
         });
@@ -235,6 +285,12 @@ impl DifferentRange {
         match (self.kind, self.sides) {
             (DifferentKind::OnlyOne, _) => format!("only in {one}"),
             (DifferentKind::OnlyOther, _) => format!("only in {other}"),
+            (DifferentKind::Frame, [Some(here), Some(there)]) if self.is_scattered => {
+                format!(
+                    "other frames: from {} and {} on, scattered",
+                    here.phys, there.phys
+                )
+            }
             (DifferentKind::Frame, [Some(here), Some(there)]) => {
                 format!("other frame: {} and {}", here.phys, there.phys)
             }
@@ -250,18 +306,22 @@ impl DifferentRange {
     }
 
     fn goes_on(&self, next: &Self) -> bool {
-        let continues = |side: usize| match (self.sides[side], next.sides[side]) {
-            (Some(here), Some(there)) => {
-                here.phys.checked_add(self.size) == Some(there.phys) && here.flags == there.flags
-            }
-            (None, None) => true,
-            _ => false,
-        };
+        let flags = |side: Option<Side>| side.map(|side| side.flags);
+        let same_flags = |side: usize| flags(self.sides[side]) == flags(next.sides[side]);
         self.last().checked_add(1) == Some(next.start)
             && self.size.checked_add(next.size).is_some()
             && (self.kind, &self.name) == (next.kind, &next.name)
-            && continues(0)
-            && continues(1)
+            && same_flags(0)
+            && same_flags(1)
+    }
+
+    /// Whether the frames of `next` lie behind these in both spaces.
+    fn leads_on(&self, next: &Self) -> bool {
+        let sides = self.sides.into_iter().zip(next.sides);
+        sides.into_iter().all(|pair| match pair {
+            (Some(here), Some(there)) => here.phys.checked_add(self.size) == Some(there.phys),
+            _ => true,
+        })
     }
 }
 

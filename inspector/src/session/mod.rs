@@ -3,6 +3,7 @@
 //! One named thread owns the link. Commands and events pass through bounded channels, so nothing
 //! that a stub does can block the window; a long command ends at once when it is cancelled.
 
+pub mod console;
 pub mod opening;
 pub mod worker;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use pagescope_protocol::PhysPage;
 use pagescope_protocol::snapshot::Snapshot;
 
+pub use console::Console;
 pub use opening::{Demo, OpenError, Opened, Source};
 pub use worker::{Session, Waker};
 

@@ -1,12 +1,12 @@
 //! From "where" to a target that can be captured: attaching to a guest, or starting our own.
 
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 
+use super::console::Console;
 use crate::capture::Capturer;
 use crate::capture::step::{CallStepper, StepError};
 use crate::guest::{ElfError, ElfFile};
@@ -61,7 +61,7 @@ pub struct Opened {
     /// Our own QEMU; dropped after the target.
     pub guest: Option<Guest>,
     /// Our own guest's console.
-    pub console: Option<UnixStream>,
+    pub console: Option<Console>,
     /// What the guest was doing when it was opened, in words.
     pub stop: String,
 }
@@ -137,7 +137,10 @@ impl Demo {
         launch.cancel = cancel.clone();
         let guest = launch.start()?;
         // Before the guest runs for the first time: what it wrote earlier would be lost.
-        let console = guest.connect_console().ok();
+        let console = guest.connect_console().and_then(Console::follow);
+        let console = console
+            .inspect_err(|error| tracing::warn!(%error, "the console is not followed"))
+            .ok();
         let options = ConnectOptions {
             cancel: cancel.clone(),
             ..guest.connect_options()

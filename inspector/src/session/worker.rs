@@ -1,7 +1,6 @@
 //! The thread that owns the link.
 
-use std::io::{self, Read as _};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -239,7 +238,8 @@ impl Worker {
                     self.out.send(Event::Log(guest.command_line().into()))?;
                 }
                 if let Some(console) = opened.console.take() {
-                    follow_console(console, self.out.clone());
+                    let out = self.out.clone();
+                    console.listen(move |text| out.send(Event::Console(text)).is_ok());
                 }
                 let stop = opened.stop.clone();
                 self.opened = Some(opened);
@@ -438,20 +438,4 @@ fn target_text(facts: &TargetFacts) -> String {
         Stub::Other => "gdb stub".into(),
     };
     format!("{} · {stub} · {}", facts.address, facts.physical)
-}
-
-/// Passes on what our own guest writes on its console, on a thread that ends with the guest.
-fn follow_console(mut stream: UnixStream, out: Outbox) {
-    let read = move || {
-        let mut buffer = [0; 4096];
-        while let Ok(length @ 1..) = stream.read(&mut buffer) {
-            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-            if out.send(Event::Console(text)).is_err() {
-                break;
-            }
-        }
-    };
-    if let Err(error) = thread::Builder::new().name("console".into()).spawn(read) {
-        tracing::warn!(%error, "the console is not followed");
-    }
 }

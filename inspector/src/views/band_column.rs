@@ -77,6 +77,22 @@ pub struct ColumnCache {
     stack: Stack,
 }
 
+/// What the kernel says of the region that names `band`: what it is for, where it came from.
+pub fn about(band: &Band, scene: &Scene<'_>, ui: &mut Ui) {
+    let snapshot = scene.state.snapshot();
+    let region = snapshot.and_then(|snapshot| snapshot.regions.get(band.region?));
+    let Some(region) = region else { return };
+    if !region.description.is_empty() {
+        ui.label(&region.description);
+    }
+    if !region.tag.is_empty() {
+        ui.label(format!("from {}", region.tag));
+    }
+    if let Some(owner) = &region.owner {
+        ui.label(format!("of {owner} alone"));
+    }
+}
+
 /// Names alone fill a narrower place than this.
 const DETAIL_FROM: f32 = 112.0;
 
@@ -191,6 +207,13 @@ impl BandColumn<'_> {
                 painter.rect_filled(bar, 0.0, palette.panel);
                 let dots = theme::mix(palette.dim, palette.panel, 0.45);
                 scene.patterns.dots(painter, bar, dots);
+            }
+            BandKind::Reserved => {
+                painter.rect_filled(bar, 0.0, palette.panel);
+                paint::hatch(painter, bar, palette.edge, 6.0);
+                let stroke = Stroke::new(1.0, palette.dim);
+                let inside = StrokeKind::Inside;
+                painter.rect_stroke(bar, CornerRadius::ZERO, stroke, inside);
             }
             BandKind::Guard => {
                 painter.rect_filled(bar, 0.0, palette.raised);

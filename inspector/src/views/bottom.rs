@@ -3,8 +3,11 @@
 mod changes;
 mod check;
 mod lists;
+mod regions;
+mod rows;
 mod timeline;
 mod timeline_layout;
+mod trace;
 
 use egui::{Align, Button, CornerRadius, Layout, Rect, RichText, Ui, UiBuilder, pos2, vec2};
 
@@ -16,6 +19,8 @@ use super::theme;
 #[derive(Default)]
 pub struct Bottom {
     timeline: timeline::Timeline,
+    regions: regions::Regions,
+    trace: trace::Trace,
 }
 
 impl Bottom {
@@ -33,7 +38,8 @@ impl Bottom {
             Tab::Check => check::show(ui, body, scene, out),
             Tab::Console => lists::console(ui, body, scene),
             Tab::Registers => lists::registers(ui, body, scene),
-            Tab::Regions => lists::regions(ui, body, scene, out),
+            Tab::Regions => self.regions.show(ui, body, scene, out),
+            Tab::Trace => self.trace.show(ui, body, scene, out),
             Tab::Log => lists::log(ui, body, scene),
         }
         changes::show(ui, right, scene, out);

@@ -1,5 +1,7 @@
 //! How the window's width and height are shared out. Numbers only.
 
+use super::command::Tab;
+
 /// The widths of the picture's columns, and the height under it.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Columns {
@@ -36,6 +38,14 @@ impl Columns {
             physical,
             gap,
             bottom: (height * 0.188).clamp(132.0, 240.0),
+        }
+    }
+
+    /// The height of the lower part: lists of many rows get more.
+    pub fn bottom_of(&self, tab: Tab, height: f32) -> f32 {
+        match tab.is_list() {
+            true => (height * 0.3).clamp(self.bottom, 420.0),
+            false => self.bottom,
         }
     }
 }

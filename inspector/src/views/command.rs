@@ -33,6 +33,8 @@ pub enum UiCommand {
     ChooseHart(u32),
     /// Look at the space of this name.
     ChooseSpace(String),
+    /// Compare the space being looked at with the one of this name, or no longer.
+    Compare(Option<String>),
     /// Show this tab under the picture.
     ShowTab(Tab),
     /// Write the moment being looked at to a file that the user names.
@@ -108,20 +110,28 @@ pub enum Tab {
     Registers,
     /// Named stretches of memory.
     Regions,
+    /// What the kernel did.
+    Trace,
     /// What the link says.
     Log,
 }
 
 impl Tab {
     /// All tabs in order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Timeline,
         Self::Check,
         Self::Console,
         Self::Registers,
         Self::Regions,
+        Self::Trace,
         Self::Log,
     ];
+
+    /// Whether it is a list that needs height.
+    pub const fn is_list(self) -> bool {
+        matches!(self, Self::Regions | Self::Trace)
+    }
 
     /// Its name.
     pub const fn name(self) -> &'static str {
@@ -131,6 +141,7 @@ impl Tab {
             Self::Console => "Console",
             Self::Registers => "Registers",
             Self::Regions => "Regions",
+            Self::Trace => "Trace",
             Self::Log => "Log",
         }
     }

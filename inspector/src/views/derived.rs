@@ -10,6 +10,8 @@ use pagescope_protocol::{Level, PAGE_SIZE, PhysPage, Pte, PteKind, VirtAddr};
 use super::state::State;
 use crate::model::bands::{kind_of_flags, physical_partition};
 use crate::model::check::{Finding, Report, SpaceReport};
+use crate::model::region_rows::{Mapped, RegionRow, region_rows};
+use crate::model::space_difference::SpaceDifference;
 use crate::model::{
     Band, BandKind, Change, ChangeKind, Difference, EntryPlace, Focus, ReverseIndex, Selection,
     TableFacts, physical_bands, virtual_bands,
@@ -35,6 +37,11 @@ pub struct Derived {
     pub report: Option<SpaceReport>,
     /// What the kernel's own numbers say.
     pub kernel_findings: Vec<Finding>,
+    /// Whether and how much each region is mapped, by its place in the snapshot.
+    mapped: Vec<(Mapped, u64)>,
+    compared: Option<String>,
+    /// The space being looked at beside another, where two are compared.
+    pub comparison: Option<SpaceDifference>,
     /// Frames that are new, sorted.
     pub fresh_frames: Vec<PhysPage>,
     /// Entries that are new or changed.
@@ -99,6 +106,14 @@ impl Derived {
             self.generation += 1;
             self.read_moment(state);
         }
+        let compared = state.compared().map(|space| &space.name);
+        if !same_moment || compared != self.compared.as_ref() {
+            self.compared = compared.cloned();
+            let spaces = state.space().zip(state.compared());
+            let pair = state.snapshot().zip(spaces);
+            self.comparison =
+                pair.map(|(snapshot, (one, other))| SpaceDifference::between(snapshot, one, other));
+        }
         let same_selection = self.selection == state.selection;
         if !same_selection {
             self.selection_generation += 1;
@@ -142,6 +157,11 @@ impl Derived {
             ),
             _ => (Vec::new(), ReverseIndex::default()),
         };
+        let rows = region_rows(snapshot, state.space());
+        self.mapped = rows
+            .iter()
+            .map(|row| (row.mapped, row.mapped_bytes))
+            .collect();
         let mut report = Report::new(snapshot, state.space());
         self.report = report.spaces.pop();
         self.kernel_findings = report.kernel;
@@ -219,6 +239,23 @@ impl Derived {
     /// Whether the table is new since the moment before.
     pub fn is_fresh_table(&self, frame: PhysPage) -> bool {
         self.fresh_tables.contains(&frame)
+    }
+
+    /// The regions of `snapshot`, which is the one being looked at.
+    pub fn region_rows<'a>(&self, snapshot: &'a Snapshot) -> Vec<RegionRow<'a>> {
+        let regions = snapshot.regions.iter().enumerate();
+        regions
+            .map(|(place, region)| {
+                let known = self.mapped.get(place);
+                let (mapped, mapped_bytes) = *known.unwrap_or(&(Mapped::Unknown, 0));
+                RegionRow {
+                    place,
+                    region,
+                    mapped,
+                    mapped_bytes,
+                }
+            })
+            .collect()
     }
 
     /// The space's tables, each once, root first.

@@ -11,7 +11,10 @@ const KEYS: [(&str, &str); 15] = [
     ("F7", "Step one instruction"),
     ("F8", "Step to the next return of kalloc"),
     ("Ctrl+L", "Type an address: 0x… virtual, p:0x… physical"),
-    ("Esc", "Select nothing, follow what is new"),
+    (
+        "Esc",
+        "Leave a comparison; select nothing, follow what is new",
+    ),
     ("Left, Right", "One moment back, one on"),
     ("Home, End", "The first moment, the last one (now)"),
     ("Ctrl+S", "Save this moment as a snapshot"),

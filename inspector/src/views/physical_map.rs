@@ -63,7 +63,7 @@ impl PhysicalMap {
     ) {
         let bands = &scene.derived.physical_bands;
         let label = |band: &Band| label(band, scene);
-        let hover = |band: &Band, page: u64, ui: &mut Ui| hover(band, page, ui);
+        let hover = |band: &Band, page: u64, ui: &mut Ui| hover(band, page, scene, ui);
         let column = BandColumn {
             id: "physical map",
             name: format!("Physical map, {} bands", bands.len()),
@@ -114,7 +114,7 @@ fn label(band: &Band, scene: &Scene<'_>) -> Label {
     }
 }
 
-fn hover(band: &Band, page: u64, ui: &mut Ui) {
+fn hover(band: &Band, page: u64, scene: &Scene<'_>, ui: &mut Ui) {
     let what = match band.kind {
         BandKind::Nothing => "Nothing answers here",
         BandKind::Reserved => "Kept free for something",
@@ -140,6 +140,7 @@ fn hover(band: &Band, page: u64, ui: &mut Ui) {
     if !band.name.is_empty() {
         ui.label(what);
     }
+    super::band_column::about(band, scene, ui);
     ui.monospace(format!("{:#x} – {:#x}", band.start, band.last()));
     ui.label(size_text(band.size));
     if band.kind != BandKind::Nothing && band.size > pagescope_protocol::PAGE_SIZE {

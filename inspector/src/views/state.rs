@@ -67,6 +67,8 @@ pub struct State {
     pub hart: u32,
     /// The name of the space being looked at; `None` means that of the hart.
     pub space: Option<String>,
+    /// The name of the space that it is compared with, where two are.
+    pub compared: Option<String>,
     /// What is selected.
     pub selection: Selection,
     /// Whether somebody chose the selection; otherwise it follows what is new.
@@ -99,6 +101,7 @@ impl State {
             step_count: 1,
             hart: 0,
             space: None,
+            compared: None,
             selection: Selection::Nothing,
             is_chosen: false,
             console: String::new(),
@@ -129,6 +132,14 @@ impl State {
             .and_then(|name| snapshot.spaces.iter().find(|space| &space.name == name))
             .or_else(|| snapshot.space_of_hart(self.hart))
             .or_else(|| snapshot.spaces.first())
+    }
+
+    /// The space that the one being looked at is compared with.
+    pub fn compared(&self) -> Option<&Space> {
+        let name = self.compared.as_ref()?;
+        let other = self.snapshot()?.space_named(name)?;
+        let shown = self.space()?;
+        (other.name != shown.name).then_some(other)
     }
 
     /// The hart being looked at, or the first.

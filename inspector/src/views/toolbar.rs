@@ -1,16 +1,17 @@
 //! The bar at the top: what the guest is doing, what is being looked at, and what can be done.
 
-use egui::{
-    Align, Button, ComboBox, DragValue, Key, Layout, RichText, TextEdit, ThemePreference, Ui,
-    UiBuilder, vec2,
-};
-use pagescope_protocol::TranslationMode;
-use pagescope_protocol::snapshot::Space;
-
 use super::command::UiCommand;
 use super::scene::Scene;
 use super::theme::{self, Palette};
 use crate::session::{Command, Connection};
+use egui::{
+    Align, Button, ComboBox, DragValue, Key, Layout, RichText, TextEdit, ThemePreference, Ui,
+    UiBuilder, vec2,
+};
+
+mod spaces;
+
+use spaces::space_chooser;
 
 /// Below this width the bar has two rows.
 const TWO_ROWS: f32 = 1270.0;
@@ -146,11 +147,11 @@ impl Toolbar {
                 }
             }
             ui.separator();
+            spaces::compare_menu(ui, scene, out);
             if ui.add(Button::new("Keys").shortcut_text("F1")).clicked() {
                 out.push(UiCommand::ToggleHelp);
                 ui.close();
             }
-            let _ = scene;
         });
     }
 }
@@ -282,29 +283,7 @@ fn choosers(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         ui.label(RichText::new("no address space").color(dim));
         return;
     };
-    let shown = RichText::new(space_words(space)).font(theme::numbers(theme::NUMBERS));
-    let combo = ComboBox::new("space", "").width(158.0).selected_text(shown);
-    let response = combo.show_ui(ui, |ui| {
-        for other in &snapshot.spaces {
-            let name = format!("{}  {}", other.name, space_words(other));
-            if ui
-                .selectable_label(other.name == space.name, name)
-                .clicked()
-            {
-                out.push(UiCommand::ChooseSpace(other.name.clone()));
-            }
-        }
-    });
-    response
-        .response
-        .on_hover_text("The address space to look at");
-}
-
-fn space_words(space: &Space) -> String {
-    match space.mode {
-        TranslationMode::Bare => "Bare, no tables".into(),
-        mode => format!("{} {mode}", space.root),
-    }
+    space_chooser(ui, space, scene, out);
 }
 
 fn controls(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {

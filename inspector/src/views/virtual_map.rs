@@ -36,7 +36,7 @@ pub fn show(
         return;
     }
     let label = |band: &Band| label(band, scene);
-    let hover = |band: &Band, page: u64, ui: &mut Ui| hover(band, page, ui);
+    let hover = |band: &Band, page: u64, ui: &mut Ui| hover(band, page, scene, ui);
     let column = BandColumn {
         id: "virtual map",
         name: format!("Virtual map, {} bands", bands.len()),
@@ -80,6 +80,13 @@ fn label(band: &Band, scene: &Scene<'_>) -> Label {
             color: palette.danger,
             is_thing: false,
         },
+        BandKind::Reserved => Label {
+            name: format!("{}, unmapped", name_of(band)),
+            short: Some(name_of(band)),
+            detail: address,
+            color: palette.dim,
+            is_thing: true,
+        },
         _ => Label {
             name: name_of(band),
             short: band.short_name(),
@@ -104,14 +111,20 @@ fn name_of(band: &Band) -> String {
     }
 }
 
-fn hover(band: &Band, page: u64, ui: &mut Ui) {
+fn hover(band: &Band, page: u64, scene: &Scene<'_>, ui: &mut Ui) {
     let title = match band.kind {
         BandKind::Nothing => "Nothing is mapped here".into(),
         BandKind::NonCanonical => "No address: bits above the translated ones differ".into(),
-        BandKind::Guard => "Never mapped, so that an overflow faults".into(),
+        BandKind::Guard if band.name.is_empty() => "guard".into(),
         _ => name_of(band),
     };
     ui.label(RichText::new(title).strong());
+    super::band_column::about(band, scene, ui);
+    match band.kind {
+        BandKind::Guard => ui.label("Never mapped: an access faults"),
+        BandKind::Reserved => ui.label("Kept for this, and not mapped now"),
+        _ => ui.response(),
+    };
     ui.monospace(format!("{:#x} – {:#x}", band.start, band.last()));
     ui.label(size_text(band.size));
     if let (Some(flags), Some(phys)) = (band.flags, band.phys) {

@@ -16,9 +16,9 @@ hotplug N        map device IO page N, where there is a hole
 unplug N         make it a hole again
 kalloc [N]       hand out one page, or N
 kfree [N|0xADDR] take back the newest page, the newest N, or the one at 0xADDR
-fault KIND       do what must fault, and survive it: null read, null write, null call, write text,
-                 execute data, non canonical, stack overflow, original, kernel user, kernel call user;
-                 by a process: guard, user kernel
+fault KIND       do what must fault, and survive it: null-read, null-write, null-call, text (a store),
+                 data (execution), noncanonical, stack, original, kernel-user, kernel-call-user; by
+                 a process: guard, user-kernel
 crash            overflow the kernel stack with nobody to catch it: the hart stops
 regions          every region: addresses, whose, name
 spaces           every address space: satp, name
@@ -117,31 +117,22 @@ pub enum FaultKind {
 impl FaultKind {
     /// All of them, with their names.
     pub const ALL: [(&'static str, Self); 12] = [
-        ("null read", Self::NullRead),
-        ("null write", Self::NullWrite),
-        ("null call", Self::NullCall),
-        ("write text", Self::WriteText),
-        ("execute data", Self::ExecuteData),
-        ("non canonical", Self::NonCanonical),
-        ("stack overflow", Self::StackOverflow),
+        ("null-read", Self::NullRead),
+        ("null-write", Self::NullWrite),
+        ("null-call", Self::NullCall),
+        ("text", Self::WriteText),
+        ("data", Self::ExecuteData),
+        ("noncanonical", Self::NonCanonical),
+        ("stack", Self::StackOverflow),
         ("original", Self::Original),
-        ("kernel user", Self::KernelUser),
-        ("kernel call user", Self::KernelCallUser),
+        ("kernel-user", Self::KernelUser),
+        ("kernel-call-user", Self::KernelCallUser),
         ("guard", Self::Guard),
-        ("user kernel", Self::UserKernel),
+        ("user-kernel", Self::UserKernel),
     ];
 
-    fn parse<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Self> {
-        // No kind has more words than three, nor a longer one than these.
-        let mut typed = [""; 3];
-        for place in &mut typed {
-            *place = words.next().unwrap_or("");
-        }
-        let is_typed = |name: &str| {
-            let mut parts = name.split(' ');
-            typed.iter().all(|word| *word == parts.next().unwrap_or(""))
-        };
-        let found = Self::ALL.iter().find(|(name, _)| is_typed(name));
+    fn parse(word: &str) -> Option<Self> {
+        let found = Self::ALL.iter().find(|(name, _)| *name == word);
         found.map(|(_, kind)| *kind)
     }
 }
@@ -181,7 +172,7 @@ impl<'a> Command<'a> {
                 None => Self::KfreeNewest(count(next())?.unwrap_or(1)),
             },
             "fault" => {
-                let kind = FaultKind::parse(&mut words);
+                let kind = next().and_then(FaultKind::parse);
                 Self::Fault(kind.ok_or(CommandError::Usage(FAULT_USAGE))?)
             }
             "crash" => Self::Crash,
@@ -279,9 +270,7 @@ mod tests {
             ("ps now", "`now` is one word too many"),
             ("fault", usage),
             ("fault null", usage),
-            ("fault null reads", usage),
-            ("fault null read now", usage),
-            ("fault kernel call user now", "`now` is one word too many"),
+            ("fault text now", "`now` is one word too many"),
             (
                 "kalloc 0",
                 "`0` pages: give a count from 1 on; an address begins with 0x",

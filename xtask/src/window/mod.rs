@@ -4,7 +4,7 @@
 //!  Screen (Xvfb) ◀── keys, pictures ── scene ── starts, ends ──▶ App (pagescope) ──▶ QEMU
 //! ```
 //!
-//! Three scenes: `demo` launches its own guest and must take it along when the window is closed;
+//! Three kinds of scenes: `demo` launches a guest of its own, one for each layout, and must take it along when the window is closed;
 //! `attach` comes to a guest started by hand, which must go on as it was; `channel` does so over the
 //! kernel's own gdb stub, with no port of QEMU's open. The pictures that were taken stay in `target/window`, to be looked at.
 //!
@@ -29,6 +29,14 @@ use crate::failure::Failure;
 /// How long a scene may take, from its first process to its last one's end.
 const SCENE_LIMIT: Duration = Duration::from_secs(120);
 
+/// The layouts, and how often kalloc is stepped in each.
+const LAYOUTS: [(&str, u32); 4] = [
+    ("pseudos", 5),
+    ("hypervisor", 2),
+    ("process", 2),
+    ("nanos", 2),
+];
+
 /// Builds the program, and plays the scenes.
 pub(crate) fn run() -> Result<(), Failure> {
     // With the tests along, so that the features are those of `cargo test`, which has just built it.
@@ -36,7 +44,9 @@ pub(crate) fn run() -> Result<(), Failure> {
     eprintln!("   {build}\n");
     build.run()?;
     let places = Places::find()?;
-    scenes::demo(&places, Deadline::after(SCENE_LIMIT))?;
+    for (layout, steps) in LAYOUTS {
+        scenes::demo(&places, layout, steps, Deadline::after(SCENE_LIMIT))?;
+    }
     for way in [scenes::Way::GdbPort, scenes::Way::Channel] {
         scenes::attach(&places, way, Deadline::after(SCENE_LIMIT))?;
     }

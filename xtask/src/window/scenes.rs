@@ -30,20 +30,26 @@ const FIRST_QUIET: Duration = Duration::from_secs(2);
 /// How long any later picture must.
 const STEP_QUIET: Duration = Duration::from_millis(300);
 
-/// `pagescope demo`: a window on a guest of its own; kalloc steps show; closing takes the guest
-/// along.
-pub(super) fn demo(places: &Places, deadline: Deadline) -> Result<(), Failure> {
-    say("demo: a window on a guest of its own");
+/// `pagescope demo`: a window on a guest of its own, with this layout; kalloc steps show; closing takes
+/// the guest along.
+pub(super) fn demo(
+    places: &Places,
+    layout: &'static str,
+    steps: u32,
+    deadline: Deadline,
+) -> Result<(), Failure> {
+    say(&format!("{layout}: a window on a guest of its own"));
     let screen = Screen::start(deadline)?;
     let mut command = Command::new(&places.pagescope);
-    command.arg("demo");
+    command.args(["demo", "--layout", layout]);
     screen.show(&mut command);
-    let mut app = App::start("pagescope demo", command, places.pictures.join("demo.log"))?;
+    let log = places.pictures.join(format!("{layout}.log"));
+    let mut app = App::start("pagescope demo", command, log)?;
     let scene = Scene {
         screen: &screen,
         window: screen.window(&mut app, deadline)?,
         pictures: &places.pictures,
-        name: "demo",
+        name: layout,
         deadline,
     };
     let guests = deadline.within(Duration::from_secs(30)).poll(|| {
@@ -54,7 +60,7 @@ pub(super) fn demo(places: &Places, deadline: Deadline) -> Result<(), Failure> {
     let guests =
         guests.ok_or_else(|| app.failure("shows a window, but no QEMU is among its processes"))?;
     let first = scene.first_picture(&mut app)?;
-    scene.step(&mut app, first, 5)?;
+    scene.step(&mut app, first, steps)?;
     screen.resize(scene.window, 1000, 700)?;
     scene.picture("1000x700", STEP_QUIET, |picture| {
         picture.colours() >= FEWEST_COLOURS
@@ -64,7 +70,7 @@ pub(super) fn demo(places: &Places, deadline: Deadline) -> Result<(), Failure> {
         .within(Duration::from_secs(10))
         .poll(|| Ok((!guests.iter().any(|pid| is_qemu(*pid))).then_some(())))?;
     gone.ok_or_else(|| app.failure("has ended, and its QEMU still runs"))?;
-    say("demo: closed, and its QEMU is gone");
+    say(&format!("{layout}: closed, and its QEMU is gone"));
     Ok(())
 }
 

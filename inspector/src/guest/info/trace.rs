@@ -15,6 +15,7 @@ use pagescope_protocol::snapshot::{MAX_TRACE_EVENTS, TraceEvent, TraceKind};
 use pagescope_protocol::{LeafFlags, PhysAddr, PhysRange, VirtAddr};
 
 use super::words::SpaceNames;
+use crate::guest::demangle::demangled;
 use crate::guest::{ElfFile, MachineMap};
 use crate::link::{LinkError, Target};
 
@@ -118,9 +119,9 @@ impl<'a> Ring<'a> {
 
     fn event(&self, raw: &RawEvent) -> TraceEvent {
         let symbol = self.elf.and_then(|elf| elf.symbol_at(raw.caller));
-        let symbol = symbol.map(|(symbol, offset)| match offset {
-            0 => symbol.name.clone(),
-            offset => format!("{}+{offset:#x}", symbol.name),
+        let symbol = symbol.map(|(symbol, offset)| match (demangled(&symbol.name), offset) {
+            (name, 0) => name.into_owned(),
+            (name, offset) => format!("{name}+{offset:#x}"),
         });
         let flags = LeafFlags::from_bits_retain(raw.flags as u8);
         TraceEvent {

@@ -1,14 +1,9 @@
-//! The other tabs: console, registers, regions, log. Only the rows that are seen are made.
+//! The tabs of lines: console, registers, log. Only the rows that are seen are made.
 
-use egui::{Align, Rect, RichText, ScrollArea, Sense, Ui, UiBuilder, vec2};
-use pagescope_protocol::snapshot::{Region, RegionSpace};
-use pagescope_protocol::{PhysAddr, VirtAddr};
-
-use crate::model::{Selection, size_text};
-use crate::views::command::UiCommand;
 use crate::views::paint;
 use crate::views::scene::Scene;
 use crate::views::theme;
+use egui::{Align, Rect, RichText, ScrollArea, Sense, Ui, UiBuilder, vec2};
 
 const ROW: f32 = 18.0;
 
@@ -129,102 +124,4 @@ pub(super) fn registers(ui: &mut Ui, rect: Rect, scene: &Scene<'_>) {
                 }
             }
         });
-}
-
-/// Named stretches of memory and watched numbers.
-pub(super) fn regions(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
-    let Some(snapshot) = scene.state.snapshot() else {
-        return empty(ui, rect, scene, "Nothing is open.");
-    };
-    let regions = &snapshot.regions;
-    if regions.is_empty() && snapshot.watches.is_empty() {
-        let words = "No names: attach with --elf FILE, or run a kernel that publishes its regions.";
-        return empty(ui, rect, scene, words);
-    }
-    let watches = &snapshot.watches;
-    let mut child = child(ui, rect, "regions");
-    ScrollArea::vertical()
-        .id_salt("regions")
-        .auto_shrink(false)
-        .show_rows(
-            &mut child,
-            ROW,
-            regions.len() + watches.len(),
-            |ui, range| {
-                for index in range {
-                    if let Some(region) = regions.get(index) {
-                        region_row(ui, rect.width(), region, scene, out);
-                    } else if let Some(watch) = watches.get(index - regions.len()) {
-                        let value = watch
-                            .value
-                            .map_or_else(|| "not read".into(), |value| value.to_string());
-                        let words = [
-                            watch.address.to_string(),
-                            "watched".into(),
-                            format!("= {value}"),
-                            watch.name.clone(),
-                        ];
-                        let selection = Selection::Physical(watch.address);
-                        line(ui, rect.width(), &words, selection, scene, out);
-                    }
-                }
-            },
-        );
-}
-
-fn region_row(
-    ui: &mut Ui,
-    width: f32,
-    region: &Region,
-    scene: &Scene<'_>,
-    out: &mut Vec<UiCommand>,
-) {
-    let kind = region.kind.name();
-    let (space, selection) = match region.space {
-        RegionSpace::Physical => ("p:", Selection::Physical(PhysAddr::new(region.start))),
-        RegionSpace::Virtual => ("", Selection::Virtual(VirtAddr::new(region.start))),
-    };
-    let words = [
-        format!("{space}{:#010x}", region.start),
-        size_text(region.size),
-        kind.to_owned(),
-        region.name.clone(),
-    ];
-    line(ui, width, &words, selection, scene, out);
-}
-
-fn line(
-    ui: &mut Ui,
-    width: f32,
-    words: &[String; 4],
-    selection: Selection,
-    scene: &Scene<'_>,
-    out: &mut Vec<UiCommand>,
-) {
-    let palette = scene.palette;
-    let (rect, response) = ui.allocate_exact_size(vec2(width, ROW), Sense::click());
-    let painter = ui.painter();
-    if response.hovered() {
-        painter.rect_filled(rect, 3.0, palette.raised);
-    }
-    let mut x = rect.left();
-    let fonts = [
-        (theme::numbers(theme::NUMBERS), palette.text, 168.0),
-        (theme::words(12.0), palette.dim, 88.0),
-        (theme::words(12.0), palette.dim, 104.0),
-        (theme::words(12.5), palette.text, rect.width()),
-    ];
-    for (text, (font, color, wide)) in words.iter().zip(fonts) {
-        let place = rect
-            .with_min_x(x)
-            .with_max_x((x + wide - 8.0).min(rect.right()));
-        if place.width() > 0.0 {
-            paint::line(painter, place, Align::Min, text, font, color);
-        }
-        x += wide;
-    }
-    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, words.join(", ")));
-    if response.clicked() {
-        out.push(UiCommand::Select(selection));
-    }
 }

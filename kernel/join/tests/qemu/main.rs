@@ -4,4 +4,6 @@ mod debug_channel;
 mod hypervisor;
 mod kernel;
 mod machine;
+mod nanos;
+mod process;
 mod strategies;

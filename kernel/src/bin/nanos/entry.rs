@@ -152,6 +152,7 @@ _start:
     j       1b
 2:  la      sp, {first_stack}+{first_stack_size}
     call    {boot_tables}           // a0 = satp, a1 = the boot stack's end
+    beqz    a0, trap_in_trap        // no RAM for them, and nobody yet who could say so
     mv      sp, a1
     la      t0, 3f
     ld      t1, 0(t0)

@@ -1,13 +1,13 @@
 //! The nanos layout's program: S-mode under Sv39, address space from heaps.
 //!
 //! ```text
-//!  0x1000000000  user heap            rw-u   zeroed pages, each on its first touch
+//!  0x1000000000  user heap            rw-u   zeroed pages, each on its first touch; 64 MiB, then its limit
 //!  0x0100000000  first virtual_huge   virtual_page's: from here on, what the heaps hand out
 //!                  page-table pool    rw-    2 MiB, mapped before anything needs a table
 //!                  UART0              rw-    its registers are at 0x10000000
 //!                  backed, kalloc     rw-    a mixture of 2 MiB and 4 KiB pages
 //!  0x007f000000  kernel image         .text r-x, .rodata r--, .data .bss rw-, guard, stack rw-
-//!  0x007e000000  application stack    rw-u   ends here
+//!  0x007e000000  application stack    rw-u   ends here; below its 64 KiB, a guard
 //!  0x0000400000  application          r-xu, and its data rw-u
 //!  0x0000001000  application space    free, below the image
 //!  0x0000000000  zero page            never mapped: a null pointer faults

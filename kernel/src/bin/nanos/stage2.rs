@@ -29,8 +29,8 @@ use pagescope_kernel::nanos::tracking::{Label, Record, Tag};
 use crate::entry::{self, HAND_OFF};
 use crate::kernel::{self, Publisher};
 use crate::layout::{
-    APPLICATION_SPACE, BOOT_STACK_SIZE, IDENTITY_HEAP_SIZE, KERNEL_BASE, KERNEL_LOAD, LAYOUT,
-    USER_HEAP, ZERO_PAGE,
+    APPLICATION_GUARD, APPLICATION_SPACE, BOOT_STACK_SIZE, IDENTITY_HEAP_SIZE, KERNEL_BASE,
+    KERNEL_LOAD, LAYOUT, USER_HEAP, USER_HEAP_LIMIT, ZERO_PAGE,
 };
 use crate::stage3;
 
@@ -174,6 +174,7 @@ pub(crate) extern "C" fn stage2() -> ! {
         panic!("no boot memory");
     };
     publish_facts(&hand_off);
+    publish_boot_memory(&boot);
     println!(
         "stage 2: boot stack {}, identity heap {}, boot tables at {}",
         boot.stack, boot.identity_heap, boot.root
@@ -247,6 +248,18 @@ fn map_image(heaps: &mut Heaps, call: &mut StageCall<'_>) -> Result<(), Failed> 
             "user heap",
             "zeroed pages, each on its first touch",
             region_kind::USER,
+        ),
+        (
+            APPLICATION_GUARD,
+            "application guard",
+            "never mapped: a stack that overflows faults",
+            region_kind::GUARD,
+        ),
+        (
+            USER_HEAP_LIMIT,
+            "user heap limit",
+            "never mapped: the user heap grows no further",
+            region_kind::GUARD,
         ),
     ] {
         track(heaps, call, range, text, about, kind)?;
@@ -340,17 +353,6 @@ fn publish_facts(hand_off: &HandOff) {
         heap_top: board::RAM.end().as_u64() - PAGE_SIZE,
         heap_bottom: hand_off.heap_bottom,
     });
-    let physical = |range: PhysRange, text, about, kind| {
-        publish::add_region(Region {
-            address: range.start().as_u64(),
-            size: range.size(),
-            space: region_space::PHYSICAL,
-            kind,
-            name: name(text),
-            description: description(about),
-            ..Region::EMPTY
-        });
-    };
     physical(
         board::MACHINE_RAM,
         "machine program",
@@ -367,4 +369,39 @@ fn publish_facts(hand_off: &HandOff) {
         let about = "frames, from the top down";
         physical(ram, "physical", about, region_kind::HEAP);
     }
+}
+
+/// What stage 2 has, until stage 3 dismantles it.
+fn publish_boot_memory(boot: &BootMemory) {
+    let about = "until stage 3";
+    physical(boot.stack, "boot stack", about, region_kind::STACK);
+    physical(
+        boot.identity_heap,
+        "identity heap",
+        about,
+        region_kind::TABLES,
+    );
+}
+
+/// It is gone.
+pub(crate) fn forget_boot_memory(boot: &BootMemory) {
+    let ranges = [boot.stack, boot.identity_heap];
+    publish::remove_regions(|region| {
+        let is_it = |range: &PhysRange| {
+            (range.start().as_u64(), range.size()) == (region.address, region.size)
+        };
+        region.space == region_space::PHYSICAL && ranges.iter().any(is_it)
+    });
+}
+
+fn physical(range: PhysRange, text: &str, about: &str, kind: u64) {
+    publish::add_region(Region {
+        address: range.start().as_u64(),
+        size: range.size(),
+        space: region_space::PHYSICAL,
+        kind,
+        name: name(text),
+        description: description(about),
+        ..Region::EMPTY
+    });
 }

@@ -103,6 +103,7 @@ fn dismantle(heaps: &mut KernelHeaps<'static>) {
     };
     let before = heaps.physical().units();
     let all = PhysRange::from_bounds(boot.identity_heap.start(), boot.stack.end());
+    stage2::forget_boot_memory(&boot);
     let given = all.map(|all| heaps.give_physical(all));
     let after = heaps.physical().units();
     match given {

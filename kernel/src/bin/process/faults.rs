@@ -11,7 +11,7 @@ use pagescope_kernel::{csr_read, println};
 use pagescope_protocol::VirtAddr;
 use pagescope_protocol::info::{EVERY_SPACE, TraceEvent, name_text, trace_kind};
 
-use crate::{processes, regions, spaces};
+use crate::{processes, spaces};
 
 /// A fault of the user program in `slot`, whose space the hart is in.
 pub(crate) fn by_user(slot: usize, fault: Fault) {
@@ -66,8 +66,9 @@ fn report(fault: Fault, by_user: bool, space: u64, say: impl FnOnce(&FaultReport
     } else {
         fault.instruction
     };
-    let region = regions::region_at(about, space);
     let translation = spaces::lookup(about);
+    let phys = translation.mapped().map(|mapped| mapped.address);
+    let region = publish::region_of(about, phys, space);
     say(&FaultReport {
         cause: fault.cause,
         address: fault.address,

@@ -223,17 +223,7 @@ pub(crate) fn forget_user(id: u64) {
     publish::remove_regions(|region| region.owner == id && id != EVERY_SPACE);
 }
 
-/// The region that `address` lies in, seen from the space `id`: one of its own before one of all.
-pub(crate) fn region_at(address: VirtAddr, id: u64) -> Option<Region> {
-    let holds = |region: &Region| {
-        let offset = address.as_u64().wrapping_sub(region.address);
-        region.space == region_space::VIRTUAL && offset < region.size
-    };
-    let of = |owner: u64| publish::regions().find(|region| region.owner == owner && holds(region));
-    of(id).or_else(|| of(EVERY_SPACE))
-}
-
-/// Where the physical memory behind the kernel's symbols is, for `info`.
+/// Whether the original of the shared data is out of reach, in the space that the hart is in.
 pub(crate) fn original_is_restricted() -> bool {
     spaces::lookup(spaces::original().start())
         .mapped()
