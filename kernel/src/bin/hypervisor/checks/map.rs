@@ -2,6 +2,7 @@
 
 use pagescope_kernel::ensure;
 use pagescope_kernel::fault::Cause;
+use pagescope_kernel::handoff::BOOT_MAGIC;
 use pagescope_kernel::hypervisor::class::PointerClass;
 use pagescope_kernel::hypervisor::vmem::READ_WRITE;
 use pagescope_kernel::memory::Memory as _;
@@ -36,7 +37,7 @@ pub(crate) fn s2_1_where_everything_is() -> Outcome {
     on_every_hart(|| {
         // The image begins behind the machine program, here and in RAM.
         let offset = 0x20_0000;
-        let magic = pagescope_kernel::handoff::BOOT_MAGIC;
+        let magic = BOOT_MAGIC;
         for (base, name) in [(KERNEL_IMAGE, "kernel image"), (LINEAR_MAP, "linear map")] {
             let found = mapped(base + offset)?.address.as_u64();
             ensure!(
@@ -48,6 +49,14 @@ pub(crate) fn s2_1_where_everything_is() -> Outcome {
         }
         let text = entry::__text_start.address();
         ensure!(text == KERNEL_IMAGE + offset, ".text is at {text:#x}");
+        // Neither address gives a way to write to it.
+        for base in [KERNEL_IMAGE, LINEAR_MAP] {
+            let place = VirtAddr::new(base + offset);
+            // SAFETY: it faults; should it not, the byte is the one that is there.
+            let stored = unsafe { probe::store(place, BOOT_MAGIC.to_le_bytes()[0]) };
+            let refused = stored.is_err_and(|fault| fault.cause == Cause::STORE_PAGE_FAULT);
+            ensure!(refused, "{place}, in .text, can be written: {stored:?}");
+        }
         let hart = word(CPU_STRUCT)?;
         ensure!(hart == cpu::hart(), "the cpu struct says hart {hart}");
         // The whole of RAM but the machine program, and nothing behind it.
