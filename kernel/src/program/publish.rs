@@ -16,7 +16,7 @@ use pagescope_protocol::{PhysAddr, VirtAddr};
 use super::{hart, image};
 use crate::arch;
 use crate::board;
-use crate::lock::SpinLock;
+use crate::lock::{SpinGuard, SpinLock};
 
 /// Something that is written here and read from outside, while the program does not look.
 #[repr(transparent)]
@@ -212,8 +212,51 @@ pub fn regions() -> impl Iterator<Item = Region> {
     (0..).map_while(region)
 }
 
+/// How often whoever reports a fault asks for the lock.
+const ATTEMPTS: usize = 10_000;
+
+/// What there is, for whoever reports a fault, and so must not wait for long: the lock may be held by the very
+/// code that faulted, or by a hart that has stopped.
+struct AtFault {
+    regions: usize,
+    spaces: usize,
+    /// Without it a change may be half made: then entries are missed, or found where they were.
+    _lock: Option<SpinGuard<'static, Counts>>,
+}
+
+impl AtFault {
+    fn look() -> Self {
+        let lock = (0..ATTEMPTS).find_map(|_| COUNTS.try_lock(hart()));
+        // What was published last: so many entries there are, whatever happens to them.
+        let block = read();
+        Self {
+            regions: REGIONS.min(block.region_count as usize),
+            spaces: SPACES.min(block.space_count as usize),
+            _lock: lock,
+        }
+    }
+
+    fn regions(&self) -> impl Iterator<Item = Region> {
+        // SAFETY: below the count, which is no more than the capacity; any bytes are a region.
+        (0..self.regions).map(|index| unsafe { region_at(index).read_volatile() })
+    }
+
+    fn spaces(&self) -> impl Iterator<Item = SpaceRecord> {
+        // SAFETY: as above.
+        (0..self.spaces).map(|index| unsafe { space_at(index).read_volatile() })
+    }
+}
+
+/// The id of the space with this satp, for whoever reports a fault.
+pub fn space_of(satp: u64) -> Option<u64> {
+    let all = AtFault::look();
+    let found = all.spaces().find(|space| space.satp == satp);
+    found.map(|space| space.id)
+}
+
 /// The region that says most about an address of the space `space`: the smallest virtual one that has
-/// it, or else the smallest physical one that has what it is mapped to.
+/// it, or else the smallest physical one that has what it is mapped to. Waits for nobody: a fault can come
+/// while regions are being changed.
 pub fn region_of(virt: VirtAddr, phys: Option<PhysAddr>, space: u64) -> Option<Region> {
     let counts = |region: &Region| region.owner == EVERY_SPACE || region.owner == space;
     let holds = |region: &Region, address: u64| {
@@ -222,8 +265,9 @@ pub fn region_of(virt: VirtAddr, phys: Option<PhysAddr>, space: u64) -> Option<R
             .checked_sub(region.address)
             .is_some_and(|offset| offset < region.size)
     };
+    let all = AtFault::look();
     let smallest = |kind: u64, address: u64| {
-        regions()
+        all.regions()
             .filter(|region| region.space == kind && counts(region) && holds(region, address))
             .min_by_key(|region| region.size)
     };
@@ -306,4 +350,33 @@ pub fn traced() -> impl Iterator<Item = TraceEvent> {
         let event = unsafe { TRACE.get().cast::<TraceEvent>().add(slot).read_volatile() };
         (event.sequence == sequence).then_some(event)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A report of a fault is not lost where a lock is held.
+    #[test]
+    fn a_fault_in_the_middle_of_a_change_is_in_a_region_all_the_same() {
+        let added = Region {
+            address: 0x5000,
+            size: 0x1000,
+            space: region_space::VIRTUAL,
+            name: name("guard"),
+            ..Region::EMPTY
+        };
+        assert!(add_region(added));
+        let id = add_space(SpaceRecord {
+            satp: 77,
+            ..SpaceRecord::EMPTY
+        });
+        let held = COUNTS.lock(hart());
+        let found = region_of(VirtAddr::new(0x5fff), None, EVERY_SPACE);
+        assert_eq!(found.map(|region| region.name), Some(added.name));
+        assert_eq!(region_of(VirtAddr::new(0x6000), None, EVERY_SPACE), None);
+        assert_eq!(space_of(77), id);
+        drop(held);
+        assert!(id.is_some());
+    }
 }

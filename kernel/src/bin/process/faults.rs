@@ -50,7 +50,7 @@ pub(crate) fn by_user(slot: usize, fault: Fault) {
 
 /// Says what a fault of the kernel was.
 pub(crate) fn print_kernels(fault: Fault) {
-    let space = processes::space_in_use().unwrap_or(EVERY_SPACE);
+    let space = publish::space_of(csr_read!("satp")).unwrap_or(EVERY_SPACE);
     report(fault, false, space, |report| {
         println!(
             "kernel: {report}; the instruction is at {}",
