@@ -7,7 +7,8 @@
 //!             └─ exit, fault, kill ─▶ gone; how it ended is kept for a while
 //! ```
 //!
-//! Round robin: whoever has run last is asked last.
+//! Round robin: whoever has run last is asked last. A turn is a length of time, and not the time up to the
+//! next trap: a process whose system call or stack fault is dealt with goes on, while its turn lasts.
 
 use pagescope_protocol::info::{Name, name_text};
 
@@ -81,7 +82,10 @@ struct Ended {
 #[derive(Debug)]
 pub struct ProcessTable {
     slots: [Option<Process>; MAX_PROCESSES],
+    /// Whose turn it is, or was last.
     last: usize,
+    /// Until when, in ticks; 0 where it has been given up.
+    turn_ends: u64,
     next_pid: u64,
     ended: [Option<Ended>; REMEMBERED],
     ended_count: usize,
@@ -92,6 +96,7 @@ impl ProcessTable {
     pub const EMPTY: Self = Self {
         slots: [None; MAX_PROCESSES],
         last: MAX_PROCESSES - 1,
+        turn_ends: 0,
         next_pid: 1,
         ended: [None; REMEMBERED],
         ended_count: 0,
@@ -134,21 +139,30 @@ impl ProcessTable {
             .map(|(slot, _)| slot)
     }
 
-    /// Whose turn it is at `now`; it is the last to be asked next time.
-    pub fn next(&mut self, now: u64) -> Option<usize> {
+    /// Whose turn it is at `now`, and until when: whoever's it was, while it lasts, or else the next one's,
+    /// for `length` ticks.
+    pub fn next(&mut self, now: u64, length: u64) -> Option<(usize, u64)> {
+        let is_ready = |process: &Process| process.state == State::Ready;
+        if now < self.turn_ends && self.get(self.last).is_some_and(is_ready) {
+            return Some((self.last, self.turn_ends));
+        }
         for slot in self.slots.iter_mut().flatten() {
             if matches!(slot.state, State::Sleeping(until) if until <= now) {
                 slot.state = State::Ready;
             }
         }
         let order = (1..=MAX_PROCESSES).map(|step| (self.last + step) % MAX_PROCESSES);
-        let is_ready = |slot: &usize| {
-            let process = self.get(*slot);
-            process.is_some_and(|process| process.state == State::Ready)
-        };
-        let next = order.into_iter().find(is_ready)?;
+        let next = order
+            .into_iter()
+            .find(|slot| self.get(*slot).is_some_and(is_ready))?;
         self.last = next;
-        Some(next)
+        self.turn_ends = now + length;
+        Some((next, self.turn_ends))
+    }
+
+    /// Ends the turn of whoever has it.
+    pub fn give_up_turn(&mut self) {
+        self.turn_ends = 0;
     }
 
     /// When the next sleeper wakes.
@@ -163,6 +177,10 @@ impl ProcessTable {
     /// Takes the process out of `slot`, and tells those that wait for it.
     pub fn end(&mut self, slot: usize, end: End) -> Option<Process> {
         let process = self.slots.get_mut(slot)?.take()?;
+        if slot == self.last {
+            // Whoever comes into the slot has a turn of its own.
+            self.give_up_turn();
+        }
         let pid = process.pid;
         self.ended[self.ended_count % REMEMBERED] = Some(Ended { pid, end });
         self.ended_count += 1;
@@ -219,10 +237,33 @@ mod tests {
         table
     }
 
+    /// Whose turn it is, where a turn takes no time.
+    fn whose(table: &mut ProcessTable, now: u64) -> Option<usize> {
+        table.next(now, 0).map(|(slot, _)| slot)
+    }
+
+    /// Not until its next trap.
+    #[test]
+    fn a_turn_lasts_until_its_time_is_up() {
+        let mut table = table_of(3);
+        assert_eq!(table.next(100, 10), Some((0, 110)));
+        assert_eq!(table.next(101, 10), Some((0, 110)));
+        assert_eq!(table.next(109, 10), Some((0, 110)));
+        assert_eq!(table.next(110, 10), Some((1, 120)));
+        // Or until it is given up: by a call, by sleeping however shortly, by an end.
+        table.give_up_turn();
+        assert_eq!(table.next(111, 10), Some((2, 121)));
+        table.get_mut(2).unwrap().state = State::Sleeping(0);
+        assert_eq!(table.next(112, 10), Some((0, 122)));
+        let ended = table.end(0, End::Killed).unwrap();
+        table.insert(0, ended);
+        assert_eq!(table.next(113, 10), Some((1, 123)));
+    }
+
     #[test]
     fn everybody_has_a_turn_before_anybody_has_a_second() {
         let mut table = table_of(3);
-        let turns: std::vec::Vec<_> = (0..7).map(|_| table.next(0)).collect();
+        let turns: std::vec::Vec<_> = (0..7).map(|_| whose(&mut table, 0)).collect();
         assert_eq!(turns, [0, 1, 2, 0, 1, 2, 0].map(Some));
         assert_eq!(ProcessTable::EMPTY.vacancy(), Some((0, 1)));
         assert_eq!(table_of(MAX_PROCESSES).vacancy(), None);
@@ -233,9 +274,10 @@ mod tests {
         let mut table = table_of(2);
         table.get_mut(0).unwrap().state = State::Sleeping(100);
         table.get_mut(1).unwrap().state = State::Sleeping(50);
-        assert_eq!((table.next(49), table.next_wake()), (None, Some(50)));
-        assert_eq!(table.next(50), Some(1));
-        assert_eq!((table.next(100), table.next(100)), (Some(0), Some(1)));
+        assert_eq!((whose(&mut table, 49), table.next_wake()), (None, Some(50)));
+        assert_eq!(whose(&mut table, 50), Some(1));
+        assert_eq!(whose(&mut table, 100), Some(0));
+        assert_eq!(whose(&mut table, 100), Some(1));
         assert_eq!(table.next_wake(), None);
     }
 
@@ -244,7 +286,7 @@ mod tests {
         let mut table = table_of(3);
         table.get_mut(0).unwrap().state = State::Waiting(2);
         table.get_mut(2).unwrap().state = State::Waiting(1);
-        assert_eq!(table.next(0), Some(1));
+        assert_eq!(whose(&mut table, 0), Some(1));
         assert_eq!(table.end(1, End::Fault(13)).unwrap().pid, 2);
         assert_eq!(table.end(1, End::Killed), None);
         let first = table.get(0).unwrap();

@@ -3,6 +3,7 @@
 use pagescope_kernel::command::process::FaultKind;
 use pagescope_kernel::println;
 use pagescope_kernel::process::layout::USER_BASE;
+use pagescope_kernel::process::syscall::End;
 use pagescope_kernel::program::probe::{self, Fault};
 use pagescope_protocol::VirtAddr;
 
@@ -84,7 +85,11 @@ fn by_process(name: &[u8], argument: u64) {
     match processes::spawn(program, argument) {
         Ok(pid) => {
             if checks::end_of(pid).is_none() {
-                println!("process {pid} goes on, and should not");
+                let seconds = checks::PATIENCE_MS / 1000;
+                println!("process {pid} has not ended within {seconds} s: it is ended now");
+                if let Some((slot, _)) = processes::find(pid) {
+                    processes::end(slot, End::Killed);
+                }
             }
         }
         Err(error) => println!("{error}"),

@@ -41,16 +41,6 @@ pub(crate) fn find(pid: u64) -> Option<(usize, Process)> {
     })
 }
 
-/// What the information block calls the space that the hart is in, where it is a process's.
-pub(crate) fn space_in_use() -> Option<u64> {
-    let satp = pagescope_kernel::csr_read!("satp");
-    with(|table| {
-        let mut all = table.iter();
-        let found = all.find(|(_, process)| process.space.satp().bits() == satp);
-        found.map(|(_, process)| process.space_id)
-    })
-}
-
 /// Why there is no new process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum SpawnError {
@@ -206,10 +196,11 @@ pub(crate) fn end(slot: usize, end: End) {
 /// Lets whoever's turn it is run, until the next trap; `false` where everybody waits.
 pub(crate) fn turn() -> bool {
     let now = arch::time();
-    let Some(slot) = with(|table| table.next(now)) else {
+    let slice = SLICE_MS * start::ticks_per_ms();
+    let Some((slot, until)) = with(|table| table.next(now, slice)) else {
         return false;
     };
-    run(slot, now + SLICE_MS * start::ticks_per_ms());
+    run(slot, until);
     true
 }
 

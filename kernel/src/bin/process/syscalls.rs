@@ -65,7 +65,10 @@ pub(crate) fn handle(slot: usize) {
     let answer = match number {
         syscall::WRITE => write(first, second),
         syscall::BRK => set_break(slot, first),
-        syscall::YIELD => 0,
+        syscall::YIELD => {
+            processes::with(|table| table.give_up_turn());
+            0
+        }
         syscall::EXIT => return processes::end(slot, End::Exited(first as u32)),
         syscall::SPAWN => spawn(first, second, third),
         syscall::GETPID => processes::get(slot).map_or(FAILED, |process| process.pid),

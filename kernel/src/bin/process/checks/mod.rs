@@ -31,7 +31,7 @@ const CHECKS: [Check; 12] = [
 ];
 
 /// Milliseconds that a process has for what a check wants of it.
-const PATIENCE_MS: u64 = 20_000;
+pub(crate) const PATIENCE_MS: u64 = 20_000;
 
 /// Pages that the checks need at most at one time.
 const PAGES_NEEDED: u64 = 4096;
