@@ -54,14 +54,14 @@ impl End {
         }
     }
 
-    /// What `wait` gave.
-    pub const fn from_word(word: u64) -> Self {
-        if word & FAULT != 0 {
-            Self::Fault(word & 0xffff_ffff)
-        } else if word & KILLED != 0 {
-            Self::Killed
-        } else {
-            Self::Exited(word as u32)
+    /// What `wait` gave; `None` for what is no end: [`FAILED`], above all.
+    pub const fn from_word(word: u64) -> Option<Self> {
+        let low = word & 0xffff_ffff;
+        match word & !0xffff_ffff {
+            0 => Some(Self::Exited(low as u32)),
+            FAULT => Some(Self::Fault(low)),
+            KILLED if low == 0 => Some(Self::Killed),
+            _ => None,
         }
     }
 }
@@ -78,8 +78,15 @@ mod tests {
             End::Fault(15),
             End::Killed,
         ] {
-            assert_eq!(End::from_word(end.to_word()), end);
+            assert_eq!(End::from_word(end.to_word()), Some(end));
             assert_ne!(end.to_word(), FAILED);
+        }
+    }
+
+    #[test]
+    fn a_refused_wait_is_no_end() {
+        for word in [FAILED, FAULT | KILLED, KILLED | 1, 1 << 34, 1 << 63] {
+            assert_eq!(End::from_word(word), None, "{word:#x}");
         }
     }
 }

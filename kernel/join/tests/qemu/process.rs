@@ -133,7 +133,7 @@ fn faults_of_every_kind_are_reported_in_words_that_name_the_region() {
     }
 }
 
-/// S3.11, for real: nobody is there to catch it.
+/// S3.11, for real: nobody is there to catch it, and what a report is made from is locked.
 #[test]
 fn a_kernel_stack_that_overflows_stops_the_kernel_with_a_report() {
     let mut machine = boot("pace=0");
@@ -171,6 +171,36 @@ fn a_rogue_is_refused_everywhere() {
     }
     assert!(!said.contains("ALLOWED"), "{said}");
     assert_eq!(said.matches("by user code").count(), 24, "{said}");
+}
+
+/// What could not be tried was not refused: there is no slot for a child.
+#[test]
+fn a_rogue_without_children_says_that_it_tried_nothing() {
+    let mut machine = boot("pace=0");
+    for _ in 0..20 {
+        machine.ask("spawn count");
+    }
+    machine.type_line("spawn rogue");
+    let said = machine.expect("rogue: execute device IO: NOT TRIED");
+    assert_eq!(said.matches(": NOT TRIED").count(), 24, "{said}");
+    assert!(!said.contains("refused"), "{said}");
+}
+
+/// A stack of 600 pages is grown by 600 faults, and each of them costs no more than itself.
+#[test]
+fn faults_on_purpose_come_to_an_end_on_a_busy_machine() {
+    let mut machine = boot("pace=0");
+    for _ in 0..19 {
+        machine.ask("spawn spin");
+    }
+    for (kind, report) in [
+        ("guard", "grow: stack overflow: store by user code"),
+        ("user-kernel", "the kernel's alone (rw--gad); it is ended"),
+    ] {
+        let answer = machine.ask(&format!("fault {kind}"));
+        assert!(answer.contains(report), "{kind}: {answer}");
+        assert!(!answer.contains("has not ended"), "{kind}: {answer}");
+    }
 }
 
 /// Several at once, one of which never yields; and each has a table and an identifier of its own.

@@ -135,14 +135,9 @@ pub(super) fn s3_12_no_user_reaches_the_kernel() -> Outcome {
                 .then(|| probe::load(at).ok())
                 .flatten();
             for attempt in Attempt::ALL {
-                let cause = match attempt {
-                    Attempt::Read => 13,
-                    Attempt::Write => 15,
-                    Attempt::Execute => 12,
-                };
                 let end = outcome("rogue", attempt.argument(address))?;
                 ensure!(
-                    end == End::Fault(cause),
+                    end == attempt.refusal(),
                     "{name}: {attempt:?} at {at} by a user: {end:?}"
                 );
             }

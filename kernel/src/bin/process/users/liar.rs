@@ -6,9 +6,10 @@ use pagescope_kernel::process::layout::{USER_BASE, USER_SIZE};
 use pagescope_kernel::process::syscall::{BRK, FAILED, SPAWN, WAIT, WRITE};
 
 use super::call::{call, exit};
+use super::rogue::TARGETS;
 
 /// How many calls it makes.
-pub(crate) const CALLS: u64 = 14;
+pub(crate) const CALLS: u64 = 2 * TARGETS.len() as u64 + 12;
 
 /// Exits with how many were refused, of [`CALLS`].
 pub(super) extern "C" fn main(_argument: u64, pid: u64) -> ! {
@@ -20,18 +21,21 @@ pub(super) extern "C" fn main(_argument: u64, pid: u64) -> ! {
     let mut lie = |number, first, second| {
         refused += u64::from(call(number, first, second, 0) == FAILED);
     };
-    // Texts: the kernel's .rodata, null, execute-only, the room below the stack, across the end of user
-    // space, around the end of all addresses, not canonical, too long.
-    lie(WRITE, 0x4_0000, 8);
-    lie(WRITE, 0, 8);
+    // Texts and names that are the kernel's, in each of its regions; the first is null.
+    for target in &TARGETS {
+        lie(WRITE, target.address(), 8);
+        lie(SPAWN, target.address(), 8);
+    }
+    // Texts: execute-only, the room below the stack, across the end of user space, around the end of all
+    // addresses to just below 0 and beyond it, not canonical, too long.
     lie(WRITE, USER_BASE.as_u64(), 8);
     lie(WRITE, sp - 5 * 4096, 8);
     lie(WRITE, top - 4, 8);
     lie(WRITE, u64::MAX - 3, 8);
+    lie(WRITE, u64::MAX - 255, 256);
     lie(WRITE, 1 << 40, 8);
     lie(WRITE, sp, 1 << 40);
-    // A name that is the kernel's, and one that no program has.
-    lie(SPAWN, 0x4_0000, 4);
+    // A name that no program has.
     lie(SPAWN, sp, 0);
     // A break below the heap, and beyond all.
     lie(BRK, 0x1000, 0);

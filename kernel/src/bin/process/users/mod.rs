@@ -65,7 +65,7 @@ pub(crate) static PROGRAMS: [Program; 6] = [
         name: "rogue",
         entry: rogue::main,
         limits: SMALL,
-        about: "0: has a child touch each of the kernel's regions in each way; else: touches ARG",
+        about: "0: has children touch each region of the kernel's in each way; else: touches ARG",
     },
     Program {
         name: "spin",
