@@ -4,10 +4,10 @@ use pagescope_kernel::ensure;
 use pagescope_kernel::fault::Cause;
 use pagescope_kernel::process::layout::USER_BASE;
 use pagescope_kernel::process::syscall::End;
-use pagescope_kernel::program::probe;
 use pagescope_kernel::program::selftest::Outcome;
-use pagescope_protocol::info::region_kind;
-use pagescope_protocol::{PAGE_SIZE, VirtAddr};
+use pagescope_kernel::program::{probe, publish};
+use pagescope_protocol::info::{region_kind, trace_kind};
+use pagescope_protocol::{LeafFlags, PAGE_SIZE, VirtAddr};
 
 use super::outcome;
 use crate::users::Attempt;
@@ -98,24 +98,38 @@ pub(super) fn s3_3_permissions() -> Outcome {
 
 pub(super) fn s3_4_the_original_is_restricted() -> Outcome {
     let original = spaces::original().start();
-    for moment in ["before", "after"] {
+    let is_restricted = |moment: &str| {
         let read = probe::load(original).map_err(|fault| fault.cause);
         ensure!(
             read == Err(Cause::LOAD_PAGE_FAULT),
             "{moment} a process is created, the original gives {read:?}"
         );
-        let (read, stored) = spaces::with_original(|at| {
-            // SAFETY: should it be possible, the check fails.
-            (probe::load(at), unsafe { probe::store(at, 0) })
-        });
-        ensure!(
-            read.is_ok(),
-            "the original cannot be read to be copied: {read:?}"
-        );
-        ensure!(stored.is_err(), "the original can be written to");
-    }
-    // Nor in the space of a process.
+        Ok(())
+    };
+    is_restricted("before")?;
+    let traced = publish::read().trace_count;
     let pid = super::spawn("count", 1)?;
+    is_restricted("after")?;
+    // In between it became readable, and restricted again; the newest comes first.
+    let mut changes = publish::traced()
+        .take_while(|event| event.sequence >= traced)
+        .filter(|event| event.kind == trace_kind::PROTECT && event.address == original.as_u64())
+        .map(|event| event.flags & u64::from((LeafFlags::READ | LeafFlags::WRITE).bits()));
+    let changes = [changes.next(), changes.next(), changes.next()];
+    ensure!(
+        changes == [Some(0), Some(LeafFlags::READ.bits().into()), None],
+        "while a process is created, the original's flags become {changes:?}, newest first"
+    );
+    let (read, stored) = spaces::with_original(|at| {
+        // SAFETY: should it be possible, the check fails.
+        (probe::load(at), unsafe { probe::store(at, 0) })
+    });
+    ensure!(
+        read.is_ok(),
+        "the original cannot be read to be copied: {read:?}"
+    );
+    ensure!(stored.is_err(), "the original can be written to");
+    // Nor can it be read in the space of a process.
     let in_space = processes::find(pid).map(|(_, process)| {
         spaces::switch_to(process.space.satp(), process.space_id);
         let read = probe::load(original);
