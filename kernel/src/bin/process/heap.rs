@@ -1,8 +1,8 @@
 //! The kernel heap: kalloc and kfree.
 //!
 //! ```text
-//!  0x3fe7.a40   the heap begins, in the page of the shared data, with the heap counter
-//!  0x3fe8.000   the lowest page that kalloc may hand out
+//!  0x3fe?????   the heap begins, in the page of the shared data, with the heap counter
+//!  0x3fe?????   the lowest page that kalloc may hand out
 //!                 ▲ one page a call, from the top down
 //!  0x47bff000   kalloc(0): the last page of RAM
 //! ```

@@ -3,7 +3,7 @@
 //! ```text
 //!  0x3fc0000000 + …  user space: the distances between text and shared data are the kernel's
 //!  ┌─────────────────────────────────────────────────────────────┐
-//!  │ user shared data          rw-u  the process's own copy      │ 0x3fffe7.9c0, NOT aligned
+//!  │ user shared data          rw-u  the process's own copy      │ 0x3fffe?????, NOT aligned
 //!  ├┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┤ one page for both
 //!  │ user stack                rw-u  1 page, grows when written  │
 //!  ├─────────────────────────────────────────────────────────────┤
