@@ -37,6 +37,17 @@ pub struct Origin {
     pub asid: u16,
 }
 
+/// Why a heap does not become as large as it is to be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum HeapError {
+    /// More pages than this, its maximum.
+    #[error("has {0} pages of heap at most")]
+    Maximum(u64),
+    /// A page cannot be had, or mapped.
+    #[error("cannot have another page of heap: {0}")]
+    Page(#[from] TableError),
+}
+
 /// An address space.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct UserSpace {
@@ -182,28 +193,31 @@ impl UserSpace {
         Ok(())
     }
 
-    /// Gives the heap so many pages, be it more or fewer than it has: `true`. `false` where that is more
-    /// than its maximum, or where memory is used up; nothing has changed then.
+    /// Gives the heap so many pages, be it more or fewer than it has.
+    ///
+    /// # Errors
+    /// [`HeapError`]; nothing has changed then.
     pub fn set_heap<M: Memory>(
         &mut self,
         memory: &mut M,
         frames: &mut impl Frames,
         pages: u64,
-    ) -> bool {
-        if pages > self.layout.limits.heap_pages {
-            return false;
+    ) -> Result<(), HeapError> {
+        let most = self.layout.limits.heap_pages;
+        if pages > most {
+            return Err(HeapError::Maximum(most));
         }
         let before = self.heap_pages;
         while self.heap_pages < pages {
             let page = self.layout.heap(self.heap_pages).end();
-            if self.add_page(memory, frames, page).is_err() {
+            if let Err(error) = self.add_page(memory, frames, page) {
                 self.shrink_heap(memory, frames, before);
-                return false;
+                return Err(error.into());
             }
             self.heap_pages += 1;
         }
         self.shrink_heap(memory, frames, pages);
-        true
+        Ok(())
     }
 
     fn shrink_heap<M: Memory>(&mut self, memory: &mut M, frames: &mut impl Frames, pages: u64) {

@@ -270,6 +270,16 @@ fn a_heap_has_as_many_pages_as_brk_says_and_no_more_than_its_maximum() {
     assert!(answer.contains("there is no process 9"), "{answer}");
 }
 
+#[test]
+fn a_heap_that_memory_is_too_small_for_is_refused_with_that_reason() {
+    let mut machine = boot("pace=0");
+    let answer = machine.ask("kalloc 40000");
+    assert!(answer.contains("out of memory"), "{answer}");
+    let answer = machine.ask("brk 1 9");
+    let reason = "process 1 init cannot have another page of heap: out of memory";
+    assert!(answer.contains(reason), "{answer}");
+}
+
 /// S3.10 from the console.
 #[test]
 fn a_device_is_plugged_into_a_hole() {

@@ -147,16 +147,10 @@ fn set_heap(pid: u64, pages: u64) {
         return println!("there is no process {pid}");
     };
     let most = process.space.layout().limits.heap_pages;
-    if processes::set_heap(slot, pages) {
-        println!(
-            "process {pid} {}: {pages} pages of heap, of {most} at most",
-            process.name()
-        );
-    } else {
-        println!(
-            "process {pid} {} has {most} pages of heap at most",
-            process.name()
-        );
+    let name = process.name();
+    match processes::set_heap(slot, pages) {
+        Ok(()) => println!("process {pid} {name}: {pages} pages of heap, of {most} at most"),
+        Err(error) => println!("process {pid} {name} {error}"),
     }
 }
 

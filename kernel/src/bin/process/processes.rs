@@ -4,7 +4,7 @@ use pagescope_kernel::arch::{self, sbi_call};
 use pagescope_kernel::fault::Cause;
 use pagescope_kernel::lock::SpinLock;
 use pagescope_kernel::process::layout::{USER_BASE, UserLayout};
-use pagescope_kernel::process::space::{Origin, USER_OWN, UserSpace};
+use pagescope_kernel::process::space::{HeapError, Origin, USER_OWN, UserSpace};
 use pagescope_kernel::process::syscall::End;
 use pagescope_kernel::process::table::{MAX_PROCESSES, Process, ProcessTable, State};
 use pagescope_kernel::process::tables::TableError;
@@ -262,15 +262,18 @@ pub(crate) fn grow_stack(slot: usize, pages: u64) -> bool {
     grown
 }
 
-/// Gives the heap of the process in `slot` so many pages; `false` where that cannot be.
+/// Gives the heap of the process in `slot` so many pages; does nothing where there is none.
+///
+/// # Errors
+/// [`HeapError`]; nothing has changed then.
 #[inline(never)]
-pub(crate) fn set_heap(slot: usize, pages: u64) -> bool {
+pub(crate) fn set_heap(slot: usize, pages: u64) -> Result<(), HeapError> {
     let caller = return_address!();
     let Some(before) = get(slot) else {
-        return false;
+        return Ok(());
     };
     let set = |space: &mut UserSpace| space.set_heap(&mut spaces::memory(), &mut HeapFrames, pages);
-    let done = change_space(slot, set).unwrap_or(false);
+    let done = change_space(slot, set).unwrap_or(Ok(()));
     if let Some(after) = get(slot) {
         let (old, new) = (before.space.heap().end(), after.space.heap().end());
         trace_pages(trace_kind::MAP, &after, old, new, caller);

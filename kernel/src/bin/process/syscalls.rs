@@ -112,7 +112,7 @@ fn set_break(slot: usize, address: u64) -> u64 {
     };
     if address != 0 {
         let pages = process.space.heap_pages_up_to(VirtAddr::new(address));
-        if !pages.is_some_and(|pages| processes::set_heap(slot, pages)) {
+        if pages.is_none_or(|pages| processes::set_heap(slot, pages).is_err()) {
             return FAILED;
         }
     }

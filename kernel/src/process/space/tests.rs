@@ -98,12 +98,15 @@ fn the_heap_grows_from_nothing_to_its_maximum_and_shrinks() {
     let before = rig.frames.taken();
     let base = space.layout().heap_base;
     assert_eq!(flags(&rig, &space, base.as_u64()), None);
-    assert!(space.set_heap(&mut rig.memory, &mut rig.frames, 16));
-    assert!(!space.set_heap(&mut rig.memory, &mut rig.frames, 17));
+    let set = space.set_heap(&mut rig.memory, &mut rig.frames, 16);
+    assert_eq!(set, Ok(()));
+    let set = space.set_heap(&mut rig.memory, &mut rig.frames, 17);
+    assert_eq!(set, Err(HeapError::Maximum(16)));
     assert_eq!((space.heap_pages(), rig.frames.taken()), (16, before + 16));
     assert_eq!(space.heap().end(), space.layout().guard.start());
     rig.memory.fenced.clear();
-    assert!(space.set_heap(&mut rig.memory, &mut rig.frames, 1));
+    let set = space.set_heap(&mut rig.memory, &mut rig.frames, 1);
+    assert_eq!(set, Ok(()));
     assert_eq!(rig.memory.fenced.len(), 15);
     assert_eq!(rig.frames.taken(), before + 1);
     assert_eq!(flags(&rig, &space, base.as_u64() + 0x1000), None);
@@ -115,10 +118,12 @@ fn the_heap_grows_from_nothing_to_its_maximum_and_shrinks() {
 fn a_heap_that_memory_does_not_suffice_for_stays_as_it_was() {
     let mut rig = Rig::new();
     let mut space = build(&mut rig, SMALL).unwrap();
-    assert!(space.set_heap(&mut rig.memory, &mut rig.frames, 2));
+    let set = space.set_heap(&mut rig.memory, &mut rig.frames, 2);
+    assert_eq!(set, Ok(()));
     rig.frames.leave(3);
     let before = rig.frames.taken();
-    assert!(!space.set_heap(&mut rig.memory, &mut rig.frames, 9));
+    let set = space.set_heap(&mut rig.memory, &mut rig.frames, 9);
+    assert_eq!(set, Err(TableError::OutOfMemory.into()));
     assert_eq!((space.heap_pages(), rig.frames.taken()), (2, before));
 }
 
@@ -137,7 +142,7 @@ proptest! {
         let mut space = build(&mut rig, UserLimits { stack_pages, heap_pages }).unwrap();
         prop_assert_eq!(space.table_frames(&rig.memory), space.layout().table_frames());
         space.grow_stack(&mut rig.memory, &mut rig.frames, stack).unwrap();
-        space.set_heap(&mut rig.memory, &mut rig.frames, heap);
+        space.set_heap(&mut rig.memory, &mut rig.frames, heap).unwrap();
         let tables = space.table_frames(&rig.memory);
         prop_assert_eq!(tables, space.layout().table_frames());
         let pages = space.stack_pages() + space.heap_pages();
