@@ -96,6 +96,22 @@ impl AtConsole {
         snapshot
     }
 
+    /// Looks until a process that counts has done so many steps.
+    fn wait_for_steps(&self, name: &str, steps: u64) -> Arc<Snapshot> {
+        let deadline = Instant::now() + HANG_GUARD;
+        loop {
+            let snapshot = self.look();
+            let shared = region(&snapshot, name, "user shared data").start;
+            let (tally, _) = leaf(space(&snapshot, name), shared).expect("it is mapped");
+            // All begin with 1000.
+            if self.word(tally) >= 1000 + steps {
+                return snapshot;
+            }
+            assert!(Instant::now() < deadline, "{name} does not count");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Eight bytes of physical memory.
     fn word(&self, address: PhysAddr) -> u64 {
         let mut target = self.machine.attach();
@@ -313,11 +329,10 @@ fn s3_4_the_original_is_mapped_nowhere() {
 #[test]
 fn s3_5_each_process_has_its_own_copy_of_the_shared_data() {
     let mut guest = AtConsole::boot();
-    // Both have counted then, and one of them longer.
-    std::thread::sleep(Duration::from_millis(800));
+    guest.wait_for_steps("process 2 count", 3);
     guest.ask("spawn count");
-    std::thread::sleep(Duration::from_millis(600));
-    let snapshot = guest.look();
+    // Both have counted then, and one of them longer.
+    let snapshot = guest.wait_for_steps("process 4 count", 1);
     let mut frames = BTreeSet::new();
     let mut tallies = Vec::new();
     let kernels = region(&snapshot, "kernel", "kernel shared data").start;
