@@ -186,10 +186,7 @@ fn processes_run_beside_one_that_never_yields() {
         let columns = columns(&mut machine, pid).expect(pid);
         satps.push(columns[SATP].clone());
         // "0x8" + four digits of ASID: a slot's number plus one.
-        assert_eq!(
-            columns[SATP][3..7].trim_start_matches('0').is_empty(),
-            false
-        );
+        assert!(!columns[SATP][3..7].trim_start_matches('0').is_empty());
     }
     satps.sort();
     satps.dedup();
