@@ -16,6 +16,9 @@ use crate::{console, heap, processes, spaces, start};
 /// Milliseconds between looks at the console.
 const POLL_MS: u64 = 10;
 
+/// Milliseconds that the first processes have until the console asks.
+const FIRST_TURNS_MS: u64 = 1000;
+
 /// Pages that this loop holds at most.
 const MOST_HELD: u64 = 4096;
 
@@ -37,6 +40,9 @@ pub(crate) fn run(pace_ms: u64) -> ! {
     };
     let (mut next_call, mut next_poll) = (arch::time(), 0);
     listen_to_timer();
+    // The first processes say what they have to say before anybody is asked to type.
+    let patience = arch::time() + FIRST_TURNS_MS * start::ticks_per_ms();
+    while arch::time() < patience && processes::turn() {}
     let mut prompt = Prompt::show();
     loop {
         let now = arch::time();
