@@ -29,7 +29,10 @@ pub(crate) extern "C" fn start() -> ! {
     let hand_off = hand_off();
     assert!(hand_off.version == BOOT_VERSION, "nothing was handed over");
     let upper = entry::__original_start.address() - entry::__bss_end.address();
-    assert!(upper == UPPER, "the linker script has another distance between the pieces");
+    assert!(
+        upper == UPPER,
+        "the linker script has another distance between the pieces"
+    );
     heap::install();
     spaces::take_over();
     regions::publish_kernel();
