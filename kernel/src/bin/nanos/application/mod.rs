@@ -19,7 +19,7 @@ use pagescope_kernel::nanos::kernel_heaps::HeapError;
 use pagescope_kernel::nanos::tracking::{Label, Record, Tag};
 use pagescope_kernel::program::image::{EXECUTABLE, WRITABLE};
 use pagescope_kernel::program::probe::Fault;
-use pagescope_kernel::program::publish;
+use pagescope_kernel::program::{console, publish};
 use pagescope_kernel::{csr_clear, csr_set, print, println};
 use pagescope_protocol::info::{TraceEvent, region_kind, trace_kind};
 use pagescope_protocol::{LeafFlags, PAGE_SIZE, VirtAddr, VirtRange};
@@ -229,7 +229,7 @@ fn system_call(frame: &mut TrapFrame, fault: &Fault) {
 }
 
 /// Most bytes of one write.
-const WRITE_MOST: u64 = 256;
+pub(crate) const WRITE_MOST: u64 = 256;
 
 /// Prints what the application may read itself; gives how many bytes, or all ones.
 fn write(start: VirtAddr, size_bytes: u64) -> u64 {
@@ -241,7 +241,7 @@ fn write(start: VirtAddr, size_bytes: u64) -> u64 {
     for offset in 0..range.size() as usize {
         // SAFETY: every page of it is mapped for the application to read, which does not run now.
         let byte = with_user_pages(|| unsafe { bytes.add(offset).read_volatile() });
-        print!("{}", char::from(byte));
+        print!("{}", console::harmless(byte));
     }
     range.size()
 }
@@ -250,7 +250,7 @@ fn write(start: VirtAddr, size_bytes: u64) -> u64 {
 fn is_users(range: VirtRange) -> bool {
     let may_read = LeafFlags::USER | LeafFlags::READ;
     let mut page = range.start().align_down(PAGE_SIZE);
-    while page < range.end() {
+    for _ in 0..range.pages_touched() {
         // Its heap is its own before it is touched.
         if USER_HEAP.contains(page) && kernel::physical_from_virtual(page).is_none() {
             let _ = first_touch(page);
