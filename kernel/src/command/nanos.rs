@@ -15,7 +15,7 @@ free 0xADDR      take back what `backed` or `reserve` handed out
 app [N]          run the application, which touches N pages of its heap (4)
 fault WHERE      touch what must fault: null, null-write, null-call, guard, text, execute, noncanonical,
                  kernel-to-user; or have the application do it: user-to-kernel, user-null, user-text,
-                 user-execute, user-stack, user-heap
+                 user-execute, user-illegal, user-stack, user-heap
 regions          every virtual allocation, with its tag and its description
 spaces           the address spaces
 trace [N]        the last N of map_range and unmap_range: what, when, by whom (16)
@@ -106,6 +106,8 @@ pub enum FaultKind {
     UserText,
     /// The application calls its own data.
     UserExecute,
+    /// The application runs into zeros, which are no instruction.
+    UserIllegal,
     /// The application stores below its stack.
     UserStack,
     /// The application loads past the end of its heap.
@@ -114,10 +116,10 @@ pub enum FaultKind {
 
 /// How `fault` is used.
 const FAULT_USAGE: &str = "fault null|null-write|null-call|guard|text|execute|noncanonical|\
-kernel-to-user|user-to-kernel|user-null|user-text|user-execute|user-stack|user-heap";
+kernel-to-user|user-to-kernel|user-null|user-text|user-execute|user-illegal|user-stack|user-heap";
 
 impl FaultKind {
-    const ALL: [(&'static str, Self); 14] = [
+    const ALL: [(&'static str, Self); 15] = [
         ("null", Self::Null),
         ("null-write", Self::NullWrite),
         ("null-call", Self::NullCall),
@@ -130,6 +132,7 @@ impl FaultKind {
         ("user-null", Self::UserNull),
         ("user-text", Self::UserText),
         ("user-execute", Self::UserExecute),
+        ("user-illegal", Self::UserIllegal),
         ("user-stack", Self::UserStack),
         ("user-heap", Self::UserHeap),
     ];

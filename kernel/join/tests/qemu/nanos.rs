@@ -102,6 +102,10 @@ fn every_fault_names_its_region_and_is_survived() {
             "in application data: it cannot be executed (rw-u-ad)",
         ),
         (
+            "user-illegal",
+            "illegal instruction by user code at 0x00400ffc in application",
+        ),
+        (
             "user-stack",
             "store by user code to 0x7dfefff8 in application guard",
         ),
