@@ -52,6 +52,7 @@ fn attempt(kind: FaultKind) -> Attempt {
             Attempt::User(Task::Store, VirtAddr::new(below))
         }
         FaultKind::UserHeap => Attempt::User(Task::Load, USER_HEAP.end()),
+        FaultKind::UserLoop => Attempt::User(Task::Loop, null),
     }
 }
 

@@ -7,6 +7,7 @@
 //!   2   store                    the address
 //!   3   call                     the address
 //!   4   have 256 bytes printed   their address; ends with how many were, 0 where the kernel refuses
+//!   5   run for ever
 //! ```
 //!
 //! Every address in it is relative to the program counter: it runs where it was copied to.
@@ -31,6 +32,8 @@ pub(crate) enum Task {
     Call = 3,
     /// Have what lies at an address printed.
     Write = 4,
+    /// Run for ever.
+    Loop = 5,
 }
 
 /// System calls, in a7.
@@ -93,7 +96,9 @@ application:
     ecall
     j       6b
 
-8:  mv      a0, a1
+8:  addi    a0, a0, -1
+9:  bnez    a0, 9b
+    mv      a0, a1
     li      a1, {write_most}
     li      a7, {write}
     ecall
