@@ -43,6 +43,15 @@ pub fn read() -> Option<u8> {
     (call == (0, 1)).then(|| unsafe { place.read_volatile() })
 }
 
+/// How a byte is shown that user code wants printed: what is no printable ASCII could drive the terminal, and is a
+/// dot.
+pub const fn harmless(byte: u8) -> char {
+    match byte {
+        b' '..=b'~' | b'\n' => byte as char,
+        _ => '.',
+    }
+}
+
 /// Text on its way to the console: a debugger may share it.
 struct Out {
     length: usize,

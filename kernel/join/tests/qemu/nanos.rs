@@ -102,6 +102,10 @@ fn every_fault_names_its_region_and_is_survived() {
             "in application data: it cannot be executed (rw-u-ad)",
         ),
         (
+            "user-illegal",
+            "illegal instruction by user code at 0x00400ffc in application",
+        ),
+        (
             "user-stack",
             "store by user code to 0x7dfefff8 in application guard",
         ),
@@ -124,6 +128,21 @@ fn every_fault_names_its_region_and_is_survived() {
         answer.contains("load from 0x00000010 in zero page"),
         "{answer}"
     );
+}
+
+/// Also on a machine of two million instructions a second, on which that takes a minute.
+#[test]
+fn all_of_the_user_heap_can_be_touched_on_a_slow_machine() {
+    let mut machine = Machine::boot("layout=nanos pace=0", &["-icount", "shift=9"]);
+    machine.expect("\n> ");
+    let answer = machine.ask("app 16384");
+    assert!(answer.contains("the application ended with 0"), "{answer}");
+    assert!(answer.contains("\n16384 pages of its heap"), "{answer}");
+    // Who does not get on is stopped all the same.
+    let answer = machine.ask("fault user-loop");
+    let words = "it has run for 1000 ms without touching a new page, and is stopped";
+    assert!(answer.contains(words), "{answer}");
+    assert!(answer.contains("the kernel carries on"), "{answer}");
 }
 
 /// 1,000 random allocations and frees over all heaps, and as many frames afterwards as before.

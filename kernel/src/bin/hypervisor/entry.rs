@@ -230,14 +230,6 @@ trap_vector:
     csrr    sp, sscratch
     sret
     .size trap_vector, . - trap_vector
-
-    .balign 4
-    .globl trap_in_trap
-    .type trap_in_trap, @function
-trap_in_trap:
-    wfi
-    j       trap_in_trap
-    .size trap_in_trap, . - trap_in_trap
 "#,
     boot_table = sym BOOT_TABLE,
     frame = const TRAP_STACK.end().as_u64() as i64 - size_of::<TrapFrame>() as i64,

@@ -57,6 +57,7 @@ pub(crate) fn space() -> u64 {
 pub(crate) fn install(heaps: KernelHeaps<'static>) {
     publish_heaps(&heaps);
     *HEAPS.lock(hart()) = Some(heaps);
+    debug::IS_BUSY.store(false, Ordering::SeqCst);
 }
 
 /// Tells the inspector what the heaps do.
@@ -105,11 +106,22 @@ pub(crate) fn with<R>(
     caller: u64,
     work: impl FnOnce(&mut KernelHeaps<'static>, &mut KernelCall<'_>) -> R,
 ) -> R {
+    // For as long as the lock is held, and a moment more on either side: who stops the hart now must not
+    // call kalloc.
+    debug::IS_BUSY.store(true, Ordering::SeqCst);
+    let result = with_locked(caller, work);
+    debug::IS_BUSY.store(false, Ordering::SeqCst);
+    result
+}
+
+fn with_locked<R>(
+    caller: u64,
+    work: impl FnOnce(&mut KernelHeaps<'static>, &mut KernelCall<'_>) -> R,
+) -> R {
     let mut guard = HEAPS.lock(hart());
     let Some(heaps) = guard.as_mut() else {
         panic!("there are no heaps yet");
     };
-    debug::IS_BUSY.store(true, Ordering::Relaxed);
     // SAFETY: tables, and memory that is handed out, are the heaps' and their users'; the lock is held.
     let mut memory = unsafe { LiveMemory::new() };
     let mut call = Call {
@@ -119,7 +131,6 @@ pub(crate) fn with<R>(
     };
     let result = work(heaps, &mut call);
     publish_heaps(heaps);
-    debug::IS_BUSY.store(false, Ordering::Relaxed);
     result
 }
 

@@ -327,6 +327,27 @@ fn a_first_touch_is_a_zeroed_page_and_release_takes_it_back() {
     world.assert_events();
 }
 
+/// What has been released is not looked at again: a page takes its own lookups, and a look for what its table
+/// still has, which is half of it on average.
+#[test]
+fn release_goes_on_from_where_it_is() {
+    const PAGES: u64 = 2048;
+    let mut world = World::new();
+    let flags = LeafFlags::READ | LeafFlags::WRITE | LeafFlags::USER;
+    for page in 0..PAGES {
+        let (heaps, mut call) = world.call();
+        let page = USER_HEAP_START.wrapping_add(page * PAGE_SIZE);
+        heaps.map_zeroed_page(&mut call, page, flags).unwrap();
+    }
+    let before = world.machine.loads.get();
+    let range = VirtRange::new(USER_HEAP_START, 64 << 20).unwrap();
+    let (heaps, mut call) = world.call();
+    assert_eq!(heaps.release_pages(&mut call, range), Ok(PAGES));
+    let loads = (world.machine.loads.get() - before) / PAGES;
+    assert!(loads < 256 + 64, "{loads} loads for each page");
+    world.assert_events();
+}
+
 #[test]
 fn s4_13_the_pool_is_filled_ahead() {
     let mut world = World::new();
