@@ -164,6 +164,10 @@ fn unmapping_reaches_every_hart() {
     assert!(before.is_some());
     let answer = machine.ask("map 0x100000000");
     assert!(answer.contains("on 4 harts"), "{answer}");
+    let phys = answer.split("-> 0x8").nth(1).expect(&answer);
+    let digits: String = phys.chars().take_while(char::is_ascii_hexdigit).collect();
+    let refused = machine.ask(&format!("kfree 0xffffffe00{digits}"));
+    assert!(refused.contains("unmap 0x100000000 first"), "{refused}");
     let answer = machine.ask("touch 0x100000000");
     assert_eq!(answer.matches("loads 0xa5").count(), 4, "{answer}");
     let again = machine.ask("map 0x100000000");

@@ -60,11 +60,13 @@ fn run(command: Command, idle: &mut Idle) {
         Command::Help => print!("{HELP}"),
         Command::Kalloc(count) => hand_out(count, idle),
         Command::KfreeNewest(count) => take_back(count, idle),
-        Command::Kfree(page) => {
-            if idle.give_up(page) {
+        Command::Kfree(page) => match vmem::other_address_of(page) {
+            Some(virt) => println!("kfree: {page} is mapped at {virt} too; unmap {virt} first"),
+            None if idle.give_up(page) => {
                 println!("kfree({page}); heap counter {}", heap_counter());
             }
-        }
+            None => {}
+        },
         Command::Map(virt) => map(virt),
         Command::Unmap(virt) => unmap(virt),
         Command::Touch(virt) => touch(virt),

@@ -257,6 +257,22 @@ pub(crate) fn root_of(hart: u64) -> Option<PhysPage> {
     *ROOTS.lock(cpu::hart()).0.get(hart as usize)?
 }
 
+/// Where `map` has put the page that is seen at `page` in the linear map, if anywhere.
+pub(crate) fn other_address_of(page: VirtAddr) -> Option<VirtAddr> {
+    let frame = linear::frame_at(page);
+    let mut other = None;
+    // What was mapped is in the tables of every hart alike.
+    visit(root_of(cpu::hart())?, &mut |found| {
+        if let Found::Leaf { virt, pte, .. } = found
+            && PointerClass::of(virt) == PointerClass::User
+            && pte.page() == frame
+        {
+            other = Some(virt);
+        }
+    });
+    other
+}
+
 /// How `virt` is translated under `root`. It takes no lock, so that a fault can be looked into whatever
 /// was going on: any frame behind the machine program is read as the table that an entry says it is.
 pub(crate) fn lookup(root: PhysPage, virt: VirtAddr) -> Translation {
