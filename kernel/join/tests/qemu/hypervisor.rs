@@ -136,10 +136,39 @@ fn faults_are_reported_in_words_that_name_the_region_and_survived() {
     assert!(answer.contains("4 harts, 400 kallocs"), "{answer}");
 }
 
-/// A fault that nobody expects stops the hart, and no other.
+/// A fault that nobody expects stops the hart, and no other: those that are left work, and wait for it no more.
 #[test]
-fn a_hart_that_faults_stops() {
+fn a_hart_that_faults_stops_and_no_other() {
     let mut machine = boot("", "4");
+    let before = machine.ask("map 0x100000000");
+    assert!(before.contains("on 4 harts"), "{before}");
+    let said = machine.ask("crash 2");
+    for line in [
+        "hart 2: load from 0x00000010 in null page",
+        "hart 2 has stopped",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+    let said = machine.ask("crash 2");
+    assert!(said.contains("hart 2 does not run"), "{said}");
+    let said = machine.ask("stress 1000");
+    assert!(
+        said.contains("3 harts, 3000 kallocs, 3000 kfrees") && said.contains("; 0 errors"),
+        "{said}"
+    );
+    let said = machine.ask("touch 0x100000000");
+    for hart in [0, 1, 3] {
+        let line = format!("hart {hart} loads 0xa5");
+        assert!(said.contains(&line), "{said}");
+    }
+    assert!(!said.contains("hart 2"), "{said}");
+    let said = machine.ask("unmap 0x100000000");
+    assert!(said.contains("on 3 harts"), "{said}");
+    let said = machine.ask("touch 0x100000000");
+    assert_eq!(said.matches("load page fault").count(), 3, "{said}");
+    let said = machine.ask("map 0x100000000");
+    assert!(said.contains("on 3 harts"), "{said}");
+    // The console's own, too.
     machine.type_line("crash");
     let said = machine.expect("hart 0 has stopped");
     assert!(

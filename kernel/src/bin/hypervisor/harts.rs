@@ -44,10 +44,9 @@ pub(crate) fn is_live_now() {
     LIVE.fetch_or(bit(cpu::info().hart), Ordering::AcqRel);
 }
 
-/// These harts are not waited for any more, for anything.
-pub(crate) fn give_up(harts: u64) {
-    LIVE.fetch_and(!harts, Ordering::AcqRel);
-    ipi::give_up(harts);
+/// This hart is not waited for any more, for anything.
+pub(crate) fn give_up() {
+    LIVE.fetch_and(!bit(cpu::hart()), Ordering::AcqRel);
 }
 
 /// Starts every other hart, one after another: they share the stack of the first steps.
@@ -86,15 +85,9 @@ pub(crate) fn run_on(mask: u64, work: Work) {
     if mask & own != 0 {
         work();
     }
-    while others & busy() != 0 {
-        core::hint::spin_loop();
-    }
-}
-
-/// The harts that run, and have yet to do what they were told.
-fn busy() -> u64 {
     let is_busy = |hart: &u64| cpu::info_of(*hart).is_some_and(|info| !info.work.is_empty());
-    numbers().filter(is_busy).map(bit).sum()
+    let busy = || numbers_in(others).filter(is_busy).map(bit).sum();
+    ipi::wait_for(busy, "do what they were told");
 }
 
 /// Has every hart do `work`.
