@@ -54,6 +54,8 @@ pub(crate) struct CpuInfo {
     pub(crate) ipis: AtomicU64,
     /// What hart 0 has told it to do.
     pub(crate) work: WorkSlot,
+    /// t1 and t2, while `trap_in_trap` uses them.
+    pub(crate) kept: [u64; 2],
     /// Where a fault that was provoked ends.
     pub(crate) rescue: UnsafeCell<Rescue>,
 }
@@ -70,6 +72,7 @@ impl CpuInfo {
             early,
             ipis: AtomicU64::new(0),
             work: WorkSlot::new(),
+            kept: [0; 2],
             rescue: UnsafeCell::new(Rescue::NONE),
         }
     }

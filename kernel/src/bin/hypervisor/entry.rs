@@ -11,18 +11,22 @@
 //! table's identity mapping.
 
 use core::arch::global_asm;
+use core::mem::offset_of;
 
 use pagescope_kernel::board;
 use pagescope_kernel::handoff::{
     BOOT_MAGIC, BOOT_VERSION, BootHeader, HandOff, MAX_SECTIONS, Services, paging,
 };
 use pagescope_kernel::hypervisor::cpu_struct::TRAP_STACK;
-use pagescope_kernel::hypervisor::{VAS_KERNEL_IMAGE, VAS_LINEAR_MAP};
+use pagescope_kernel::hypervisor::{VAS_CPU_STRUCT, VAS_KERNEL_IMAGE, VAS_LINEAR_MAP};
 use pagescope_kernel::program::image::{
     EXECUTABLE, LinkAddress, NO_SECTION, READ_ONLY, Symbol, WRITABLE, section,
 };
 use pagescope_protocol::info::{name, region_kind};
 use pagescope_protocol::{ENTRIES_PER_TABLE, LeafFlags, Level, PhysAddr, Pte, VirtAddr};
+
+use crate::cpu::{CpuInfo, MAX_HARTS};
+use crate::harts;
 
 /// The layout that this program implements.
 pub(crate) const LAYOUT: &str = "hypervisor";
@@ -124,6 +128,9 @@ pub(crate) static BOOT_TABLE: BootTable = {
     table[slot(VAS_LINEAR_MAP)] = gigapage(ram, WRITABLE);
     BootTable(table)
 };
+
+// A hart's bit in LIVE is the one of its number: `trap_in_trap` finds it by a shift.
+const _: () = assert!(harts::bit(MAX_HARTS as u64 - 1) == 1 << (MAX_HARTS - 1));
 
 /// The registers that a trap interrupted; x0's place is unused.
 #[repr(C)]
@@ -235,8 +242,30 @@ trap_vector:
     .globl trap_in_trap
     .type trap_in_trap, @function
 trap_in_trap:
-    wfi
-    j       trap_in_trap
+    // Nobody is to wait for this hart any more: it takes its bit from LIVE. No stack can be relied on,
+    // and nothing is printed; whoever waits says that it has stopped. t0 to t2 are put back afterwards for
+    // a debugger: t0 waits in sscratch, whose sp is in the frame; the others in the cpu info page.
+    csrw    sscratch, t0
+    la      t0, 2f                  // should there be no cpu info page either
+    csrw    stvec, t0
+    li      t0, {cpu_info}
+    sd      t1, {kept}(t0)
+    sd      t2, {kept}+8(t0)
+    ld      t1, {hart}(t0)
+    li      t2, 1
+    sll     t1, t2, t1
+    not     t1, t1
+    la      t2, {live}
+    .option push
+    .option arch, +a
+    amoand.d.aqrl zero, t1, (t2)
+    .option pop
+    ld      t1, {kept}(t0)
+    ld      t2, {kept}+8(t0)
+    csrr    t0, sscratch
+    .balign 4
+2:  wfi
+    j       2b
     .size trap_in_trap, . - trap_in_trap
 "#,
     boot_table = sym BOOT_TABLE,
@@ -244,4 +273,8 @@ trap_in_trap:
     start = sym crate::start::start,
     start_hart = sym crate::start::start_hart,
     handle = sym crate::trap::handle,
+    cpu_info = const VAS_CPU_STRUCT.as_u64() as i64,
+    hart = const offset_of!(CpuInfo, hart),
+    kept = const offset_of!(CpuInfo, kept),
+    live = sym harts::LIVE,
 );

@@ -11,8 +11,8 @@ use pagescope_kernel::{csr_clear, csr_set, println};
 use crate::cpu::{self, MAX_HARTS};
 use crate::{entry, ipi, start};
 
-/// A bit for each hart that runs in its cpu struct.
-static LIVE: AtomicU64 = AtomicU64::new(0);
+/// A bit for each hart that runs in its cpu struct. `trap_in_trap` changes it too.
+pub(crate) static LIVE: AtomicU64 = AtomicU64::new(0);
 
 /// The bit that stands for `hart`.
 pub(crate) const fn bit(hart: u64) -> u64 {
@@ -88,6 +88,10 @@ pub(crate) fn run_on(mask: u64, work: Work) {
     let is_busy = |hart: &u64| cpu::info_of(*hart).is_some_and(|info| !info.work.is_empty());
     let busy = || numbers_in(others).filter(is_busy).map(bit).sum();
     ipi::wait_for(busy, "do what they were told");
+    let gone = others & !live();
+    if gone != 0 {
+        println!("kernel: the harts in {gone:#b} have stopped in the middle of it");
+    }
 }
 
 /// Has every hart do `work`.
