@@ -41,7 +41,7 @@ fn run(command: Command, idle: &mut Idle) {
         Command::Unmap(virt) => unmap(virt),
         Command::Touch(virt) => touch(virt),
         Command::Fault(kind, hart) => fault::run(kind, hart),
-        Command::Crash => fault::crash(),
+        Command::Crash(hart) => fault::crash(hart),
         Command::Stress(rounds) => {
             stress::run(rounds);
         }
