@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use pagescope::model::fixture;
 use pagescope::session::{Command, Connection, Event, Session, Source};
+use pagescope_protocol::snapshot::text::snapshot_to_text;
 use support::{HANG_GUARD, Machine, folder, pagescope, stderr};
 
 /// Runs the program and checks its code and what it says.
@@ -149,6 +151,43 @@ fn an_elf_of_no_use() {
         .into_owned();
     let nothing = ["step", &address, "--elf", &elf, "--symbol", "kallok"];
     fails(&nothing, 2, &["kallok"]);
+}
+
+/// What the kernel was changing at that moment is not to be trusted, and scripts must know, too.
+#[test]
+fn a_moment_that_is_half_changed() {
+    let folder = folder();
+    let file = |name: &str, changing: u64| {
+        let mut snapshot = fixture::several_spaces();
+        if let Some(kernel) = &mut snapshot.kernel {
+            kernel.changing = changing;
+        }
+        let path = folder.path().join(name);
+        fs::write(&path, snapshot_to_text(&snapshot)).expect("a file of our own");
+        path.to_string_lossy().into_owned()
+    };
+    let (quiet, half) = (file("quiet.ron", 0), file("half.ron", 1));
+    let json = ["--format", "json"];
+    let two = ["--space", "hart 0", "--space", "hart 1"];
+    for words in [
+        &["map"][..],
+        &["map", "--phys"],
+        &["regions"],
+        &["spaces"],
+        &["trace"],
+        &["check"],
+        &[&["diff"], &two[..]].concat(),
+    ] {
+        for format in [&json[..], &[]] {
+            let said = |file: &str| {
+                let arguments = [&words[..1], &[file], &words[1..], format].concat();
+                stderr(&pagescope(&arguments))
+            };
+            let times = said(&half).matches("was changing its regions").count();
+            assert_eq!(times, 1, "{words:?} {format:?}");
+            assert!(!said(&quiet).contains("was changing"), "{words:?}");
+        }
+    }
 }
 
 #[test]
