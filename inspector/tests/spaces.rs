@@ -1,7 +1,8 @@
 //! Several spaces in one snapshot: names of regions in each, and two of them compared.
 
 use pagescope::export::text::{
-    Order, layout_text, regions_text, schematic_text, space_difference_text, trace_text,
+    Order, event_place, layout_text, regions_text, schematic_text, space_difference_text,
+    trace_text,
 };
 use pagescope::model::region_rows::{Mapped, region_rows};
 use pagescope::model::space_difference::{DifferentKind, SpaceDifference};
@@ -394,6 +395,15 @@ fn an_event_is_a_line() {
         words.join(" "),
         "7 hart 2 map 0x87ff3000 → 0x80200000 4 KiB rw---ad kernel by map_range+0x1c"
     );
+    let place = |kind| {
+        event_place(&TraceEvent {
+            kind,
+            argument: 0,
+            ..event.clone()
+        })
+    };
+    assert_eq!(place(TraceKind::Kalloc), "0x87ff3000, counter 0");
+    assert_eq!(place(TraceKind::Kfree), "0x87ff3000");
 }
 
 /// What the documents draw: names, order, permissions; nothing of it from how large something is.
