@@ -111,12 +111,12 @@ pub(super) fn leave(opened: Opened) {
     drop(guest);
 }
 
-/// One moment of a guest or a file.
+/// One moment of a guest or a file. What is not whole in it is said at once, whatever the answer's format.
 pub(super) fn one_moment(
     place: Place,
     elf: Option<Arc<ElfFile>>,
 ) -> Result<Arc<Snapshot>, Failure> {
-    match place {
+    let snapshot = match place {
         Place::File(history) => {
             let last = history
                 .moments()
@@ -131,7 +131,9 @@ pub(super) fn one_moment(
             leave(opened);
             snapshot.map_err(Failure::target)
         }
-    }
+    }?;
+    mention_changing(&snapshot);
+    Ok(snapshot)
 }
 
 /// Says where the kernel was changing what it says of regions and spaces.
