@@ -219,11 +219,15 @@ pub(crate) fn unmap(virt: VirtAddr) -> Result<PhysAddr, UnmapError> {
     let mut memory = linear::memory();
     let mut released = [None; MAX_HARTS];
     let mut phys = None;
+    let mut refused = None;
     for (root, place) in roots.0.into_iter().flatten().zip(&mut released) {
         let mut mapper = mapper(&mut memory, root);
         let found = mapper.lookup(virt).mapped();
-        let unmapped = mapper.unmap(virt)?;
-        (phys, *place) = (found, Some(unmapped.released));
+        // A hart that refuses keeps what it has; the others' part is done to the end all the same.
+        match mapper.unmap(virt) {
+            Ok(unmapped) => (phys, *place) = (found, Some(unmapped.released)),
+            Err(error) => refused = Some(error),
+        }
     }
     // Until they have all done so, a hart may still reach the page, or walk through the tables.
     ipi::fence_others();
@@ -231,7 +235,8 @@ pub(crate) fn unmap(virt: VirtAddr) -> Result<PhysAddr, UnmapError> {
         give_back(released.iter());
     }
     drop(roots);
-    let phys = phys.ok_or(UnmapError::NotMapped(virt))?.address;
+    let none = || refused.unwrap_or(UnmapError::NotMapped(virt));
+    let phys = phys.ok_or_else(none)?.address;
     publish::trace(TraceEvent {
         kind: trace_kind::UNMAP,
         address: virt.as_u64(),
