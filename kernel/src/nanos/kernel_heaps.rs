@@ -145,8 +145,6 @@ pub struct KernelHeaps<'a> {
     tracking: Tracking<'a>,
     tables: Tables,
     pub(super) general: General,
-    /// The lowest frame that `physical` has ever handed out.
-    lowest_frame: u64,
 }
 
 impl<'a> KernelHeaps<'a> {
@@ -187,7 +185,6 @@ impl<'a> KernelHeaps<'a> {
             tracking: Tracking::new(&mut storage.records),
             tables: Tables::new(pool, call.memory).ok_or(HeapError::NoRoot)?,
             general: General::EMPTY,
-            lowest_frame: frames,
         };
         let window = heaps.alloc_virtual(call, CHUNK_SIZE, POOL)?;
         heaps.map(
@@ -240,11 +237,6 @@ impl<'a> KernelHeaps<'a> {
         &self.tables
     }
 
-    /// The lowest frame that was ever handed out: below it, all are free and untouched.
-    pub const fn lowest_frame(&self) -> PhysAddr {
-        PhysAddr::new(self.lowest_frame)
-    }
-
     /// Adds RAM that something else had.
     ///
     /// # Errors
@@ -262,7 +254,6 @@ impl<'a> KernelHeaps<'a> {
     pub fn alloc_physical(&mut self, size_bytes: u64) -> Result<PhysAddr, HeapError> {
         let start = self.physical.alloc(size_bytes);
         let start = start.map_err(HeapError::Physical)?;
-        self.lowest_frame = self.lowest_frame.min(start);
         Ok(PhysAddr::new(start))
     }
 
