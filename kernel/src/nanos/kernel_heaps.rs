@@ -3,7 +3,7 @@
 //! ```text
 //!  physical       free RAM, by pages, from the top                      addresses only
 //!  virtual_huge   0x100000000 and up, by 2^32 bytes                     addresses only
-//!  virtual_page   child of virtual_huge, by pages                       addresses only
+//!  virtual_page   child of virtual_huge, by pages; 2 units at most       addresses only
 //!  kalloc's       child of virtual_page, by pages, 2 MiB at a time      addresses only
 //!  backed         physical + virtual_page + map_range (S4.7)
 //!  general        small objects in backed pages: file general.rs
@@ -49,12 +49,15 @@ pub const KERNEL_RW: LeafFlags = LeafFlags::READ.union(LeafFlags::WRITE);
 const PAGES: usize = (board::RAM.size() / PAGE_SIZE) as usize;
 const HUGE_PAGES: usize = (HUGE / PAGE_SIZE) as usize;
 
+/// Units of `virtual_huge` that `virtual_page` can have at one time: its accounts take 256 KiB for each.
+pub const VIRTUAL_PAGE_UNITS: usize = 2;
+
 /// The memory that the heaps keep their accounts in. All zeros.
 #[derive(Debug)]
 pub struct Storage {
     physical: Accounts<2, { PAGES / 64 }>,
     virtual_huge: Accounts<2, 1>,
-    virtual_page: Accounts<2, { HUGE_PAGES / 64 }>,
+    virtual_page: Accounts<VIRTUAL_PAGE_UNITS, { HUGE_PAGES / 64 }>,
     kalloc: Accounts<64, 8>,
     records: Records,
 }
@@ -112,6 +115,11 @@ pub enum HeapError {
     /// Address space.
     #[error("virtual_page: {0}")]
     VirtualPage(IdError),
+    /// More address space than `virtual_page` has accounts for.
+    #[error(
+        "virtual_page: it has accounts of {VIRTUAL_PAGE_UNITS} units of 2^32 bytes, and no place for {0:#x} bytes more"
+    )]
+    NoUnit(u64),
     /// Pages from kalloc.
     #[error("kalloc: {0}")]
     Kalloc(IdError),

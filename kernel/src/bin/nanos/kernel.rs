@@ -173,14 +173,17 @@ pub(crate) extern "C" fn kalloc() -> usize {
 
 #[inline(never)]
 extern "C" fn kalloc_called_from(caller: u64) -> usize {
-    let page = with(caller, |heaps, call| heaps.kalloc(call));
-    match page {
-        Ok(page) => {
-            trace(trace_kind::KALLOC, page.as_u64(), heap_counter(), caller);
-            page.as_u64() as usize
-        }
-        Err(_) => 0,
-    }
+    try_kalloc(caller).map_or(0, |page| page.as_u64() as usize)
+}
+
+/// Hands out one mapped page, as [`kalloc`] does, for whoever called from `caller`.
+///
+/// # Errors
+/// Why there is none.
+pub(crate) fn try_kalloc(caller: u64) -> Result<VirtAddr, HeapError> {
+    let page = with(caller, |heaps, call| heaps.kalloc(call))?;
+    trace(trace_kind::KALLOC, page.as_u64(), heap_counter(), caller);
+    Ok(page)
 }
 
 /// Takes the page at `address` back: `true`. What was not handed out is refused, and reported.
