@@ -19,7 +19,7 @@ fault WHERE      touch what must fault: null, null-write, null-call, guard, text
 regions          every virtual allocation, with its tag and its description
 spaces           the address spaces
 trace [N]        the last N of map_range and unmap_range: what, when, by whom (16)
-tables           every page table, and the pool
+tables           the root table; how many tables there are, and pages that wait in the pool
 lookup VA        how VA is translated, entry by entry
 heap             every heap, and the heap counter
 stress N         N random allocations and frees over all heaps, each checked

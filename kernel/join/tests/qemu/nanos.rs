@@ -58,6 +58,37 @@ fn the_nanos_selftest_passes_on_a_used_machine() {
     assert!(status.success(), "{status}");
 }
 
+/// Where the checks cannot have what they need, they are not run, and nothing is said of the kernel.
+#[test]
+fn the_nanos_selftest_refuses_with_the_reason() {
+    let mut machine = boot();
+    let words = machine.ask("reserve 0xc0000000");
+    machine.ask("reserve 0xc0000000");
+    let answer = machine.ask("reserve 0xc0000000");
+    assert!(answer.contains("2 units of 2^32 bytes"), "{answer}");
+    let answer = machine.ask("selftest");
+    assert!(answer.contains("it has all 2 of its units"), "{answer}");
+    let start = words.split_whitespace().next().expect(&words);
+    let start = start.trim_end_matches(';');
+    machine.ask(&format!("free {start}"));
+    let answer = machine.ask("kalloc 40000");
+    let words = "kalloc() = 0: physical: 0x1000 bytes are not free in one piece";
+    assert!(answer.contains(words), "{answer}");
+    let answer = machine.ask("selftest");
+    assert!(
+        answer.contains("bytes of RAM in one piece; 0 pages"),
+        "{answer}"
+    );
+    machine.ask("kfree 40000");
+    while machine.ask("backed 1").contains("heap counter") {}
+    // Memory there is; what is missing is a place in the list.
+    let answer = machine.ask("kalloc 1000");
+    let words = "kalloc() = 0: too many allocations to track another";
+    assert!(answer.contains(words), "{answer}");
+    let answer = machine.ask("selftest");
+    assert!(answer.contains("of 480 are tracked"), "{answer}");
+}
+
 #[test]
 fn every_fault_names_its_region_and_is_survived() {
     let mut machine = boot();

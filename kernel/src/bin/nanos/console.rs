@@ -11,7 +11,7 @@ use pagescope_protocol::info::region_kind;
 use crate::application::code::Task;
 use crate::application::{self, Ending};
 use crate::idle::Idle;
-use crate::{dump, faults, kernel, selftest, stress};
+use crate::{checks, dump, faults, kernel, selftest, stress};
 
 /// Does what a line says.
 pub(crate) fn run_line(line: &str, idle: &mut Idle) {
@@ -52,7 +52,10 @@ fn run(command: Command, idle: &mut Idle) {
         Command::Info => dump::info(),
         Command::Pace(pace_ms) => idle.pace_ms = pace_ms,
         Command::Crash => crash(),
-        Command::Selftest => selftest::run(),
+        Command::Selftest => match checks::obstacle() {
+            Some(obstacle) => println!("{obstacle}"),
+            None => selftest::run(),
+        },
         Command::Poweroff => sbi_call::power_off(false),
     }
 }
@@ -102,11 +105,19 @@ fn is_shown(number: u64, count: u64) -> bool {
     number < SHOWN || number + 1 == count
 }
 
+/// A page of kalloc's. Its 0 is no reason: asked for the same, the heaps say why they refuse.
+fn page() -> Result<VirtAddr, HeapError> {
+    match kernel::kalloc() {
+        0 => kernel::try_kalloc(page as *const () as u64),
+        page => Ok(VirtAddr::new(page as u64)),
+    }
+}
+
 fn hand_out(count: u64, idle: &mut Idle) {
     for step in 0..count {
-        let page = match kernel::kalloc() {
-            0 => return println!("kalloc() = 0: out of memory"),
-            page => VirtAddr::new(page as u64),
+        let page = match page() {
+            Ok(page) => page,
+            Err(error) => return println!("kalloc() = 0: {error}"),
         };
         if is_shown(step, count) {
             let counter = kernel::heap_counter();

@@ -226,6 +226,16 @@ fn s4_5_virtual_page_grows_from_its_parent_and_gives_back() {
         heaps.free_huge(&mut call, second),
         Err(HeapError::VirtualPage(IdError::InUse(0x2_0000_0000)))
     );
+    // Two units are all that it has accounts for, and none is longer; what it refuses it has not taken.
+    for size in [3 << 30, HUGE + 1] {
+        let refused = heaps.alloc_virtual(&mut call, size, LABEL);
+        assert_eq!(refused, Err(HeapError::NoUnit(size)));
+        assert_eq!(heaps.virtual_huge().used_units(), 2);
+    }
+    assert_eq!(
+        std::format!("{}", HeapError::NoUnit(HUGE)),
+        "virtual_page: it has accounts of 2 units of 2^32 bytes, and no place for 0x100000000 bytes more"
+    );
     heaps.free_virtual(&mut call, second).unwrap();
     assert_eq!(heaps.virtual_huge().used_units(), 1);
     // The user heap's unit is nobody's.
