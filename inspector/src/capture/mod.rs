@@ -222,7 +222,10 @@ impl Capturer {
             return Ok(Vec::new());
         };
         let Some(info) = place.read(target, &self.machine)? else {
-            // The guest was reset: look again next time.
+            if let Some(why) = place.refusal(target, &self.machine)? {
+                snapshot.notes = format!("Nothing is known of the kernel's own numbers: {why}.");
+            }
+            // Or the guest was reset: look again next time.
             self.info = None;
             return Ok(Vec::new());
         };

@@ -129,7 +129,12 @@ pub(super) fn one_moment(
             let stop = opened.stop.clone();
             let snapshot = opened.capturer.capture(opened.target.as_mut(), stop);
             leave(opened);
-            snapshot.map_err(Failure::target)
+            let snapshot = snapshot.map_err(Failure::target)?;
+            // In a file these are the lecturer's.
+            for note in snapshot.notes.lines() {
+                eprintln!("pagescope: {note}");
+            }
+            Ok(snapshot)
         }
     }?;
     mention_changing(&snapshot);
