@@ -14,7 +14,7 @@ const DOCUMENT: &str = "docs/layouts.md";
 const DRAWINGS: [(&str, &str, bool); 4] = [
     ("pseudos", "kernel", false),
     ("hypervisor", "hart 0", false),
-    ("process", "process 1", true),
+    ("process", "process 2", true),
     ("nanos", "kernel", true),
 ];
 

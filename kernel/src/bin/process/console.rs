@@ -217,7 +217,6 @@ fn trace(count: u64) {
             trace_kind::MAP => "map",
             trace_kind::UNMAP => "unmap",
             trace_kind::PROTECT => "protect",
-            trace_kind::SWITCH => "switch",
             trace_kind::FAULT => "fault",
             trace_kind::SPAWN => "spawn",
             trace_kind::EXIT => "exit",

@@ -72,7 +72,7 @@ fn touch_user(access: Access) {
         Access::Call => USER_BASE.wrapping_add(0x1000),
         Access::Load | Access::Store => process.space.layout().shared.start(),
     };
-    spaces::switch_to(process.space.satp(), process.space_id);
+    spaces::switch_to(process.space.satp());
     report(touch(access, address), address);
     spaces::switch_to_kernel();
 }

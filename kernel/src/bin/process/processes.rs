@@ -209,7 +209,7 @@ fn run(slot: usize, until: u64) {
     if let Some(answer) = process.answer {
         trap::with_context(slot, |context| context.x[10] = answer);
     }
-    spaces::switch_to(process.space.satp(), process.space_id);
+    spaces::switch_to(process.space.satp());
     sbi_call::set_timer(until);
     let begun = arch::time();
     let (cause, address) = trap::run(slot);

@@ -98,25 +98,20 @@ pub(crate) fn take_over() {
     KERNEL_SPACE.store(id, Ordering::Relaxed);
 }
 
-/// Has the hart run in the space `id`, whose satp is given.
-pub(crate) fn switch_to(satp: Satp, id: u64) {
+/// Has the hart run in the space whose satp is given. Not traced: it happens many times a second, and the ring
+/// would soon hold nothing else.
+pub(crate) fn switch_to(satp: Satp) {
     if csr_read!("satp") == satp.bits() {
         return;
     }
     // SAFETY: the kernel's part is the same in every space. No fence: each space has an identifier of its
     // own, and nothing is remembered of one that was used before (`UserSpace::tear_down`).
     unsafe { csr_write!("satp", satp.bits()) };
-    publish::trace(TraceEvent {
-        kind: trace_kind::SWITCH,
-        argument: satp.bits(),
-        space: id,
-        ..TraceEvent::EMPTY
-    });
 }
 
 /// Has the hart run in the kernel's own space.
 pub(crate) fn switch_to_kernel() {
-    switch_to(kernel_satp(), KERNEL_SPACE.load(Ordering::Relaxed));
+    switch_to(kernel_satp());
 }
 
 /// How the hart's space translates `address` now.

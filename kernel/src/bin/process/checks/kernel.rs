@@ -131,7 +131,7 @@ pub(super) fn s3_4_the_original_is_restricted() -> Outcome {
     ensure!(stored.is_err(), "the original can be written to");
     // Nor can it be read in the space of a process.
     let in_space = processes::find(pid).map(|(_, process)| {
-        spaces::switch_to(process.space.satp(), process.space_id);
+        spaces::switch_to(process.space.satp());
         let read = probe::load(original);
         spaces::switch_to_kernel();
         read
