@@ -283,6 +283,17 @@ fn a_hart_that_faults_in_the_handler_keeps_nobody_waiting() {
     assert!(answer.contains("3 harts, 300 kallocs"), "{answer}");
 }
 
+/// A machine with more RAM than is used: that is said.
+#[test]
+fn ram_that_is_not_used_is_named() {
+    let mut machine = Machine::boot("layout=hypervisor pace=0", &["-m", "256M"]);
+    let said = machine.expect("1 harts run\n> ");
+    let words = "of 256 MiB of RAM the first 128 are used and mapped, and no more";
+    assert!(said.contains(words), "{said}");
+    let answer = machine.ask("lookup 0xffffffe008000000");
+    assert!(answer.contains("invalid"), "{answer}");
+}
+
 /// A number, hexadecimal with 0x.
 fn number(text: &str) -> u64 {
     let digits = text.trim().strip_prefix("0x").expect(text);
