@@ -54,7 +54,7 @@ pub(crate) struct CpuInfo {
     pub(crate) ipis: AtomicU64,
     /// What hart 0 has told it to do.
     pub(crate) work: WorkSlot,
-    /// t1 and t2, while `trap_in_trap` uses them.
+    /// t1 and t2, while `hart_trap_in_trap` uses them.
     pub(crate) kept: [u64; 2],
     /// Where a fault that was provoked ends.
     pub(crate) rescue: UnsafeCell<Rescue>,

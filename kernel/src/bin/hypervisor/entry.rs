@@ -129,7 +129,7 @@ pub(crate) static BOOT_TABLE: BootTable = {
     BootTable(table)
 };
 
-// A hart's bit in LIVE is the one of its number: `trap_in_trap` finds it by a shift.
+// A hart's bit in LIVE is the one of its number: `hart_trap_in_trap` finds it by a shift.
 const _: () = assert!(harts::bit(MAX_HARTS as u64 - 1) == 1 << (MAX_HARTS - 1));
 
 /// The registers that a trap interrupted; x0's place is unused.
@@ -215,7 +215,7 @@ trap_vector:
     // relied on. It stops at once, and what the first trap found stays as it is. sp is the one register
     // that is free: its value waits in sscratch, and the trap stack is where it is on every hart.
     csrw    sscratch, sp
-    la      sp, trap_in_trap
+    la      sp, hart_trap_in_trap
     csrw    stvec, sp
     li      sp, {frame}
     sd      x1, 1*8(sp)
@@ -239,14 +239,13 @@ trap_vector:
     .size trap_vector, . - trap_vector
 
     .balign 4
-    .globl trap_in_trap
-    .type trap_in_trap, @function
-trap_in_trap:
-    // Nobody is to wait for this hart any more: it takes its bit from LIVE. No stack can be relied on,
-    // and nothing is printed; whoever waits says that it has stopped. t0 to t2 are put back afterwards for
-    // a debugger: t0 waits in sscratch, whose sp is in the frame; the others in the cpu info page.
-    csrw    sscratch, t0
-    la      t0, 2f                  // should there be no cpu info page either
+    .globl hart_trap_in_trap
+    .type hart_trap_in_trap, @function
+hart_trap_in_trap:
+    // Nobody is to wait for this hart any more: it takes its bit from LIVE, without a stack, for none can be
+    // relied on; then it says so as any program does. t1 and t2 are put back for a debugger: they wait in
+    // the cpu info page; t0 is what the words cost.
+    la      t0, trap_in_trap        // should there be no cpu info page either
     csrw    stvec, t0
     li      t0, {cpu_info}
     sd      t1, {kept}(t0)
@@ -262,11 +261,8 @@ trap_in_trap:
     .option pop
     ld      t1, {kept}(t0)
     ld      t2, {kept}+8(t0)
-    csrr    t0, sscratch
-    .balign 4
-2:  wfi
-    j       2b
-    .size trap_in_trap, . - trap_in_trap
+    j       trap_in_trap
+    .size hart_trap_in_trap, . - hart_trap_in_trap
 "#,
     boot_table = sym BOOT_TABLE,
     frame = const TRAP_STACK.end().as_u64() as i64 - size_of::<TrapFrame>() as i64,

@@ -11,7 +11,7 @@ use pagescope_kernel::{csr_clear, csr_set, println};
 use crate::cpu::{self, MAX_HARTS};
 use crate::{entry, ipi, start};
 
-/// A bit for each hart that runs in its cpu struct. `trap_in_trap` changes it too.
+/// A bit for each hart that runs in its cpu struct. `hart_trap_in_trap` changes it too.
 pub(crate) static LIVE: AtomicU64 = AtomicU64::new(0);
 
 /// The bit that stands for `hart`.
