@@ -6,6 +6,7 @@
 //!  0x0c000000  PLIC              the UART's interrupt, M-mode's
 //!  0x10000000  UART0             16550
 //!  0x30000000  PCI ECAM          256 MiB of configuration space
+//!  0x40000000  PCI MMIO          1 GiB of registers of PCI devices
 //!  0x80000000  RAM ┬ machine program, 2 MiB, closed to S-mode by PMP
 //!  0x80200000      ├ supervisor program: text, rodata, data, bss, guard, stack
 //!                  │ free memory
@@ -55,6 +56,9 @@ pub const PLIC: PhysRange = range(0x0c00_0000, 0x60_0000);
 
 /// PCI's configuration space: 256 buses of 1 MiB.
 pub const PCI_ECAM: PhysRange = range(0x3000_0000, 256 << 20);
+
+/// The registers of PCI devices: the highest of the devices.
+pub const PCI_MMIO: PhysRange = range(0x4000_0000, 1 << 30);
 
 /// The core-local interruptor: msip, mtimecmp, mtime.
 pub const CLINT: PhysRange = range(0x0200_0000, 0x1_0000);

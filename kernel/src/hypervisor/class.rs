@@ -4,13 +4,15 @@ use core::fmt;
 
 use pagescope_protocol::{Level, TranslationMode, VirtAddr};
 
+use crate::board;
+
 use super::{VAS_CPU_STRUCT, VAS_KERNEL_IMAGE, VAS_LINEAR_MAP};
 
-/// Sv39's lower half: devices, at their own addresses, are below RAM's.
+/// The end of Sv39's lower half, where devices are at their own addresses.
 const LOWER_HALF_END: u64 = 1 << 38;
 
-/// The end of the devices of `virt`: RAM begins here (QEMU, `hw/riscv/virt.c`).
-const DEVICES_END: u64 = 0x8000_0000;
+/// The end of the devices of `virt`, wherever RAM begins.
+const DEVICES_END: u64 = board::PCI_MMIO.end().as_u64();
 
 /// The first page stays unmapped, so that null faults.
 const NULL_PAGE_END: u64 = 0x1000;

@@ -136,7 +136,7 @@ fn build(base: u64, ram: &mut LinearRam, kmem: &mut Kmem) -> Leaves {
     vmem::visit(ram, window, root, &is_table, &mut |found| {
         if let Found::Leaf { virt, level, pte } = found {
             let phys = pte.page().start().as_u64();
-            let phys = if virt.as_u64() < 0x8000_0000 {
+            let phys = if PointerClass::of(virt) == PointerClass::Device {
                 phys
             } else {
                 phys - base
@@ -348,6 +348,37 @@ fn the_linear_map_gives_no_way_around_the_images_permissions() {
     for (virt, phys, ..) in linear {
         assert_eq!(virt, VAS_LINEAR_MAP.wrapping_add(phys));
     }
+}
+
+/// S2.12: a linear pointer's page is that far from RAM's first, wherever RAM lies; and what a pointer is does not
+/// depend on it either.
+#[test]
+fn s2_12_windows_and_classes_wherever_ram_lies() {
+    for base in [0x4000_0000, 0x8000_0000, 0xc000_0000, 0x12_4000_0000] {
+        let ram = PhysRange::new(PhysAddr::new(base), RAM_SIZE).unwrap();
+        let window = linear_window(ram);
+        for offset in (0..RAM_SIZE).step_by(PAGE_SIZE as usize) {
+            let frame = PhysAddr::new(base + offset).page().unwrap();
+            assert_eq!(window.address_of(frame), linear(offset), "{base:#x}");
+            assert_eq!(window.frame_at(linear(offset)), Some(frame), "{base:#x}");
+        }
+        let mut memory = LinearRam::new(RAM_SIZE);
+        let mut kmem = kmem(&mut memory, 256);
+        let mut found = BTreeMap::new();
+        for (virt, _, size, _) in build(base, &mut memory, &mut kmem) {
+            *found.entry(PointerClass::of(virt).name()).or_insert(0) += size;
+        }
+        let expected = [
+            ("cpu", 13 * PAGE_SIZE),
+            ("device", PAGE_SIZE),
+            ("image", 5 * PAGE_SIZE),
+            ("linear", RAM_SIZE - 2 * MIB),
+        ];
+        assert_eq!(found, BTreeMap::from(expected), "{base:#x}");
+    }
+    let end = crate::board::PCI_MMIO.end().as_u64();
+    let classes = [end - 1, end].map(|address| PointerClass::of(VirtAddr::new(address)));
+    assert_eq!(classes, [PointerClass::Device, PointerClass::User]);
 }
 
 /// S2.12: wherever RAM lies, the kernel's addresses are the same.

@@ -283,6 +283,38 @@ fn a_hart_that_faults_in_the_handler_keeps_nobody_waiting() {
     assert!(answer.contains("3 harts, 300 kallocs"), "{answer}");
 }
 
+/// Tables for some harts, and none for the others: what was mapped is unmapped again, and nothing is lost.
+#[test]
+fn a_map_without_memory_for_all_harts_changes_none() {
+    let mut machine = boot("", "4");
+    let answer = machine.ask("heap");
+    let free = answer.split("in the list").nth(1).expect(&answer);
+    let free = free.trim_start().split(',').next().expect(&answer);
+    let free: u64 = free.parse().expect(&answer);
+    machine.ask(&format!("kalloc {}", free - 6));
+    let before = counter(&mut machine);
+    let answer = machine.ask("map 0x100000000");
+    let words = "map: a page, and 2 tables on each of 4 harts, are needed; 6 pages are free";
+    assert!(answer.contains(words), "{answer}");
+    assert_eq!(counter(&mut machine), before);
+    let answer = machine.ask("touch 0x100000000");
+    assert_eq!(answer.matches("load page fault").count(), 4, "{answer}");
+    machine.ask("kfree 3");
+    let answer = machine.ask("map 0x100000000");
+    assert!(answer.contains("on 4 harts"), "{answer}");
+}
+
+/// A machine with more RAM than is used: that is said.
+#[test]
+fn ram_that_is_not_used_is_named() {
+    let mut machine = Machine::boot("layout=hypervisor pace=0", &["-m", "256M"]);
+    let said = machine.expect("1 harts run\n> ");
+    let words = "of 256 MiB of RAM the first 128 are used and mapped, and no more";
+    assert!(said.contains(words), "{said}");
+    let answer = machine.ask("lookup 0xffffffe008000000");
+    assert!(answer.contains("invalid"), "{answer}");
+}
+
 /// A number, hexadecimal with 0x.
 fn number(text: &str) -> u64 {
     let digits = text.trim().strip_prefix("0x").expect(text);

@@ -7,6 +7,7 @@ use pagescope_kernel::command::hypervisor::{Command, HELP};
 use pagescope_kernel::hypervisor::VAS_CPU_STRUCT;
 use pagescope_kernel::hypervisor::class::PointerClass;
 use pagescope_kernel::hypervisor::vmem::{Found, READ_WRITE};
+use pagescope_kernel::mapper::MapError;
 use pagescope_kernel::program::{probe, publish};
 use pagescope_kernel::{print, println};
 use pagescope_protocol::info::{EVERY_SPACE, name_text, region_space, trace_kind};
@@ -108,8 +109,16 @@ fn map(virt: VirtAddr) {
     match vmem::map(virt, phys, READ_WRITE) {
         Ok(()) => println!("{virt} -> {phys} on {} harts", harts::count()),
         Err(error) => {
-            println!("map: {error}");
             kmem::kfree(page.as_u64() as usize);
+            match error {
+                // Nothing is in reserve here: tables come from kalloc, on each hart anew.
+                MapError::NoTables { needed, .. } => println!(
+                    "map: a page, and {needed} tables on each of {} harts, are needed; {} pages are free",
+                    harts::count(),
+                    kmem::free_pages()
+                ),
+                error => println!("map: {error}"),
+            }
         }
     }
 }

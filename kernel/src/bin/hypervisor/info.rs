@@ -81,7 +81,7 @@ pub(crate) fn publish_facts() {
             linear::ram().size(),
             region_kind::LINEAR_MAP,
             "linear map",
-            "whole RAM; the image in it is read-only",
+            "all RAM that is used; the image in it is read-only",
         ),
     ] {
         publish::add_region(region);

@@ -17,9 +17,18 @@ static RAM_START: AtomicU64 = AtomicU64::new(0);
 /// Bytes of RAM that are used.
 static RAM_SIZE: AtomicU64 = AtomicU64::new(0);
 
-/// Keeps where RAM lies, once.
+// What is used of RAM is within the gigapages of the boot table.
+const _: () = assert!(board::RAM.size() <= MAX_RAM_SIZE);
+
+/// Keeps where RAM lies, once. Of more than [`board::RAM`] has, the rest is neither used nor mapped.
 pub(crate) fn capture(hand_off: &HandOff) {
-    let size = hand_off.ram_size.min(board::RAM.size()).min(MAX_RAM_SIZE);
+    let size = hand_off.ram_size.min(board::RAM.size());
+    let range = PhysRange::new(PhysAddr::new(hand_off.ram_start), size);
+    assert!(
+        range.is_some(),
+        "RAM at {:#x} wraps around",
+        hand_off.ram_start
+    );
     RAM_START.store(hand_off.ram_start, Ordering::Relaxed);
     RAM_SIZE.store(size, Ordering::Relaxed);
 }
@@ -28,8 +37,7 @@ pub(crate) fn capture(hand_off: &HandOff) {
 pub(crate) fn ram() -> PhysRange {
     let start = PhysAddr::new(RAM_START.load(Ordering::Relaxed));
     let ram = PhysRange::new(start, RAM_SIZE.load(Ordering::Relaxed));
-    // A GiB at most, from a device tree that was checked.
-    ram.unwrap_or(board::RAM)
+    ram.expect("`capture` has made this range")
 }
 
 /// How frames are seen.

@@ -50,6 +50,14 @@ pub(crate) extern "C" fn start(hart: u64, _hand_off: u64, first: u64) -> ! {
         entry::LAYOUT,
         kmem::free_pages(),
     );
+    let used = linear::ram().size();
+    if used < hand_off.ram_size {
+        println!(
+            "of {} MiB of RAM the first {} are used and mapped, and no more",
+            hand_off.ram_size >> 20,
+            used >> 20
+        );
+    }
     move_in(hart, early)
 }
 
