@@ -214,6 +214,45 @@ fn the_stronger_claim_hides_the_weaker() {
     );
 }
 
+/// The counter shares its page with the end of what is before and with the heap, which the kernel names.
+#[test]
+fn a_counter_in_a_shared_page_hides_nobody() {
+    let at = |start, size, kind, name| region(start, size, kind, RegionSpace::Physical, name);
+    let mut snapshot = Snapshot {
+        physical: vec![ram(0x8000_0000, 0x10000)],
+        regions: vec![
+            at(0x8000_1000, 0xf00, RegionKind::Stack, "kernel stack"),
+            at(0x8000_1f00, 0x80, RegionKind::SharedData, "shared data"),
+            at(0x8000_1f80, 0xe080, RegionKind::Heap, "kernel heap"),
+        ],
+        heap: Some(Heap {
+            counter: 2,
+            counter_address: PhysAddr::new(0x8000_1f80),
+            bottom: PhysAddr::new(0x8000_2000),
+            top: PhysAddr::new(0x8000_f000),
+            next: PhysAddr::new(0x8000_d000),
+            freed: 0,
+        }),
+        ..Snapshot::default()
+    };
+    assert_eq!(
+        shown(&physical_bands(&snapshot)),
+        [
+            "0x80000000 +0x1000 Ram",
+            "0x80001000 +0xf00 Stack kernel stack",
+            "0x80001f00 +0x80 Data shared data",
+            "0x80001f80 +0x8 HeapCounter heap counter",
+            "0x80001f88 +0x78 Ram kernel heap",
+            "0x80002000 +0xc000 Free kernel heap, free",
+            "0x8000e000 +0x2000 Heap kernel heap",
+        ]
+    );
+    // A page that nobody else speaks of is all the counter's.
+    snapshot.regions.clear();
+    let bands = shown(&physical_bands(&snapshot));
+    assert!(bands.contains(&"0x80001000 +0x1000 HeapCounter heap counter".into()));
+}
+
 #[test]
 fn the_fixture_reads_as_it_was_made() {
     let snapshot = fixture::pseudos(5);

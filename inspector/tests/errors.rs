@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use pagescope::model::fixture;
 use pagescope::session::{Command, Connection, Event, Session, Source};
+use pagescope_protocol::TranslationMode;
+use pagescope_protocol::snapshot::text::snapshot_to_text;
 use support::{HANG_GUARD, Machine, folder, pagescope, stderr};
 
 /// Runs the program and checks its code and what it says.
@@ -149,6 +152,73 @@ fn an_elf_of_no_use() {
         .into_owned();
     let nothing = ["step", &address, "--elf", &elf, "--symbol", "kallok"];
     fails(&nothing, 2, &["kallok"]);
+}
+
+/// What the kernel was changing at that moment is not to be trusted, and scripts must know, too.
+#[test]
+fn a_moment_that_is_half_changed() {
+    let folder = folder();
+    let file = |name: &str, changing: u64| {
+        let mut snapshot = fixture::several_spaces();
+        if let Some(kernel) = &mut snapshot.kernel {
+            kernel.changing = changing;
+        }
+        let path = folder.path().join(name);
+        fs::write(&path, snapshot_to_text(&snapshot)).expect("a file of our own");
+        path.to_string_lossy().into_owned()
+    };
+    let (quiet, half) = (file("quiet.ron", 0), file("half.ron", 1));
+    let json = ["--format", "json"];
+    let two = ["--space", "hart 0", "--space", "hart 1"];
+    for words in [
+        &["map"][..],
+        &["map", "--phys"],
+        &["regions"],
+        &["spaces"],
+        &["trace"],
+        &["check"],
+        &[&["diff"], &two[..]].concat(),
+    ] {
+        for format in [&json[..], &[]] {
+            let said = |file: &str| {
+                let arguments = [&words[..1], &[file], &words[1..], format].concat();
+                stderr(&pagescope(&arguments))
+            };
+            let times = said(&half).matches("was changing its regions").count();
+            assert_eq!(times, 1, "{words:?} {format:?}");
+            assert!(!said(&quiet).contains("was changing"), "{words:?}");
+        }
+    }
+}
+
+/// Where nothing could be compared, nobody says that there is no difference.
+#[test]
+fn spaces_that_cannot_be_compared() {
+    let folder = folder();
+    let mut snapshot = fixture::several_spaces();
+    snapshot.spaces[0].mode = TranslationMode::Bare;
+    snapshot.spaces[2].truncated = true;
+    let path = folder.path().join("bare.ron");
+    fs::write(&path, snapshot_to_text(&snapshot)).expect("a file of our own");
+    let file = path.to_string_lossy().into_owned();
+    let diff = |one: &str, other: &str, rest: &[&str]| {
+        let arguments = [&["diff", &file, "--space", one, "--space", other], rest].concat();
+        pagescope(&arguments)
+    };
+    for (one, why) in [("hart 0", "not translated"), ("process 3", "cut process 3")] {
+        let asked = diff(one, "hart 1", &["--exit-code"]);
+        assert_eq!(asked.status.code(), Some(3));
+        assert!(stderr(&asked).contains(why), "{}", stderr(&asked));
+        let told = diff(one, "hart 1", &["--format", "json"]);
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        assert!(
+            told.contains("\"unknown\": \"") && told.contains(why),
+            "{told}"
+        );
+    }
+    let same = diff("hart 1", "hart 1", &["--exit-code", "--format", "json"]);
+    assert_eq!(same.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&same.stdout).contains("\"unknown\": null"));
 }
 
 #[test]

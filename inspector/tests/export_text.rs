@@ -49,6 +49,21 @@ fn the_layout_reads_as_people_draw_it() {
     insta::assert_snapshot!(text);
 }
 
+/// The counter counts the pages in use: those that wait are none of them.
+#[test]
+fn freed_pages_are_told_apart_from_those_in_use() {
+    let mut snapshot = fixture::pseudos(2);
+    let heap = snapshot.heap.as_mut().unwrap();
+    (heap.counter, heap.freed) = (42, 4101);
+    let text = layout_text(&snapshot, snapshot.spaces.first());
+    let line = text.lines().find(|line| line.starts_with("heap counter"));
+    let line = line.unwrap();
+    assert!(
+        line.contains("42 pages handed out; 4101 freed and waiting (at"),
+        "{line}"
+    );
+}
+
 #[test]
 fn what_is_not_known_is_said() {
     let bare = fixture::bare();

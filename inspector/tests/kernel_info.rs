@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use pagescope::capture::Capturer;
 use pagescope::guest::info::InfoPlace;
 use pagescope::guest::{KernelInfo, MachineMap};
 use pagescope::link::{
@@ -238,6 +239,25 @@ fn a_guest_that_began_anew_is_read_anew() {
     let after = memory.trace(&before);
     assert_eq!(sequences(&after), [0, 1, 2, 3, 4, 5, 6, 7]);
     assert!(after.iter().all(|event| event.time == 7));
+}
+
+/// A kernel of another version is there all the same, and whoever looks is told.
+#[test]
+fn a_block_that_is_not_believed_is_not_called_absent() {
+    let mut memory = Memory::new();
+    memory.block([0, 0], [0, 0, 0], [0, 0]);
+    let notes = |memory: &mut Memory| {
+        let mut capturer = Capturer::new(memory, None).expect("memory is always there");
+        let snapshot = capturer.capture(memory, "test").expect("a capture");
+        (snapshot.kernel.is_some(), snapshot.notes.clone())
+    };
+    assert_eq!(notes(&mut memory), (true, String::new()));
+    memory.words(BLOCK + 8, &[2]);
+    let (is_known, note) = notes(&mut memory);
+    assert!(!is_known && note.contains("block has version 2"), "{note}");
+    // Before the kernel has written it, there is none.
+    memory.words(BLOCK, &[0]);
+    assert_eq!(notes(&mut memory), (false, String::new()));
 }
 
 #[test]

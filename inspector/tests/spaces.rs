@@ -1,11 +1,14 @@
 //! Several spaces in one snapshot: names of regions in each, and two of them compared.
 
 use pagescope::export::text::{
-    Order, layout_text, regions_text, schematic_text, space_difference_text, trace_text,
+    Order, event_place, layout_text, regions_text, schematic_text, space_difference_text,
+    trace_text,
 };
 use pagescope::model::region_rows::{Mapped, region_rows};
 use pagescope::model::space_difference::{DifferentKind, SpaceDifference};
-use pagescope::model::{Band, BandKind, Difference, fixture, fold_scattered, virtual_bands};
+use pagescope::model::{
+    Band, BandKind, Difference, fixture, fold_scattered, fold_windows, virtual_bands,
+};
 use pagescope_protocol::snapshot::{
     Mapping, PhysicalKind, PhysicalRegion, Region, RegionKind, RegionSpace, Snapshot, Space,
     TraceEvent, TraceKind,
@@ -208,6 +211,37 @@ fn tables_of_other_spaces_are_memory_as_any_other() {
     assert_eq!(windows(&mapped), 3);
 }
 
+/// A run of windows in a linear map is one band, in which each of them can still be reached.
+#[test]
+fn windows_among_other_memory_are_drawn_as_one() {
+    let mut snapshot = fixture::several_spaces();
+    let start = 0x3f_c000_0000;
+    let all = mapping(start, 0x8700_0000, 0x10_0000, "rw---ad");
+    snapshot.spaces[0].mappings.push(all);
+    let mut linear = region(start, 0x10_0000, RegionKind::LinearMap, "linear map", None);
+    snapshot.regions.push(linear.clone());
+    let drawn = |snapshot: &Snapshot| {
+        let space = &snapshot.spaces[0];
+        let folded = fold_windows(snapshot, space, bands(snapshot, 0));
+        let here = folded.into_iter().filter(|band| band.start >= start);
+        let windows = here.filter(|band| matches!(band.kind, BandKind::Table(_)));
+        windows
+            .map(|band| (band.name.clone(), band.size, band.phys))
+            .collect::<Vec<_>>()
+    };
+    let run = (
+        "3 table windows".to_owned(),
+        0x3000,
+        PhysAddr::new(0x8700_0000),
+    );
+    assert_eq!(drawn(&snapshot), [(run.0, run.1, Some(run.2))]);
+    // Where the tables are what the region is for, each window is told.
+    linear.kind = RegionKind::Tables;
+    snapshot.regions.pop();
+    snapshot.regions.push(linear);
+    assert_eq!(drawn(&snapshot).len(), 3);
+}
+
 /// The kernel's virtual name wins over a physical one, which wins over nothing.
 #[test]
 fn a_virtual_name_wins() {
@@ -361,6 +395,15 @@ fn an_event_is_a_line() {
         words.join(" "),
         "7 hart 2 map 0x87ff3000 → 0x80200000 4 KiB rw---ad kernel by map_range+0x1c"
     );
+    let place = |kind| {
+        event_place(&TraceEvent {
+            kind,
+            argument: 0,
+            ..event.clone()
+        })
+    };
+    assert_eq!(place(TraceKind::Kalloc), "0x87ff3000, counter 0");
+    assert_eq!(place(TraceKind::Kfree), "0x87ff3000");
 }
 
 /// What the documents draw: names, order, permissions; nothing of it from how large something is.

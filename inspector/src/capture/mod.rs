@@ -4,6 +4,7 @@
 //! whose words are the same as in the last capture is shared with it.
 
 pub mod live;
+mod names;
 mod spaces;
 pub mod step;
 mod tables;
@@ -19,7 +20,6 @@ use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, VirtAddr};
 use crate::guest::info::{InfoPlace, KernelSpace};
 use crate::guest::{ElfFile, KernelInfo, MachineMap, RamSource};
 use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target};
-use crate::model::{BandKind, Difference, virtual_bands};
 
 use tables::RamTables;
 
@@ -145,7 +145,7 @@ impl Capturer {
             let space = listed.walk(&mut reader, self.last.as_deref())?;
             snapshot.spaces.push(space);
         }
-        name_mappings(&mut snapshot);
+        names::name_mappings(&mut snapshot);
         snapshot.stop = stop(&snapshot);
         let snapshot = Arc::new(snapshot);
         self.last = Some(Arc::clone(&snapshot));
@@ -222,7 +222,10 @@ impl Capturer {
             return Ok(Vec::new());
         };
         let Some(info) = place.read(target, &self.machine)? else {
-            // The guest was reset: look again next time.
+            if let Some(why) = place.refusal(target, &self.machine)? {
+                snapshot.notes = format!("Nothing is known of the kernel's own numbers: {why}.");
+            }
+            // Or the guest was reset: look again next time.
             self.info = None;
             return Ok(Vec::new());
         };
@@ -300,34 +303,5 @@ fn hart_of(id: HartId, registers: &Registers) -> Hart {
                 value: *value,
             })
             .collect(),
-    }
-}
-
-/// Gives each mapping the names of what it leads to.
-fn name_mappings(snapshot: &mut Snapshot) {
-    const MOST_NAMES: usize = 12;
-    for place in 0..snapshot.spaces.len() {
-        let bands = virtual_bands(snapshot, &snapshot.spaces[place], &Difference::default());
-        for mapping in &mut snapshot.spaces[place].mappings {
-            let first = bands.partition_point(|band| band.start < mapping.virt.as_u64());
-            let inside = bands[first..]
-                .iter()
-                .take_while(|band| mapping.translate(VirtAddr::new(band.start)).is_some());
-            let mut names: Vec<&str> = Vec::new();
-            let mut windows = 0;
-            for band in inside.filter(|band| !band.name.is_empty()) {
-                let is_window = matches!(band.kind, BandKind::Table(_));
-                windows = if is_window { windows + 1 } else { 0 };
-                match names.last_mut() {
-                    // Which is whose, the tables themselves say.
-                    Some(last) if windows > 1 => *last = "table windows",
-                    Some(last) if *last == band.name => {}
-                    _ => names.push(&band.name),
-                }
-            }
-            let more = names.len() > MOST_NAMES;
-            names.truncate(MOST_NAMES);
-            mapping.name = names.join(", ") + if more { ", …" } else { "" };
-        }
     }
 }

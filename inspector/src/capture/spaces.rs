@@ -53,7 +53,10 @@ pub(super) fn list<'a>(
             &published[place]
         });
         listed.push(Listed {
-            name: record.map_or_else(|| space_name(&harts), |record| record.name.clone()),
+            name: record.map_or_else(
+                || unlike(space_name(&harts), satp.mode(), published),
+                |record| record.name.clone(),
+            ),
             satp,
             harts,
             record,
@@ -106,6 +109,14 @@ fn space_name(harts: &[HartId]) -> String {
     }
 }
 
+/// `name`, or where the kernel calls another space so, `hart 3 (Bare)`: each space can be reached by its name.
+fn unlike(mut name: String, mode: TranslationMode, published: &[KernelSpace]) -> String {
+    while published.iter().any(|record| record.name == name) {
+        name = format!("{name} ({mode})");
+    }
+    name
+}
+
 /// Harts that run in the same space, in the order of their first hart. A hart whose satp the stub
 /// does not show is in none: nothing is known of its tables.
 fn group_by_satp(harts: &[(HartId, Registers)]) -> Vec<(Satp, Vec<HartId>)> {
@@ -146,4 +157,39 @@ fn tables_of(walk: SpaceWalk, before: Option<&Space>) -> Vec<Arc<Table>> {
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use pagescope_protocol::snapshot::SpaceKind;
+
+    use super::*;
+
+    /// A hart that has not switched to its own space yet runs in another one than that.
+    #[test]
+    fn no_two_spaces_have_one_name() {
+        let hart = |number: u64, satp: u64| {
+            let registers = Registers {
+                satp: Some(Satp::from_bits(satp)),
+                ..Registers::default()
+            };
+            (HartId::new(number as u32), registers)
+        };
+        let record = |name: &str, satp: u64| KernelSpace {
+            name: name.into(),
+            kind: SpaceKind::Hart,
+            number: Some(3),
+            satp: Satp::from_bits(satp),
+        };
+        let sv39 = |root: u64| (8 << 60) | root;
+        let published = [record("hart 0", sv39(1)), record("hart 3", sv39(2))];
+        let harts = [hart(0, sv39(1)), hart(3, 0)];
+        let names = |published: &[KernelSpace]| -> Vec<String> {
+            let listed = list(&harts, published);
+            listed.into_iter().map(|space| space.name).collect()
+        };
+        assert_eq!(names(&published), ["hart 0", "hart 3 (Bare)", "hart 3"]);
+        // Where nobody else has the name, it is the hart's.
+        assert_eq!(names(&published[..1]), ["hart 0", "hart 3"]);
+    }
 }

@@ -376,7 +376,7 @@ pub struct Diff {
     /// The guest kernel's ELF, for names, with --space
     #[arg(long, value_name = "FILE", requires = "space")]
     pub elf: Option<PathBuf>,
-    /// End with exit code 1 where the two differ
+    /// End with exit code 1 where the two differ, 3 where spaces could not be compared as a whole
     #[arg(long)]
     pub exit_code: bool,
     /// How to print the answer

@@ -73,6 +73,8 @@ struct SideAnswer {
 struct SpacesAnswer {
     spaces: [String; 2],
     summary: String,
+    /// Why the answer is not whole: a space is not translated, or was not read whole. Null where it is.
+    unknown: Option<String>,
     ranges: Vec<RangeAnswer>,
 }
 
@@ -87,6 +89,7 @@ fn spaces(options: &Diff, one: &str, other: &str) -> Result<Answer, Failure> {
     let answer = SpacesAnswer {
         spaces: [one.name.clone(), other.name.clone()],
         summary: difference.summary(),
+        unknown: difference.unknown.clone(),
         ranges: ranges
             .map(|range| range_answer(&difference, range))
             .collect(),
@@ -94,8 +97,13 @@ fn spaces(options: &Diff, one: &str, other: &str) -> Result<Answer, Failure> {
     format::print_nested(options.format, &answer, 4, || {
         space_difference_text(&difference)
     })?;
-    let is_no = options.exit_code && !difference.ranges.is_empty();
-    Ok(if is_no { Answer::No } else { Answer::Yes })
+    match (options.exit_code, &difference.unknown) {
+        (true, Some(why)) => Err(Failure::Target(format!(
+            "whether the two differ is not known: {why}"
+        ))),
+        (true, None) if !difference.ranges.is_empty() => Ok(Answer::No),
+        _ => Ok(Answer::Yes),
+    }
 }
 
 fn range_answer(difference: &SpaceDifference, range: &DifferentRange) -> RangeAnswer {

@@ -39,12 +39,9 @@ pub(super) fn run(options: &Regions) -> Result<Answer, Failure> {
         rows.retain(|row| row.region.counts_in(&space.name));
     }
     let answer: Vec<RegionAnswer> = rows.iter().map(answer).collect();
-    format::print(options.format, &answer, || {
-        source::mention_changing(&snapshot);
-        match rows.as_slice() {
-            [] => "no regions are known: this kernel publishes none, and no ELF was named".into(),
-            rows => regions_text(rows),
-        }
+    format::print(options.format, &answer, || match rows.as_slice() {
+        [] => "no regions are known: this kernel publishes none, and no ELF was named".into(),
+        rows => regions_text(rows),
     })?;
     Ok(Answer::Yes)
 }

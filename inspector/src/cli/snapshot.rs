@@ -17,7 +17,9 @@ pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
             let mut opened = source::open(address, elf)?;
             let result = full(&mut opened);
             source::leave(opened);
-            Arc::new(result.map_err(Failure::target)?)
+            let snapshot = result.map_err(Failure::target)?;
+            source::mention_changing(&snapshot);
+            Arc::new(snapshot)
         }
         Place::File(_) if options.full => {
             return Err(Failure::Usage(

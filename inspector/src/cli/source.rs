@@ -111,12 +111,12 @@ pub(super) fn leave(opened: Opened) {
     drop(guest);
 }
 
-/// One moment of a guest or a file.
+/// One moment of a guest or a file. What is not whole in it is said at once, whatever the answer's format.
 pub(super) fn one_moment(
     place: Place,
     elf: Option<Arc<ElfFile>>,
 ) -> Result<Arc<Snapshot>, Failure> {
-    match place {
+    let snapshot = match place {
         Place::File(history) => {
             let last = history
                 .moments()
@@ -129,9 +129,16 @@ pub(super) fn one_moment(
             let stop = opened.stop.clone();
             let snapshot = opened.capturer.capture(opened.target.as_mut(), stop);
             leave(opened);
-            snapshot.map_err(Failure::target)
+            let snapshot = snapshot.map_err(Failure::target)?;
+            // In a file these are the lecturer's.
+            for note in snapshot.notes.lines() {
+                eprintln!("pagescope: {note}");
+            }
+            Ok(snapshot)
         }
-    }
+    }?;
+    mention_changing(&snapshot);
+    Ok(snapshot)
 }
 
 /// Says where the kernel was changing what it says of regions and spaces.

@@ -30,7 +30,6 @@ pub(super) fn run(options: &Listing) -> Result<Answer, Failure> {
 }
 
 fn text(snapshot: &Snapshot) -> String {
-    source::mention_changing(snapshot);
     match snapshot.spaces.as_slice() {
         [] => "no address space is known: no hart's satp could be read".into(),
         spaces => spaces_text(spaces),

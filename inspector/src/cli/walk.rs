@@ -79,6 +79,7 @@ fn walk_live(
         let stop = opened.stop.clone();
         let captured = opened.capturer.capture(opened.target.as_mut(), stop);
         let snapshot = captured.map_err(Failure::target)?;
+        source::mention_changing(&snapshot);
         let space = source::space_named(&snapshot, name)?;
         return Ok((space.mode, space.translate(address)));
     }

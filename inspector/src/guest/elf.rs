@@ -332,23 +332,25 @@ fn load_addresses(bytes: &[u8]) -> Vec<(u64, u64, u64)> {
     read().unwrap_or_default()
 }
 
+/// A file with nothing but these symbols, in the order of their addresses.
+#[cfg(test)]
+pub(super) fn file(symbols: &[(&str, u64)]) -> ElfFile {
+    let symbols = symbols.iter().map(|(name, address)| Symbol {
+        address: *address,
+        size: 0,
+        name: (*name).into(),
+    });
+    ElfFile {
+        path: "kernel.elf".into(),
+        entry: 0x8000_0000,
+        symbols: symbols.collect(),
+        sections: Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn file(symbols: &[(&str, u64)]) -> ElfFile {
-        let symbols = symbols.iter().map(|(name, address)| Symbol {
-            address: *address,
-            size: 0,
-            name: (*name).into(),
-        });
-        ElfFile {
-            path: "kernel.elf".into(),
-            entry: 0x8000_0000,
-            symbols: symbols.collect(),
-            sections: Vec::new(),
-        }
-    }
 
     #[test]
     fn a_program_that_is_carried_has_the_plain_names_once_it_runs() {

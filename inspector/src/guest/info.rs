@@ -6,8 +6,8 @@ mod words;
 use std::sync::Arc;
 
 use pagescope_protocol::info::{
-    INFO_SYMBOL, InfoBlock, InfoPointer, POINTER_OFFSET, Region as RawRegion, SpaceRecord,
-    name_text,
+    INFO_SYMBOL, InfoBlock, InfoError, InfoPointer, POINTER_OFFSET, Region as RawRegion,
+    SpaceRecord, name_text,
 };
 use pagescope_protocol::snapshot::{Heap, KernelFacts, Region, SpaceKind, TraceEvent};
 use pagescope_protocol::{PAGE_SIZE, PhysAddr, PhysRange, Satp};
@@ -68,10 +68,39 @@ impl InfoPlace {
         // what lies there.
         let symbol = elf.and_then(|elf| elf.address_of(INFO_SYMBOL));
         let place = symbol.map(|address| Self(PhysAddr::new(address.as_u64())));
-        match place {
-            Some(place) if place.read_block(target, machine)?.is_some() => Ok(Some(place)),
-            _ => Ok(None),
-        }
+        let Some(place) = place else {
+            return Ok(None);
+        };
+        let is_there = match place.parse_block(target, machine)? {
+            Some(parsed) => !matches!(parsed, Err(InfoError::Magic(_))),
+            None => false,
+        };
+        Ok(is_there.then_some(place))
+    }
+
+    /// The block, or why what lies there is none; `None` where it is not RAM.
+    fn parse_block(
+        self,
+        target: &mut dyn Target,
+        machine: &MachineMap,
+    ) -> Result<Option<Result<InfoBlock, InfoError>>, LinkError> {
+        let bytes = read(target, machine, self.0, InfoBlock::SIZE as u64)?;
+        Ok(bytes.map(|bytes| InfoBlock::parse(&bytes)))
+    }
+
+    /// Why a block that is there is not believed: the kernel is of another version than this program.
+    /// `None` where it is believed, or where there is none yet.
+    ///
+    /// # Errors
+    /// When the target cannot be read.
+    pub fn refusal(
+        self,
+        target: &mut dyn Target,
+        machine: &MachineMap,
+    ) -> Result<Option<InfoError>, LinkError> {
+        let parsed = self.parse_block(target, machine)?;
+        let error = parsed.and_then(Result::err);
+        Ok(error.filter(|error| !matches!(error, InfoError::Magic(_))))
     }
 
     fn read_block(
@@ -79,8 +108,7 @@ impl InfoPlace {
         target: &mut dyn Target,
         machine: &MachineMap,
     ) -> Result<Option<InfoBlock>, LinkError> {
-        let bytes = read(target, machine, self.0, InfoBlock::SIZE as u64)?;
-        Ok(bytes.and_then(|bytes| InfoBlock::parse(&bytes).ok()))
+        Ok(self.parse_block(target, machine)?.and_then(Result::ok))
     }
 
     /// Reads the block and its tables of regions and spaces; `None` while the block is not valid.

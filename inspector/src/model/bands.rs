@@ -11,6 +11,7 @@
 
 mod partition;
 mod unmapped;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,7 @@ use super::{Change, ChangeKind, Difference, size_text};
 use crate::model::space_tables::recursive_slot;
 
 pub use partition::{physical_partition, virtual_partition};
+pub use windows::fold_windows;
 
 /// What a band shows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -121,6 +123,9 @@ impl Band {
     pub fn short_name(&self) -> Option<String> {
         if let Some(what) = self.name.strip_suffix(READ_AS_PAGES) {
             return Some(what.to_owned());
+        }
+        if let Some(short) = windows::short_name(&self.name) {
+            return Some(short);
         }
         let of = self.name.strip_prefix("window of ")?;
         let (table, _frame) = of.rsplit_once(' ')?;

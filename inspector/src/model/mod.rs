@@ -15,7 +15,7 @@ pub mod size_text;
 pub mod space_difference;
 pub mod space_tables;
 
-pub use bands::{Band, BandKind, fold_scattered, physical_bands, virtual_bands};
+pub use bands::{Band, BandKind, fold_scattered, fold_windows, physical_bands, virtual_bands};
 pub use difference::{Change, ChangeKind, Difference};
 pub use history::{History, Moment};
 pub use reverse::{FrameUse, frame_use};

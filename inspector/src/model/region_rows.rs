@@ -11,7 +11,7 @@ pub enum Mapped {
     Partly,
     /// All of it.
     Yes,
-    /// The space in which it counts is not known.
+    /// The space in which it counts is not known, or not translated.
     Unknown,
 }
 
@@ -64,7 +64,8 @@ impl RegionRow<'_> {
             &address,
             match self.mapped {
                 Mapped::No => "unmapped",
-                _ => "mapped",
+                Mapped::Unknown => "unknown",
+                Mapped::Partly | Mapped::Yes => "mapped",
             },
         ];
         filter.is_empty()
@@ -83,6 +84,8 @@ pub fn region_rows<'a>(snapshot: &'a Snapshot, space: Option<&Space>) -> Vec<Reg
             Some(owner) => snapshot.space_named(owner),
             None => space,
         };
+        // Without tables nothing is mapped, and nothing is unmapped either.
+        let owner = owner.filter(|space| space.mode.root_level().is_some());
         let bytes = owner.map(|space| mapped_bytes(space, region));
         RegionRow {
             place,
@@ -133,6 +136,8 @@ fn mapped_bytes(space: &Space, region: &Region) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use pagescope_protocol::TranslationMode;
+
     use super::*;
     use crate::model::fixture;
 
@@ -149,6 +154,11 @@ mod tests {
         assert_eq!(mapped("machine program"), Some(Mapped::No));
         let unknown = region_rows(&snapshot, None);
         assert!(unknown.iter().all(|row| row.mapped == Mapped::Unknown));
+        let mut bare = snapshot.spaces[0].clone();
+        bare.mode = TranslationMode::Bare;
+        bare.mappings.clear();
+        let rows = region_rows(&snapshot, Some(&bare));
+        assert!(rows.iter().all(|row| row.mapped == Mapped::Unknown));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use egui::{
     pos2, vec2,
 };
 
-use pagescope_protocol::PAGE_SIZE;
+use pagescope_protocol::{PAGE_SIZE, PhysAddr};
 
 use super::band_stack::{Stack, page_at};
 use super::paint;
@@ -101,8 +101,14 @@ fn stripes(painter: &egui::Painter, bar: Rect, band: &Band, scene: &Scene<'_>) {
     let pages = (band.size / PAGE_SIZE).max(1);
     let lines = (bar.height() as u64).min(pages).max(1);
     let height = bar.height() / lines as f32;
+    // In the virtual map a band has permissions, and leads elsewhere.
+    let first = match band.flags {
+        Some(_) => band.phys.map(PhysAddr::as_u64),
+        None => Some(band.start),
+    };
+    let Some(first) = first else { return };
     for line in 0..lines {
-        let page = band.start + line * pages / lines * PAGE_SIZE;
+        let page = first + line * pages / lines * PAGE_SIZE;
         let Some(part) = scene.derived.part_of(page) else {
             continue;
         };

@@ -14,7 +14,7 @@ use crate::model::region_rows::{Mapped, RegionRow, region_rows};
 use crate::model::space_difference::SpaceDifference;
 use crate::model::{
     Band, BandKind, Change, ChangeKind, Difference, EntryPlace, Focus, ReverseIndex, Selection,
-    TableFacts, fold_scattered, physical_bands, virtual_bands,
+    TableFacts, fold_scattered, fold_windows, physical_bands, virtual_bands,
 };
 
 /// What follows from the moment and the space being looked at.
@@ -152,7 +152,11 @@ impl Derived {
         self.physical_bands = fold_tables(physical_bands(snapshot));
         (self.virtual_bands, self.index) = match state.space() {
             Some(space) if state.is_translating() => (
-                fold_scattered(virtual_bands(snapshot, space, difference)),
+                fold_windows(
+                    snapshot,
+                    space,
+                    fold_scattered(virtual_bands(snapshot, space, difference)),
+                ),
                 ReverseIndex::new(space),
             ),
             _ => (Vec::new(), ReverseIndex::default()),

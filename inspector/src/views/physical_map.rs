@@ -87,7 +87,7 @@ fn label(band: &Band, scene: &Scene<'_>) -> Label {
     let palette = scene.palette;
     let (name, is_thing) = match band.kind {
         BandKind::Nothing => (format!("{} nothing", size_text(band.size)), false),
-        BandKind::Free => ("free".into(), false),
+        BandKind::Free => (band.name.clone(), false),
         BandKind::Ram if band.name.is_empty() => ("RAM".into(), false),
         _ if band.name.is_empty() => (size_text(band.size), true),
         _ => (band.name.clone(), true),

@@ -1,7 +1,7 @@
 //! The virtual map: what the addresses of the space mean, long nothing folded.
 
 use egui::{Rect, RichText, Ui};
-use pagescope_protocol::VirtAddr;
+use pagescope_protocol::{PAGE_SIZE, VirtAddr};
 
 use super::band_column::{BandColumn, BarSide, ColumnCache, Label};
 use super::command::UiCommand;
@@ -90,7 +90,7 @@ fn label(band: &Band, scene: &Scene<'_>) -> Label {
         _ => Label {
             name: name_of(band),
             short: band.short_name(),
-            detail: if band.kind == BandKind::Heap && band.size > pagescope_protocol::PAGE_SIZE {
+            detail: if band.kind == BandKind::Heap && band.size > PAGE_SIZE {
                 band.amount()
             } else {
                 address
@@ -108,6 +108,32 @@ fn name_of(band: &Band) -> String {
     match band.kind {
         BandKind::Guard => "guard".into(),
         _ => size_text(band.size),
+    }
+}
+
+/// Most windows that are listed over a band.
+const MOST_WINDOWS: u64 = 16;
+
+/// Whose the windows in a band of several are.
+fn windows(band: &Band, scene: &Scene<'_>, ui: &mut Ui) {
+    let pages = band.size / PAGE_SIZE;
+    if !matches!(band.kind, BandKind::Table(_)) || pages < 2 {
+        return;
+    }
+    let Some(space) = scene.state.space() else {
+        return;
+    };
+    for page in 0..pages.min(MOST_WINDOWS) {
+        let virt = VirtAddr::new(band.start + page * PAGE_SIZE);
+        let Some(mapped) = space.translate(virt).mapped() else {
+            continue;
+        };
+        let table = scene.derived.part_of(mapped.address.as_u64());
+        let name = table.map_or("", |table| table.name.as_str());
+        ui.monospace(format!("{virt} → {name} {}", mapped.address));
+    }
+    if pages > MOST_WINDOWS {
+        ui.label(format!("… and {} more", pages - MOST_WINDOWS));
     }
 }
 
@@ -136,7 +162,8 @@ fn hover(band: &Band, page: u64, scene: &Scene<'_>, ui: &mut Ui) {
         }
         (None, _) => {}
     }
-    if band.is_something() && band.size > pagescope_protocol::PAGE_SIZE {
+    windows(band, scene, ui);
+    if band.is_something() && band.size > PAGE_SIZE {
         ui.label(format!("A click selects the page at {page:#x}."));
     }
 }

@@ -118,7 +118,9 @@ pub fn event_place(event: &TraceEvent) -> String {
     let address = format!("{:#010x}", event.address);
     match event.kind {
         TraceKind::Map => format!("{address} → {:#010x}", event.argument),
-        TraceKind::Kalloc | TraceKind::Kfree => format!("{address}, counter {}", event.argument),
+        TraceKind::Kalloc => format!("{address}, counter {}", event.argument),
+        // What it leaves of the counter is not told.
+        TraceKind::Kfree => address,
         TraceKind::Fault => format!("{address}, scause {}", event.argument),
         TraceKind::Spawn | TraceKind::Exit => format!("process {}", event.argument),
         TraceKind::Switch if event.address == 0 => String::new(),

@@ -73,7 +73,7 @@ fn heading(snapshot: &Snapshot, space: Option<&Space>, text: &mut String) {
     if let Some(heap) = snapshot.heap {
         let freed = match heap.freed {
             0 => String::new(),
-            freed => format!(", {freed} of them freed and waiting"),
+            freed => format!("; {freed} freed and waiting"),
         };
         let counter = format!(
             "{} pages handed out{freed} (at {})",

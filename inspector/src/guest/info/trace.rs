@@ -118,7 +118,9 @@ impl<'a> Ring<'a> {
     }
 
     fn event(&self, raw: &RawEvent) -> TraceEvent {
-        let symbol = self.elf.and_then(|elf| elf.symbol_at(raw.caller));
+        // Nobody calls from 0, where a program may be linked all the same: it is said of a caller not known.
+        let elf = self.elf.filter(|_| raw.caller != 0);
+        let symbol = elf.and_then(|elf| elf.symbol_at(raw.caller));
         let symbol = symbol.map(|(symbol, offset)| match (demangled(&symbol.name), offset) {
             (name, 0) => name.into_owned(),
             (name, offset) => format!("{name}+{offset:#x}"),
@@ -154,5 +156,28 @@ const fn kind(raw: u64) -> TraceKind {
         trace_kind::RESERVE => TraceKind::Reserve,
         trace_kind::RELEASE => TraceKind::Release,
         _ => TraceKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::elf;
+
+    /// A program linked at 0 has a symbol there, which calls nobody.
+    #[test]
+    fn a_caller_that_is_not_known_has_no_name() {
+        let elf = elf::file(&[("BOOT_HEADER", 0), ("kalloc", 0x300)]);
+        let names = SpaceNames::default();
+        let ring = Ring::new(&InfoBlock::EMPTY, &names, Some(&elf));
+        let symbol = |caller| {
+            let raw = RawEvent {
+                caller,
+                ..RawEvent::EMPTY
+            };
+            ring.event(&raw).symbol
+        };
+        assert_eq!(symbol(0), "");
+        assert_eq!(symbol(0x304), "kalloc+0x4");
     }
 }

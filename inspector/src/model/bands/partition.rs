@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use pagescope_protocol::Level;
 use pagescope_protocol::snapshot::{
     PhysicalKind, Region, RegionKind, RegionSpace, Snapshot, Space,
 };
+use pagescope_protocol::{Level, PAGE_SIZE};
 
 use super::{Band, BandKind};
 
@@ -37,7 +37,15 @@ impl Claim {
         })
     }
 
-    /// The same, of the region at `place`.
+    /// The same, named by the region at `place`.
+    fn by_region(self, place: Option<usize>) -> Self {
+        Self {
+            region: place,
+            ..self
+        }
+    }
+
+    /// A claim of the region at `place`.
     fn of_region(region: &Region, place: usize, strength: u32, kind: BandKind) -> Option<Self> {
         let claim = Self::new(region.start, region.size, strength, kind, &region.name)?;
         Some(Self {
@@ -81,36 +89,15 @@ fn physical_claims(snapshot: &Snapshot) -> Vec<Claim> {
             RegionKind::Machine => (2, BandKind::Machine),
             RegionKind::Reserved => (3, BandKind::Reserved),
             RegionKind::LinearMap => (0, BandKind::Ram),
-            // The allocator's own numbers say more than one region for all of it.
-            RegionKind::Heap if snapshot.heap.is_some() && region.owner.is_none() => continue,
+            // The allocator's own numbers say more than one region for all of it, where they speak.
+            RegionKind::Heap if snapshot.heap.is_some() && region.owner.is_none() => {
+                (0, BandKind::Ram)
+            }
             RegionKind::Heap => (3, BandKind::Heap),
         };
         claims.extend(Claim::of_region(region, place, strength, kind));
     }
-    let mut claim = |start, size, strength, kind, name: &str| {
-        claims.extend(Claim::new(start, size, strength, kind, name));
-    };
-    if let Some(heap) = snapshot.heap {
-        let page = pagescope_protocol::PAGE_SIZE;
-        let (bottom, next, top) = (heap.bottom.as_u64(), heap.next.as_u64(), heap.top.as_u64());
-        let first = next.saturating_add(page);
-        claim(
-            first,
-            top.saturating_add(page).saturating_sub(first),
-            2,
-            BandKind::Heap,
-            "heap",
-        );
-        claim(
-            bottom,
-            first.saturating_sub(bottom),
-            1,
-            BandKind::Free,
-            "free",
-        );
-        let counter_page = heap.counter_address.align_down(page).as_u64();
-        claim(counter_page, page, 5, BandKind::HeapCounter, "heap counter");
-    }
+    claims.extend(heap_claims(snapshot));
     for space in &snapshot.spaces {
         for table in &space.tables {
             let name = if table.parent.is_none() {
@@ -120,16 +107,65 @@ fn physical_claims(snapshot: &Snapshot) -> Vec<Claim> {
             };
             let strength = 6 + u32::from(table.level.number());
             let kind = BandKind::Table(table.level);
-            claim(
-                table.frame.start().as_u64(),
-                pagescope_protocol::PAGE_SIZE,
-                strength,
-                kind,
-                &name,
-            );
+            let start = table.frame.start().as_u64();
+            claims.extend(Claim::new(start, PAGE_SIZE, strength, kind, &name));
         }
     }
     claims
+}
+
+/// What the allocator's numbers say, by the name that the kernel gives its heap.
+fn heap_claims(snapshot: &Snapshot) -> Vec<Claim> {
+    let Some(heap) = snapshot.heap else {
+        return Vec::new();
+    };
+    let (bottom, next, top) = (heap.bottom.as_u64(), heap.next.as_u64(), heap.top.as_u64());
+    let regions = || {
+        let regions = snapshot.regions.iter().enumerate();
+        regions.filter(|(_, region)| region.space == RegionSpace::Physical)
+    };
+    let told = regions().find(|(_, region)| {
+        let offset = top.checked_sub(region.start);
+        region.kind == RegionKind::Heap
+            && region.owner.is_none()
+            && offset.is_some_and(|offset| offset < region.size)
+    });
+    let place = told.map(|(place, _)| place);
+    let name = told.map_or("", |(_, region)| region.name.as_str());
+    let (used, free) = match name {
+        "" | "heap" => ("heap", "free".to_owned()),
+        name => (name, format!("{name}, free")),
+    };
+    let first = next.saturating_add(PAGE_SIZE);
+    let past = top.saturating_add(PAGE_SIZE);
+    let counter = heap.counter_address;
+    let counter_page = counter.align_down(PAGE_SIZE).as_u64();
+    // The page is the counter's, unless a region says that it is somebody else's too.
+    let is_shared = regions().any(|(_, region)| {
+        let is_its_own = region.kind == RegionKind::HeapCounter;
+        let last = region.start.saturating_add(region.size.saturating_sub(1));
+        !is_its_own
+            && region.start - region.start % PAGE_SIZE <= counter_page
+            && counter_page <= last
+    });
+    let (at, size) = match is_shared {
+        true => (counter.as_u64(), size_of::<u64>() as u64),
+        false => (counter_page, PAGE_SIZE),
+    };
+    let claims = [
+        Claim::new(first, past.saturating_sub(first), 2, BandKind::Heap, used)
+            .map(|claim| claim.by_region(place)),
+        Claim::new(
+            bottom,
+            first.saturating_sub(bottom),
+            1,
+            BandKind::Free,
+            &free,
+        )
+        .map(|claim| claim.by_region(place)),
+        Claim::new(at, size, 5, BandKind::HeapCounter, "heap counter"),
+    ];
+    claims.into_iter().flatten().collect()
 }
 
 /// What is known of physical memory, in address order without overlaps.

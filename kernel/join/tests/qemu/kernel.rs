@@ -59,7 +59,10 @@ fn what_it_does_not_have_is_refused_by_name() {
     ] {
         let (output, status) = Machine::boot(command_line, &[]).end();
         assert!(output.contains(message), "{output}");
-        assert!(!output.contains("starting S-mode"), "{output}");
+        assert!(
+            !output.contains("the supervisor program starts"),
+            "{output}"
+        );
         assert_eq!(status.code(), Some(2));
     }
     let (output, status) = Machine::boot("", &["-m", "64M"]).end();

@@ -33,7 +33,7 @@ pub(crate) fn halt() -> ! {
     println!(
         "kernel: hart {hart} has stopped; its registers are as they were for a debugger to read"
     );
-    harts::give_up(harts::bit(hart));
+    harts::give_up();
     // SAFETY: with none let in, no interrupt changes what a debugger is to read.
     unsafe { csr_write!("sie", 0) };
     arch::stop()

@@ -2,10 +2,8 @@
 
 use pagescope_kernel::arch::sbi_call;
 use pagescope_kernel::command::nanos::{Command, HELP};
-use pagescope_kernel::line::{Line, Typed};
 use pagescope_kernel::nanos::kernel_heaps::HeapError;
 use pagescope_kernel::nanos::tracking::{Label, Tag};
-use pagescope_kernel::program::console;
 use pagescope_kernel::{print, println};
 use pagescope_protocol::VirtAddr;
 use pagescope_protocol::info::region_kind;
@@ -15,40 +13,11 @@ use crate::application::{self, Ending};
 use crate::idle::Idle;
 use crate::{checks, dump, faults, kernel, selftest, stress};
 
-/// The line being typed.
-pub(crate) struct Console {
-    line: Line,
-}
-
-impl Console {
-    /// Nothing typed yet.
-    pub(crate) const fn new() -> Self {
-        Self { line: Line::new() }
-    }
-
-    /// Shows that a line can be typed.
-    pub(crate) fn prompt(&self) {
-        print!("> ");
-    }
-
-    /// Takes what has been typed since the last time.
-    pub(crate) fn poll(&mut self, idle: &mut Idle) {
-        while let Some(byte) = console::read() {
-            match self.line.push(byte) {
-                Typed::Echo(byte) => print!("{}", char::from(byte)),
-                Typed::Rub => print!("\x08 \x08"),
-                Typed::Nothing => {}
-                Typed::Complete => {
-                    println!();
-                    match Command::parse(self.line.text()) {
-                        Ok(command) => run(command, idle),
-                        Err(error) => println!("{error}"),
-                    }
-                    self.line.clear();
-                    self.prompt();
-                }
-            }
-        }
+/// Does what a line says.
+pub(crate) fn run_line(line: &str, idle: &mut Idle) {
+    match Command::parse(line) {
+        Ok(command) => run(command, idle),
+        Err(error) => println!("{error}"),
     }
 }
 

@@ -35,7 +35,7 @@ unsafe extern "C" {
     pub(crate) safe static __stack_start: Symbol;
     pub(crate) safe static __stack_end: Symbol;
     safe static __stack_load: Symbol;
-    /// [`_start`], where it is loaded: S-mode starts untranslated.
+    /// The first instruction, where it is loaded: S-mode starts untranslated.
     safe static __start_load: Symbol;
     safe static __info_load: Symbol;
     safe static __hand_off_load: Symbol;

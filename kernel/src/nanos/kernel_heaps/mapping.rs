@@ -17,7 +17,7 @@ pub(super) const POOL: Label<'static> = Label {
 };
 
 impl KernelHeaps<'_> {
-    /// Maps bytes from `virt` on to those from `phys` on: see [`Tables::map_range`].
+    /// Maps bytes from `virt` on to those from `phys` on: see [`Tables::map_range`](crate::nanos::tables::Tables::map_range).
     ///
     /// # Errors
     /// [`HeapError::Map`].
@@ -34,7 +34,7 @@ impl KernelHeaps<'_> {
         mapped
     }
 
-    /// Takes the leaves away that map these bytes: see [`Tables::unmap_range`].
+    /// Takes the leaves away that map these bytes: see [`Tables::unmap_range`](crate::nanos::tables::Tables::unmap_range).
     ///
     /// # Errors
     /// [`HeapError::Unmap`].
