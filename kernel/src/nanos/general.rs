@@ -35,12 +35,6 @@ const HEADER: u64 = 48;
 /// Words that say which objects are handed out.
 const WORDS: u64 = 4;
 
-/// What a page of objects is called; that is how one is told from other backed memory.
-const SLAB: &str = "general";
-
-/// What pages are called that hold one object.
-const ALONE: &str = "general, large";
-
 /// The general heap: the first page of each size.
 #[derive(Debug)]
 pub struct General {
@@ -116,11 +110,11 @@ impl KernelHeaps<'_> {
         }
         if size_bytes > LARGEST {
             let label = Label {
-                name: ALONE,
+                name: Tag::GeneralLarge.name(),
                 description: "one object",
                 kind: region_kind::HEAP,
             };
-            return Ok(self.alloc_backed(call, size_bytes, label)?);
+            return Ok(self.alloc_mapped(call, size_bytes, Tag::GeneralLarge, label)?);
         }
         let class = class_of(size_bytes);
         let mut slab = self.general.first.get(class).copied().flatten();
@@ -144,12 +138,11 @@ impl KernelHeaps<'_> {
         object: VirtAddr,
     ) -> Result<(), GeneralError> {
         let page = object.align_down(PAGE_SIZE);
-        let record = self.tracking().find(page, Tag::Backed);
-        let name = record.map_or("", |record| record.name());
-        if name == ALONE && object == page {
-            return Ok(self.free_backed(call, page)?);
+        let is_tracked = |tag| self.tracking().find(page, tag).is_some();
+        if object == page && is_tracked(Tag::GeneralLarge) {
+            return Ok(self.free_mapped(call, page, Tag::GeneralLarge)?);
         }
-        if name != SLAB {
+        if !is_tracked(Tag::General) {
             return Err(GeneralError::Foreign(object));
         }
         let class = call.memory.load(page.wrapping_add(CLASS)) as usize;
@@ -171,7 +164,7 @@ impl KernelHeaps<'_> {
         let words = (0..WORDS).map(|word| page.wrapping_add(USED + word * 8));
         if words.into_iter().all(|place| call.memory.load(place) == 0) {
             self.unlink(call.memory, page, class);
-            self.free_backed(call, page)?;
+            self.free_mapped(call, page, Tag::General)?;
         }
         Ok(())
     }
@@ -182,11 +175,11 @@ impl KernelHeaps<'_> {
         class: usize,
     ) -> Result<VirtAddr, GeneralError> {
         let label = Label {
-            name: SLAB,
+            name: Tag::General.name(),
             description: DESCRIPTIONS.get(class).copied().unwrap_or_default(),
             kind: region_kind::HEAP,
         };
-        let page = self.alloc_backed(call, PAGE_SIZE, label)?;
+        let page = self.alloc_mapped(call, PAGE_SIZE, Tag::General, label)?;
         call.memory.fill_page(page, 0);
         if let Some(first) = self.general.first.get_mut(class) {
             let next = first.replace(page).map_or(0, VirtAddr::as_u64);

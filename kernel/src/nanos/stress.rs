@@ -195,7 +195,8 @@ impl Stress {
             let tagged = records.filter(|record| tags.contains(&record.tag));
             tagged.map(|record| record.size).sum()
         };
-        let pages = bytes_of(&[Tag::VirtualPage, Tag::Backed, Tag::Kalloc]) / PAGE_SIZE;
+        let pages = bytes_of(&[Tag::VirtualPage, Tag::Kalloc]) + bytes_of(&Tag::MAPPED);
+        let pages = pages / PAGE_SIZE;
         let items = self.items().filter(|item| item.heap == Heap::Physical);
         let frames: u64 = items.map(|item| item.size.div_ceil(PAGE_SIZE)).sum();
         for (heap, used, known) in [
@@ -263,7 +264,7 @@ impl Stress {
 /// Frames that are known of by what is mapped to them: backed memory, kalloc's pages, the pool.
 fn frames_known_of(heaps: &KernelHeaps<'_>) -> u64 {
     let records = heaps.tracking().records().iter();
-    let backed = records.filter(|record| record.tag == Tag::Backed);
+    let backed = records.filter(|record| Tag::MAPPED.contains(&record.tag));
     let backed: u64 = backed.map(|record| record.size / PAGE_SIZE).sum();
     let pool = heaps.tables().pool();
     let pool = (pool.used() + pool.free()) / CHUNK_PAGES * CHUNK_PAGES;

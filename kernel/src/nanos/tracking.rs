@@ -30,6 +30,10 @@ pub enum Tag {
     VirtualPage,
     /// Pages with memory behind them.
     Backed,
+    /// A page of the general heap's small objects.
+    General,
+    /// Pages of one object of the general heap's.
+    GeneralLarge,
     /// Address space that kalloc's pages come from.
     Kalloc,
     /// The application's.
@@ -38,14 +42,19 @@ pub enum Tag {
 
 impl Tag {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Fixed,
         Self::VirtualHuge,
         Self::VirtualPage,
         Self::Backed,
+        Self::General,
+        Self::GeneralLarge,
         Self::Kalloc,
         Self::Application,
     ];
+
+    /// Those that have memory behind them, which is theirs.
+    pub const MAPPED: [Self; 3] = [Self::Backed, Self::General, Self::GeneralLarge];
 
     /// The heap's name.
     pub const fn name(self) -> &'static str {
@@ -54,6 +63,8 @@ impl Tag {
             Self::VirtualHuge => "virtual_huge",
             Self::VirtualPage => "virtual_page",
             Self::Backed => "backed",
+            Self::General => "general",
+            Self::GeneralLarge => "general, large",
             Self::Kalloc => "kalloc",
             Self::Application => "application",
         }

@@ -122,11 +122,13 @@ pub(crate) fn heap(held: u64) {
                 println!("             {start:#018x} + {size:#x}");
             }
         }
-        let backed = |tag: Tag| {
+        let count = |tag: Tag| {
             let records = heaps.tracking().records().iter();
             records.filter(|record| record.tag == tag).count()
         };
-        println!("backed       {} allocations", backed(Tag::Backed));
+        for tag in Tag::MAPPED {
+            println!("{:<14} {} allocations", tag.name(), count(tag));
+        }
     });
     let (address, counter) = (kernel::heap_counter_address(), kernel::heap_counter());
     println!("heap counter {counter} at {address}; {held} pages held here");

@@ -22,17 +22,26 @@ impl KernelHeaps<'_> {
         size_bytes: u64,
         label: Label<'_>,
     ) -> Result<VirtAddr, HeapError> {
+        self.alloc_mapped(call, size_bytes, Tag::Backed, label)
+    }
+
+    /// Hands out mapped memory that is tracked as `tag`, and that only who names the same tag takes back.
+    pub(in crate::nanos) fn alloc_mapped<M: Memory, W: Watch>(
+        &mut self,
+        call: &mut Call<'_, M, W>,
+        size_bytes: u64,
+        tag: Tag,
+        label: Label<'_>,
+    ) -> Result<VirtAddr, HeapError> {
         let phys = self.alloc_physical(size_bytes)?;
         let size = size_bytes.next_multiple_of(PAGE_SIZE);
-        let result = self
-            .alloc_pages(call, size, Tag::Backed, label)
-            .and_then(|virt| {
-                let mapped = self.map(call, virt, phys, size, KERNEL_RW, KEPT_FOR_POOL);
-                if mapped.is_err() {
-                    self.free_pages(call, virt, Tag::Backed)?;
-                }
-                mapped.map(|()| virt)
-            });
+        let result = self.alloc_pages(call, size, tag, label).and_then(|virt| {
+            let mapped = self.map(call, virt, phys, size, KERNEL_RW, KEPT_FOR_POOL);
+            if mapped.is_err() {
+                self.free_pages(call, virt, tag)?;
+            }
+            mapped.map(|()| virt)
+        });
         if result.is_err() {
             self.free_physical(phys, size)?;
         }
@@ -49,12 +58,22 @@ impl KernelHeaps<'_> {
         call: &mut Call<'_, M, W>,
         start: VirtAddr,
     ) -> Result<(), HeapError> {
-        let record = self.tracked(start, Tag::Backed)?;
+        self.free_mapped(call, start, Tag::Backed)
+    }
+
+    /// Takes what [`alloc_mapped`](Self::alloc_mapped) handed out for `tag` back.
+    pub(in crate::nanos) fn free_mapped<M: Memory, W: Watch>(
+        &mut self,
+        call: &mut Call<'_, M, W>,
+        start: VirtAddr,
+        tag: Tag,
+    ) -> Result<(), HeapError> {
+        let record = self.tracked(start, tag)?;
         let phys = self.tables.physical_from_virtual(call.memory, start);
         let phys = phys.ok_or(HeapError::Unmap(UnmapError::NotMapped(start)))?;
         self.unmap(call, start, record.size)?;
         self.free_physical(phys, record.size)?;
-        self.free_pages(call, start, Tag::Backed)
+        self.free_pages(call, start, tag)
     }
 
     /// Hands out one page, mapped and filled with [`FRESH_FILL`]. Its address is from a heap of its

@@ -290,6 +290,18 @@ fn small_objects_share_pages_and_frees_are_exact() {
             objects.push(object);
         }
     }
+    // The pages are the general heap's: the backed one does not take them, nor the general one what is not its own.
+    let backed = world.backed(100).unwrap();
+    let (small, large) = (objects[0].align_down(PAGE_SIZE), objects[70]);
+    for page in [small, large] {
+        assert_eq!(world.free_backed(page), Err(HeapError::NotAllocated(page)));
+    }
+    let (heaps, mut call) = world.call();
+    assert_eq!(
+        heaps.free_object(&mut call, backed),
+        Err(GeneralError::Foreign(backed))
+    );
+    world.free_backed(backed).unwrap();
     let (heaps, mut call) = world.call();
     let inside = objects[20].wrapping_add(8);
     assert_eq!(

@@ -197,7 +197,13 @@ pub(crate) fn s4_11_everything_is_tracked() -> Outcome {
             (heaps.virtual_huge(), &[Tag::VirtualHuge][..]),
             (
                 heaps.virtual_page(),
-                &[Tag::VirtualPage, Tag::Backed, Tag::Kalloc][..],
+                &[
+                    Tag::VirtualPage,
+                    Tag::Backed,
+                    Tag::General,
+                    Tag::GeneralLarge,
+                    Tag::Kalloc,
+                ][..],
             ),
         ] {
             let mut count = 0;
