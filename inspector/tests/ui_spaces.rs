@@ -69,9 +69,32 @@ fn every_space_can_be_chosen() {
     harness.run();
     assert_eq!(space(&harness), "process 3 init");
     assert_eq!(harness.state().state().hart, 1, "no hart runs there");
+    harness.get_by_label("Hart, no hart");
     // And the other way round: a hart's space comes with it.
     ask(&mut harness, UiCommand::ChooseHart(0));
     assert_eq!(space(&harness), "hart 0");
+}
+
+/// Esc closes the menu that is open, and only then does what is behind it hear of it.
+#[test]
+fn escape_is_the_open_menus_first() {
+    let mut harness = spaces();
+    let at = Selection::Virtual(VirtAddr::new(CPU_STRUCT));
+    ask(&mut harness, UiCommand::Select(at));
+    harness.get_by_label("Address space, hart 0").click();
+    harness.run();
+    harness.get_by_label("hart 1, hart 1 runs in it");
+    harness.key_press(egui::Key::Escape);
+    harness.run();
+    assert!(
+        harness
+            .query_by_label("hart 1, hart 1 runs in it")
+            .is_none()
+    );
+    assert_eq!(selection(&harness), at);
+    harness.key_press(egui::Key::Escape);
+    harness.run();
+    assert_eq!(selection(&harness), Selection::Nothing);
 }
 
 /// Pressing a region selects it where it counts, and chooses that space.
