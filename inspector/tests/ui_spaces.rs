@@ -222,6 +222,27 @@ fn the_trace_is_newest_first_and_selects() {
     assert!(harness.query_by_label_contains("2, 0, map").is_none());
 }
 
+/// A column that no region has a word for leaves its room to the others.
+#[test]
+fn an_empty_column_is_not_there() {
+    let titles = |snapshot: Snapshot| {
+        let mut harness = window(snapshot, [1000.0, 700.0]);
+        ask(&mut harness, UiCommand::ShowTab(Tab::Regions));
+        let tag = harness.query_by_label("Sort regions by Tag").is_some();
+        let what_for = harness.get_by_label("Sort regions by What for").rect();
+        (tag, what_for.left())
+    };
+    let mut snapshot = several_spaces();
+    let (has_tag, with_tag) = titles(snapshot.clone());
+    snapshot
+        .regions
+        .iter_mut()
+        .for_each(|region| region.tag.clear());
+    let (has_none, without) = titles(snapshot);
+    assert!(has_tag && !has_none);
+    assert!(without < with_tag - 50.0, "{without} {with_tag}");
+}
+
 #[test]
 fn lists_with_nothing_in_them_say_why() {
     let mut snapshot = fixture::pseudos(1);
@@ -244,6 +265,7 @@ fn two_spaces_are_compared() {
     harness.run();
     harness.get_by_label("hart 0 and hart 1 differ in 1 region: cpu struct");
     harness.get_by_label_contains("mapped in both");
+    harness.get_by_label("alike: neither maps stack guard");
     let row = "cpu struct at 0x140000000, other frame: 0x87003000 and 0x87013000";
     harness.get_by_label(row).click();
     harness.run();
