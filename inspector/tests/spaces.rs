@@ -293,6 +293,11 @@ fn harts_differ_in_the_cpu_struct_alone() {
     assert!(space_difference_text(&difference).contains(
         "≠ 0xffffffc040000000      4 KiB  cpu struct  other frame: 0x87f00000 and 0x87f10000"
     ));
+    // A region of which some is mapped is none that neither maps.
+    compared.regions[0].size = 0x8_0000;
+    let partly = SpaceDifference::between(&compared, one, other);
+    let names = partly.alike.iter().flat_map(|alike| &alike.unmapped);
+    assert!(names.eq(["zero page", "stack guard"]));
     let same = SpaceDifference::between(&compared, one, one);
     assert_eq!(same.summary(), "hart 0 and hart 0 map the same");
     assert!(same.ranges.is_empty());

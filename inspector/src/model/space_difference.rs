@@ -176,6 +176,8 @@ impl SpaceDifference {
         }
         let maps = [one, other].map(|space| virtual_bands(snapshot, space, &Difference::default()));
         let regions = [one, other].map(|space| virtual_partition(snapshot, space));
+        let mapped = maps.iter().flatten().filter(|band| band.flags.is_some());
+        let mapped: BTreeSet<usize> = mapped.filter_map(|band| band.region).collect();
         let mut cuts = BTreeSet::new();
         for band in maps.iter().chain(&regions).flatten() {
             cuts.insert(band.start);
@@ -206,8 +208,11 @@ impl SpaceDifference {
                     .or_else(|| Some(named?.name.clone()))
                     .unwrap_or_default()
             };
+            // A region that is mapped elsewhere is not one that neither maps.
             let unmapped = bands.into_iter().flatten().find(|band| {
-                matches!(band.kind, BandKind::Guard | BandKind::Reserved) && !band.name.is_empty()
+                matches!(band.kind, BandKind::Guard | BandKind::Reserved)
+                    && !band.name.is_empty()
+                    && !band.region.is_some_and(|region| mapped.contains(&region))
             });
             let unmapped = unmapped.map(|band| band.name.as_str());
             let sides = bands.map(|band| side(band?, start));

@@ -127,7 +127,8 @@ fn alike_row(ui: &mut Ui, width: f32, alike: &AlikeRange, scene: &Scene<'_>) {
     let palette = scene.palette;
     let middle = rect.shrink2(vec2(0.0, 6.0));
     let dots = theme::mix(palette.dim, palette.panel, 0.55);
-    let [left, one, other] = cells(middle);
+    let [_, one, other] = cells(middle);
+    let [left, ..] = cells(rect.shrink2(vec2(4.0, 3.0)));
     let both = one.union(other);
     scene.patterns.dots(ui.painter(), both, dots);
     let font = theme::words(12.0);
