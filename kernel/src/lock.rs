@@ -9,7 +9,7 @@ use core::hint::spin_loop;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// Nobody holds it.
+/// Nobody holds it: no hart has this number.
 const FREE: u64 = u64::MAX;
 
 /// A value that one hart at a time may use.
@@ -33,7 +33,7 @@ impl<T> SpinLock<T> {
     /// Waits for it, and takes it for `hart`.
     ///
     /// # Panics
-    /// Where this hart holds it already.
+    /// Where this hart holds it already, or is no hart.
     pub fn lock(&self, hart: u64) -> SpinGuard<'_, T> {
         loop {
             if let Some(guard) = self.try_lock(hart) {
@@ -48,7 +48,11 @@ impl<T> SpinLock<T> {
     }
 
     /// Takes it for `hart`; `None` while anybody holds it.
+    ///
+    /// # Panics
+    /// Where `hart` is [`u64::MAX`], which is no hart's number.
     pub fn try_lock(&self, hart: u64) -> Option<SpinGuard<'_, T>> {
+        assert!(hart != FREE, "a lock is taken by nobody");
         let taken = self
             .holder
             .compare_exchange(FREE, hart, Ordering::Acquire, Ordering::Relaxed);
@@ -140,6 +144,13 @@ mod tests {
         let lock = SpinLock::new(());
         let _held = lock.lock(3);
         let _again = lock.lock(3);
+    }
+
+    #[test]
+    #[should_panic(expected = "a lock is taken by nobody")]
+    fn nobody_takes_no_lock() {
+        let lock = SpinLock::new(7);
+        let _first = lock.lock(u64::MAX);
     }
 
     #[test]

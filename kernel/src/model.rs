@@ -7,7 +7,7 @@
 //! fence shows.
 
 use std::boxed::Box;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::string::ToString as _;
@@ -52,6 +52,8 @@ pub(crate) struct Machine {
     served_from: Option<&'static Reserve>,
     /// Faults that M-mode served.
     pub(crate) served: u64,
+    /// Loads by virtual addresses.
+    pub(crate) loads: Cell<u64>,
 }
 
 /// A kind of access, with what its leaf must have.
@@ -79,6 +81,7 @@ impl Machine {
             tlb: RefCell::default(),
             served_from: None,
             served: 0,
+            loads: Cell::new(0),
         }
     }
 
@@ -180,6 +183,7 @@ impl Machine {
 
 impl Memory for Machine {
     fn load(&self, address: VirtAddr) -> u64 {
+        self.loads.set(self.loads.get() + 1);
         match self.access(address, Access::Load) {
             Some(physical) => self.load_physical(physical),
             None => panic!("load page fault at {address}"),

@@ -195,7 +195,19 @@ macro_rules! range {
                 self.size
             }
 
-            /// The first address after it; wraps to 0 where the range reaches the last address.
+            /// How many pages it has a byte of. To go over them all, count these: an address that is
+            /// compared with [`end`](Self::end) does not do.
+            pub const fn pages_touched(self) -> u64 {
+                if self.size == 0 {
+                    return 0;
+                }
+                let rest = self.start.page_offset() + self.size % PAGE_SIZE;
+                self.size / PAGE_SIZE + rest.div_ceil(PAGE_SIZE)
+            }
+
+            /// The first address after it; wraps to 0 where the range reaches the last address. So
+            /// `address < range.end()` does not say whether `address` lies in the range, and no
+            /// loop may end by it: [`contains`](Self::contains) does.
             pub const fn end(self) -> $address {
                 self.start.wrapping_add(self.size)
             }
@@ -275,6 +287,26 @@ mod tests {
         let last = VirtRange::new(VirtAddr::new(u64::MAX - 0xfff), 0x1000).unwrap();
         assert!(last.contains(VirtAddr::new(u64::MAX)));
         assert_eq!(last.end(), VirtAddr::new(0));
+        assert_eq!(last.pages_touched(), 1);
         assert!(!range.overlaps(VirtRange::new(VirtAddr::new(0x3000), 0x1000).unwrap()));
+    }
+
+    #[test]
+    fn a_page_is_touched_by_one_byte() {
+        for (start, size, pages) in [
+            (0x1fff, 0, 0),
+            (0x1fff, 1, 1),
+            (0x1fff, 2, 2),
+            (0x1000, 0x1000, 1),
+            (0x1001, 0x1000, 2),
+            (0x1001, 0x1fff, 2),
+            (0x1fff, 0x1002, 3),
+            (u64::MAX - 255, 256, 1),
+            (u64::MAX - 0x1000, 0x1001, 2),
+            (0, u64::MAX, 1 << 52),
+        ] {
+            let range = VirtRange::new(VirtAddr::new(start), size).unwrap();
+            assert_eq!(range.pages_touched(), pages, "{range}");
+        }
     }
 }

@@ -15,7 +15,7 @@ touch VA         load from VA on every hart; a fault is reported and survived
 fault KIND [HART]
                  do what must fault; it is reported and survived. KIND is null-read, null-write,
                  null-call, guard, text, rodata, image, data, linear, identity, machine, noncanonical
-crash            load from address 0x10 with nobody to catch it: the hart stops
+crash [HART]     load from address 0x10 with nobody to catch it: the hart stops
 stress N         N kallocs and kfrees on every hart at once, each page checked; then all are counted
 class VA         what a pointer belongs to, by its address: image, cpu, linear, device
 lookup VA [HART] how VA is translated, entry by entry
@@ -52,8 +52,8 @@ pub enum Command {
     Touch(VirtAddr),
     /// `fault`, on this hart.
     Fault(FaultKind, u64),
-    /// `crash`.
-    Crash,
+    /// `crash`, on this hart.
+    Crash(u64),
     /// `stress`, so many rounds.
     Stress(u64),
     /// `class`.
@@ -177,7 +177,7 @@ impl Command {
                 };
                 Self::Fault(*kind, hart)
             }
-            "crash" => Self::Crash,
+            "crash" => Self::Crash(number(None)?.unwrap_or_default()),
             "stress" => Self::Stress(number(Some("stress N"))?.unwrap_or_default()),
             "class" => Self::Class(address(number(Some("class VA"))?)),
             "lookup" => {
@@ -231,6 +231,8 @@ mod tests {
             ("touch 0x100000000", Command::Touch(virt)),
             ("fault guard", Command::Fault(FaultKind::Guard, 0)),
             ("fault null-call 3", Command::Fault(FaultKind::NullCall, 3)),
+            ("crash", Command::Crash(0)),
+            ("crash 2", Command::Crash(2)),
             ("stress 100000", Command::Stress(100_000)),
             ("class 0x100000000", Command::Class(virt)),
             ("lookup 0x100000000 2", Command::Lookup(virt, 2)),

@@ -15,11 +15,11 @@ free 0xADDR      take back what `backed` or `reserve` handed out
 app [N]          run the application, which touches N pages of its heap (4)
 fault WHERE      touch what must fault: null, null-write, null-call, guard, text, execute, noncanonical,
                  kernel-to-user; or have the application do it: user-to-kernel, user-null, user-text,
-                 user-execute, user-stack, user-heap
+                 user-execute, user-illegal, user-stack, user-heap, user-loop
 regions          every virtual allocation, with its tag and its description
 spaces           the address spaces
 trace [N]        the last N of map_range and unmap_range: what, when, by whom (16)
-tables           every page table, and the pool
+tables           the root table; how many tables there are, and pages that wait in the pool
 lookup VA        how VA is translated, entry by entry
 heap             every heap, and the heap counter
 stress N         N random allocations and frees over all heaps, each checked
@@ -106,18 +106,22 @@ pub enum FaultKind {
     UserText,
     /// The application calls its own data.
     UserExecute,
+    /// The application runs into zeros, which are no instruction.
+    UserIllegal,
     /// The application stores below its stack.
     UserStack,
     /// The application loads past the end of its heap.
     UserHeap,
+    /// The application runs for ever, and it is the timer that stops it.
+    UserLoop,
 }
 
 /// How `fault` is used.
 const FAULT_USAGE: &str = "fault null|null-write|null-call|guard|text|execute|noncanonical|\
-kernel-to-user|user-to-kernel|user-null|user-text|user-execute|user-stack|user-heap";
+kernel-to-user|user-to-kernel|user-null|user-text|user-execute|user-illegal|user-stack|user-heap|user-loop";
 
 impl FaultKind {
-    const ALL: [(&'static str, Self); 14] = [
+    const ALL: [(&'static str, Self); 16] = [
         ("null", Self::Null),
         ("null-write", Self::NullWrite),
         ("null-call", Self::NullCall),
@@ -130,8 +134,10 @@ impl FaultKind {
         ("user-null", Self::UserNull),
         ("user-text", Self::UserText),
         ("user-execute", Self::UserExecute),
+        ("user-illegal", Self::UserIllegal),
         ("user-stack", Self::UserStack),
         ("user-heap", Self::UserHeap),
+        ("user-loop", Self::UserLoop),
     ];
 }
 

@@ -89,6 +89,8 @@ pub struct Listener {
     too_long: bool,
     /// A debugger that has gone may send one more acknowledgement.
     owed: bool,
+    /// When a debugger's first packet came, until its reply is acknowledged.
+    begun: Option<u64>,
     state: State,
     mode: Mode,
     /// When the last byte came, in ticks.
@@ -106,6 +108,7 @@ impl Listener {
             start: 0,
             too_long: false,
             owed: false,
+            begun: None,
             state: State::Between,
             mode: Mode::Console,
             last: 0,
@@ -169,6 +172,9 @@ impl Listener {
 
     fn hear_between(&mut self, byte: u8, console: &mut impl FnMut(u8)) -> Heard {
         let owed = core::mem::take(&mut self.owed);
+        if byte == b'+' && self.mode != Mode::Console {
+            self.begun = None;
+        }
         match (byte, self.mode) {
             (b'+', Mode::Console) if owed => Heard::Nothing,
             (b'$', _) => {
@@ -272,6 +278,10 @@ impl Listener {
             return Heard::TooLong;
         }
         if sum == Some(text) {
+            if self.is_said_again() {
+                self.reset();
+                return Heard::Nothing;
+            }
             self.state = State::Complete;
             return Heard::Packet;
         }
@@ -281,6 +291,20 @@ impl Listener {
         }
         self.reset();
         Heard::Damaged
+    }
+
+    /// Whether this is a debugger's first packet once more, which it sends when it takes a `-` of what the
+    /// console just printed for a refusal. The first one is being answered; a second answer would be taken for the
+    /// next packet's. One that waited for an answer in vain comes again later than this.
+    fn is_said_again(&mut self) -> bool {
+        if !self.text().starts_with(b"qSupported") {
+            return false;
+        }
+        let again = self
+            .begun
+            .is_some_and(|begun| self.last.saturating_sub(begun) < self.pause);
+        self.begun = Some(self.last);
+        again
     }
 
     fn begin(&mut self) {

@@ -4,6 +4,7 @@
 //!  store to 0x80200000 in .text: it cannot be written (r-x--ad)
 //!  load from 0x00000000 in the zero page: not mapped: the L0 entry is invalid
 //!  load by user code from 0x0000a000 in kernel heap: the kernel's alone (rw---ad)
+//!  illegal instruction at 0x80200010 in .text
 //! ```
 
 use core::fmt;
@@ -24,9 +25,9 @@ pub struct FaultReport<'a> {
     pub instruction: VirtAddr,
     /// Whether user code did it, and not the kernel.
     pub by_user: bool,
-    /// The name of the region that the address lies in, where it lies in one.
+    /// The name of the region that the trap's [place](place_of) lies in, where it lies in one.
     pub region: Option<&'a str>,
-    /// What the tables make of the address.
+    /// What the tables make of that place.
     pub translation: &'a Translation,
     /// sstatus.SUM: whether the kernel may touch user pages.
     pub sum: bool,
@@ -49,6 +50,16 @@ impl Access {
             Cause::INSTRUCTION_PAGE_FAULT | Cause::INSTRUCTION_ACCESS_FAULT => Some(Self::Fetch),
             _ => None,
         }
+    }
+}
+
+/// The address that a trap is about, whose region and translation a [`FaultReport`] is given: `address`, which is
+/// stval, where an access was refused; else `instruction`, which is sepc. What stval holds for other traps is no
+/// address, or 0 (privileged specification, section "Supervisor Trap Value (stval) Register").
+pub fn place_of(cause: Cause, address: VirtAddr, instruction: VirtAddr) -> VirtAddr {
+    match Access::of(cause) {
+        Some(_) => address,
+        None => instruction,
     }
 }
 

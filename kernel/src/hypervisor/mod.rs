@@ -17,12 +17,14 @@
 //!  cpu_struct   what a hart's own GiB has in it
 //!  kmem         the free list: pages linked through themselves, by linear pointers alone
 //!  vmem         a hart's final tables
+//!  work         what a hart is told to do
 //! ```
 
 pub mod class;
 pub mod cpu_struct;
 pub mod kmem;
 pub mod vmem;
+pub mod work;
 
 use pagescope_protocol::{PhysRange, VirtAddr};
 

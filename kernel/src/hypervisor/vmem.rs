@@ -118,6 +118,19 @@ impl Plan<'_> {
             ..stretch
         })
     }
+
+    /// All that is mapped for this hart alone, page by page.
+    pub fn own(&self) -> impl Iterator<Item = Stretch> {
+        let pages = self.cpu_struct.iter().enumerate();
+        pages.filter_map(|(number, frame)| {
+            let start = VAS_CPU_STRUCT.wrapping_add(number as u64 * PAGE_SIZE);
+            Some(Stretch {
+                virt: VirtRange::new(start, PAGE_SIZE)?,
+                phys: (*frame)?.start(),
+                flags: READ_WRITE,
+            })
+        })
+    }
 }
 
 /// Fills the tables of `mapper`, whose root is empty.
@@ -128,14 +141,8 @@ pub fn build<M: Memory, S: Supply>(
     mapper: &mut Mapper<'_, M, S>,
     plan: &Plan<'_>,
 ) -> Result<(), MapError> {
-    for stretch in plan.global() {
+    for stretch in plan.global().chain(plan.own()) {
         map_stretch(mapper, stretch)?;
-    }
-    for (number, frame) in plan.cpu_struct.iter().enumerate() {
-        if let Some(frame) = frame {
-            let virt = VAS_CPU_STRUCT.wrapping_add(number as u64 * PAGE_SIZE);
-            mapper.map(virt, frame.start(), Level::L0, READ_WRITE)?;
-        }
     }
     Ok(())
 }

@@ -201,6 +201,22 @@ impl<'a> IdHeap<'a> {
     /// # Errors
     /// [`IdError::Empty`], [`IdError::Exhausted`].
     pub fn alloc(&mut self, size_bytes: u64) -> Result<u64, IdError> {
+        let (number, slot, index) = self.best(size_bytes)?;
+        self.mark(slot, index, self.units_of(size_bytes)?, true);
+        Ok(number * self.unit)
+    }
+
+    /// What [`alloc`](Self::alloc) would hand out now.
+    ///
+    /// # Errors
+    /// Those of `alloc`.
+    pub fn next(&self, size_bytes: u64) -> Result<u64, IdError> {
+        let (number, _, _) = self.best(size_bytes)?;
+        Ok(number * self.unit)
+    }
+
+    /// Where `size_bytes` are handed out next: in units, and slot and index of that.
+    fn best(&self, size_bytes: u64) -> Result<(u64, usize, usize), IdError> {
         let units = self.units_of(size_bytes)?;
         let exhausted = IdError::Exhausted(size_bytes);
         let alignment = units.checked_next_power_of_two().ok_or(exhausted)?;
@@ -212,9 +228,7 @@ impl<'a> IdHeap<'a> {
             End::Bottom => found.min(),
             End::Top => found.max(),
         };
-        let (number, slot, index) = best.ok_or(exhausted)?;
-        self.mark(slot, index, units, true);
-        Ok(number * self.unit)
+        best.ok_or(exhausted)
     }
 
     /// Takes `size_bytes` at `start` back, which were handed out together.

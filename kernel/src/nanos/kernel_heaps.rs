@@ -3,7 +3,7 @@
 //! ```text
 //!  physical       free RAM, by pages, from the top                      addresses only
 //!  virtual_huge   0x100000000 and up, by 2^32 bytes                     addresses only
-//!  virtual_page   child of virtual_huge, by pages                       addresses only
+//!  virtual_page   child of virtual_huge, by pages; 2 units at most       addresses only
 //!  kalloc's       child of virtual_page, by pages, 2 MiB at a time      addresses only
 //!  backed         physical + virtual_page + map_range (S4.7)
 //!  general        small objects in backed pages: file general.rs
@@ -49,12 +49,15 @@ pub const KERNEL_RW: LeafFlags = LeafFlags::READ.union(LeafFlags::WRITE);
 const PAGES: usize = (board::RAM.size() / PAGE_SIZE) as usize;
 const HUGE_PAGES: usize = (HUGE / PAGE_SIZE) as usize;
 
+/// Units of `virtual_huge` that `virtual_page` can have at one time: its accounts take 256 KiB for each.
+pub const VIRTUAL_PAGE_UNITS: usize = 2;
+
 /// The memory that the heaps keep their accounts in. All zeros.
 #[derive(Debug)]
 pub struct Storage {
     physical: Accounts<2, { PAGES / 64 }>,
     virtual_huge: Accounts<2, 1>,
-    virtual_page: Accounts<2, { HUGE_PAGES / 64 }>,
+    virtual_page: Accounts<VIRTUAL_PAGE_UNITS, { HUGE_PAGES / 64 }>,
     kalloc: Accounts<64, 8>,
     records: Records,
 }
@@ -112,6 +115,11 @@ pub enum HeapError {
     /// Address space.
     #[error("virtual_page: {0}")]
     VirtualPage(IdError),
+    /// More address space than `virtual_page` has accounts for.
+    #[error(
+        "virtual_page: it has accounts of {VIRTUAL_PAGE_UNITS} units of 2^32 bytes, and no place for {0:#x} bytes more"
+    )]
+    NoUnit(u64),
     /// Pages from kalloc.
     #[error("kalloc: {0}")]
     Kalloc(IdError),
@@ -145,8 +153,6 @@ pub struct KernelHeaps<'a> {
     tracking: Tracking<'a>,
     tables: Tables,
     pub(super) general: General,
-    /// The lowest frame that `physical` has ever handed out.
-    lowest_frame: u64,
 }
 
 impl<'a> KernelHeaps<'a> {
@@ -187,7 +193,6 @@ impl<'a> KernelHeaps<'a> {
             tracking: Tracking::new(&mut storage.records),
             tables: Tables::new(pool, call.memory).ok_or(HeapError::NoRoot)?,
             general: General::EMPTY,
-            lowest_frame: frames,
         };
         let window = heaps.alloc_virtual(call, CHUNK_SIZE, POOL)?;
         heaps.map(
@@ -240,11 +245,6 @@ impl<'a> KernelHeaps<'a> {
         &self.tables
     }
 
-    /// The lowest frame that was ever handed out: below it, all are free and untouched.
-    pub const fn lowest_frame(&self) -> PhysAddr {
-        PhysAddr::new(self.lowest_frame)
-    }
-
     /// Adds RAM that something else had.
     ///
     /// # Errors
@@ -262,7 +262,6 @@ impl<'a> KernelHeaps<'a> {
     pub fn alloc_physical(&mut self, size_bytes: u64) -> Result<PhysAddr, HeapError> {
         let start = self.physical.alloc(size_bytes);
         let start = start.map_err(HeapError::Physical)?;
-        self.lowest_frame = self.lowest_frame.min(start);
         Ok(PhysAddr::new(start))
     }
 

@@ -5,7 +5,7 @@
 //!        │ what is left
 //!        ▼
 //!  physical   virtual_huge, 2^32 bytes each ──▶ virtual_page, pages ──▶ kalloc's pages     id heaps:
-//!        │         parent                          child, and parent         child       addresses only
+//!        │         parent                  child, 2 units, and parent         child       addresses only
 //!        │                                           │
 //!        └──────────────▶ kernel_heaps ◀─────────────┘
 //!                 backed = physical + virtual_page + map_range ──▶ general, small objects

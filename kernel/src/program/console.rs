@@ -18,7 +18,7 @@ const BUFFER_SIZE: usize = 256;
 const NOBODY: u64 = u64::MAX;
 
 /// How often a hart looks whether another has done printing before it breaks in: so a hart that
-/// died while it printed keeps nobody from reporting why.
+/// died while it printed keeps nobody from reporting why. The two may mix up their words.
 const PATIENCE: u32 = 50_000_000;
 
 struct Buffer(UnsafeCell<[u8; BUFFER_SIZE]>);
@@ -41,6 +41,15 @@ pub fn read() -> Option<u8> {
     );
     // SAFETY: the buffer is a static; the call may have written to it behind the compiler's back.
     (call == (0, 1)).then(|| unsafe { place.read_volatile() })
+}
+
+/// How a byte is shown that user code wants printed: what is no printable ASCII could drive the terminal, and is a
+/// dot.
+pub const fn harmless(byte: u8) -> char {
+    match byte {
+        b' '..=b'~' | b'\n' => byte as char,
+        _ => '.',
+    }
 }
 
 /// Text on its way to the console: a debugger may share it.
@@ -99,13 +108,23 @@ impl fmt::Write for Out {
 /// What `print!` and `println!` write with. What one call prints stays together, whatever other harts
 /// print; a trap in the middle of it prints all the same.
 pub fn write(arguments: fmt::Arguments<'_>) {
-    let hart = super::hart();
+    // Before a hart knows which it is, it is the only one that prints.
+    let hart = super::hart().min(NOBODY - 1);
     let mut patience = PATIENCE;
     let before = loop {
         match PRINTING.compare_exchange_weak(NOBODY, hart, Ordering::Acquire, Ordering::Relaxed) {
             Ok(_) => break NOBODY,
-            Err(holder) if holder == hart => break holder,
-            Err(_) if patience == 0 => break NOBODY,
+            // A trap in the middle of this hart's own words.
+            Err(holder) if holder == hart => break hart,
+            // Whoever breaks in prints alone: of several that lose patience, one takes over.
+            Err(holder) if patience == 0 => {
+                let taken =
+                    PRINTING.compare_exchange(holder, hart, Ordering::Acquire, Ordering::Relaxed);
+                if taken.is_ok() {
+                    break NOBODY;
+                }
+                patience = PATIENCE;
+            }
             Err(_) => patience -= 1,
         }
         core::hint::spin_loop();
@@ -114,7 +133,8 @@ pub fn write(arguments: fmt::Arguments<'_>) {
     // It takes every byte.
     let _ = out.write_fmt(arguments);
     out.flush();
-    PRINTING.store(before, Ordering::Release);
+    // Not where another hart has broken in meanwhile: then it is that one's.
+    let _ = PRINTING.compare_exchange(hart, before, Ordering::Release, Ordering::Relaxed);
 }
 
 /// Prints to the console.

@@ -2,18 +2,24 @@
 //! what it publishes, the self-test's runner.
 //!
 //! ```text
-//!  image      linker symbols, the boot header's sections, virtual to physical for statics
-//!  console    print!, println!, typed bytes: the SBI's, by physical addresses
-//!  probe      one load, store or call, whose fault is survived
-//!  publish    the information block: regions, spaces, the trace ring
-//!  selftest   PASS, FAIL, SKIP, and the machine's end
+//!  image          linker symbols, the boot header's sections, virtual to physical for statics
+//!  console        print!, println!, typed bytes: the SBI's, by physical addresses
+//!  prompt         a line is typed, and then it is done
+//!  probe          one load, store or call, whose fault is survived
+//!  publish        the information block: regions, spaces, the trace ring
+//!  debug_service  a page for a debugger, on a stack of its own
+//!  selftest       PASS, FAIL, SKIP, and the machine's end
+//!  trap_in_trap   the end of a hart that traps where nothing handles it
 //! ```
 
 pub mod console;
+pub mod debug_service;
 pub mod image;
 pub mod probe;
+pub mod prompt;
 pub mod publish;
 pub mod selftest;
+mod trap_in_trap;
 
 use core::sync::atomic::{AtomicPtr, Ordering};
 

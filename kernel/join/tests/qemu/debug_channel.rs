@@ -110,6 +110,59 @@ fn number_after(label: &str, text: &str) -> u64 {
     }
 }
 
+/// While it boots, and at its kalloc; the guest goes on each time.
+#[test]
+fn gdb_debugs_every_layout() {
+    for (layout, space) in [
+        ("hypervisor", "hart 3 "),
+        ("process", "process 3 grow "),
+        ("nanos", "kernel "),
+    ] {
+        let guest = Guest::boot(
+            &format!("layout-{layout}"),
+            &format!("layout={layout} pace=20"),
+        );
+        // QEMU waits for somebody to connect: this is the machine's very beginning, with its first words
+        // on the line.
+        let said = guest.gdb(&["info threads", "detach"]);
+        assert!(
+            said.contains("hart 0, ") && said.contains("detached"),
+            "{layout}: {said}"
+        );
+        let mut person = guest.connect();
+        person.send(b"\r");
+        person.expect("\n> ");
+        drop(person);
+        let kalloc = format!("(long)&'{layout}.kalloc'");
+        let said = guest.gdb(&[
+            &format!("break *{kalloc}"),
+            "continue",
+            &format!("printf \"at kalloc: %d\\n\", $pc == {kalloc}"),
+            "printf \"mode %d\\n\", ((unsigned long)$satp) >> 60",
+            "monitor layout",
+            "monitor spaces",
+            "monitor regions",
+            "monitor tables",
+            "delete",
+            "detach",
+        ]);
+        for part in [
+            "at kalloc: 1\n",
+            "mode 8\n",
+            &format!("layout {layout}, tables "),
+            space,
+            "  .text",
+            " tables\n",
+            "detached",
+        ] {
+            assert!(said.contains(part), "{layout}: no {part:?} in: {said}");
+        }
+        let mut person = guest.connect();
+        person.send(b"\r");
+        person.expect("\n> ");
+    }
+}
+
 #[test]
 fn gdb_debugs_the_kernel() {
     each_strategy(|strategy| {

@@ -58,6 +58,37 @@ fn the_nanos_selftest_passes_on_a_used_machine() {
     assert!(status.success(), "{status}");
 }
 
+/// Where the checks cannot have what they need, they are not run, and nothing is said of the kernel.
+#[test]
+fn the_nanos_selftest_refuses_with_the_reason() {
+    let mut machine = boot();
+    let words = machine.ask("reserve 0xc0000000");
+    machine.ask("reserve 0xc0000000");
+    let answer = machine.ask("reserve 0xc0000000");
+    assert!(answer.contains("2 units of 2^32 bytes"), "{answer}");
+    let answer = machine.ask("selftest");
+    assert!(answer.contains("it has all 2 of its units"), "{answer}");
+    let start = words.split_whitespace().next().expect(&words);
+    let start = start.trim_end_matches(';');
+    machine.ask(&format!("free {start}"));
+    let answer = machine.ask("kalloc 40000");
+    let words = "kalloc() = 0: physical: 0x1000 bytes are not free in one piece";
+    assert!(answer.contains(words), "{answer}");
+    let answer = machine.ask("selftest");
+    assert!(
+        answer.contains("bytes of RAM in one piece; 0 pages"),
+        "{answer}"
+    );
+    machine.ask("kfree 40000");
+    while machine.ask("backed 1").contains("heap counter") {}
+    // Memory there is; what is missing is a place in the list.
+    let answer = machine.ask("kalloc 1000");
+    let words = "kalloc() = 0: too many allocations to track another";
+    assert!(answer.contains(words), "{answer}");
+    let answer = machine.ask("selftest");
+    assert!(answer.contains("of 480 are tracked"), "{answer}");
+}
+
 #[test]
 fn every_fault_names_its_region_and_is_survived() {
     let mut machine = boot();
@@ -102,6 +133,10 @@ fn every_fault_names_its_region_and_is_survived() {
             "in application data: it cannot be executed (rw-u-ad)",
         ),
         (
+            "user-illegal",
+            "illegal instruction by user code at 0x00400ffc in application",
+        ),
+        (
             "user-stack",
             "store by user code to 0x7dfefff8 in application guard",
         ),
@@ -124,6 +159,21 @@ fn every_fault_names_its_region_and_is_survived() {
         answer.contains("load from 0x00000010 in zero page"),
         "{answer}"
     );
+}
+
+/// Also on a machine of two million instructions a second, on which that takes a minute.
+#[test]
+fn all_of_the_user_heap_can_be_touched_on_a_slow_machine() {
+    let mut machine = Machine::boot("layout=nanos pace=0", &["-icount", "shift=9"]);
+    machine.expect("\n> ");
+    let answer = machine.ask("app 16384");
+    assert!(answer.contains("the application ended with 0"), "{answer}");
+    assert!(answer.contains("\n16384 pages of its heap"), "{answer}");
+    // Who does not get on is stopped all the same.
+    let answer = machine.ask("fault user-loop");
+    let words = "it has run for 1000 ms without touching a new page, and is stopped";
+    assert!(answer.contains(words), "{answer}");
+    assert!(answer.contains("the kernel carries on"), "{answer}");
 }
 
 /// 1,000 random allocations and frees over all heaps, and as many frames afterwards as before.

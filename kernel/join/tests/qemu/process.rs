@@ -182,14 +182,12 @@ fn processes_run_beside_one_that_never_yields() {
     let answer = machine.ask("spawn spin");
     assert!(answer.contains("process 4 spin"), "{answer}");
     let mut satps = Vec::new();
-    for pid in ["1", "2", "4"] {
+    // The new one has the identifier of the one that was ended.
+    for (pid, asid) in [("1", 1), ("2", 2), ("4", 3)] {
         let columns = columns(&mut machine, pid).expect(pid);
         satps.push(columns[SATP].clone());
-        // "0x8" + four digits of ASID: a slot's number plus one.
-        assert_eq!(
-            columns[SATP][3..7].trim_start_matches('0').is_empty(),
-            false
-        );
+        // Its digits follow `0x8`.
+        assert_eq!(u16::from_str_radix(&columns[SATP][3..7], 16), Ok(asid));
     }
     satps.sort();
     satps.dedup();

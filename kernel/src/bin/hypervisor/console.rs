@@ -7,8 +7,7 @@ use pagescope_kernel::command::hypervisor::{Command, HELP};
 use pagescope_kernel::hypervisor::VAS_CPU_STRUCT;
 use pagescope_kernel::hypervisor::class::PointerClass;
 use pagescope_kernel::hypervisor::vmem::{Found, READ_WRITE};
-use pagescope_kernel::line::{Line, Typed};
-use pagescope_kernel::program::{console, probe, publish};
+use pagescope_kernel::program::{probe, publish};
 use pagescope_kernel::{print, println};
 use pagescope_protocol::info::{EVERY_SPACE, name_text, region_space, trace_kind};
 use pagescope_protocol::translate::Outcome;
@@ -17,40 +16,11 @@ use pagescope_protocol::{LeafFlags, Satp, VirtAddr};
 use crate::idle::Idle;
 use crate::{cpu, fault, harts, info, kmem, linear, selftest, stress, vmem};
 
-/// The line being typed.
-pub(crate) struct Console {
-    line: Line,
-}
-
-impl Console {
-    /// Nothing typed yet.
-    pub(crate) const fn new() -> Self {
-        Self { line: Line::new() }
-    }
-
-    /// Shows that a line can be typed.
-    pub(crate) fn prompt(&self) {
-        print!("> ");
-    }
-
-    /// Takes what has been typed since the last time.
-    pub(crate) fn poll(&mut self, idle: &mut Idle) {
-        while let Some(byte) = console::read() {
-            match self.line.push(byte) {
-                Typed::Echo(byte) => print!("{}", char::from(byte)),
-                Typed::Rub => print!("\x08 \x08"),
-                Typed::Nothing => {}
-                Typed::Complete => {
-                    println!();
-                    match Command::parse(self.line.text()) {
-                        Ok(command) => run(command, idle),
-                        Err(error) => println!("{error}"),
-                    }
-                    self.line.clear();
-                    self.prompt();
-                }
-            }
-        }
+/// Does what a line says.
+pub(crate) fn run_line(line: &str, idle: &mut Idle) {
+    match Command::parse(line) {
+        Ok(command) => run(command, idle),
+        Err(error) => println!("{error}"),
     }
 }
 
@@ -71,7 +41,7 @@ fn run(command: Command, idle: &mut Idle) {
         Command::Unmap(virt) => unmap(virt),
         Command::Touch(virt) => touch(virt),
         Command::Fault(kind, hart) => fault::run(kind, hart),
-        Command::Crash => fault::crash(),
+        Command::Crash(hart) => fault::crash(hart),
         Command::Stress(rounds) => {
             stress::run(rounds);
         }

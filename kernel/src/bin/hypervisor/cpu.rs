@@ -9,6 +9,7 @@ use pagescope_kernel::arch;
 use pagescope_kernel::hypervisor::VAS_CPU_STRUCT;
 use pagescope_kernel::hypervisor::class::PointerClass;
 use pagescope_kernel::hypervisor::cpu_struct::CPU_INFO;
+use pagescope_kernel::hypervisor::work::WorkSlot;
 use pagescope_protocol::VirtAddr;
 
 use crate::linear;
@@ -51,8 +52,10 @@ pub(crate) struct CpuInfo {
     pub(crate) early: Early,
     /// Interrupts from other harts.
     pub(crate) ipis: AtomicU64,
-    /// The last work that it has begun.
-    pub(crate) work_seen: AtomicU64,
+    /// What hart 0 has told it to do.
+    pub(crate) work: WorkSlot,
+    /// t1 and t2, while `hart_trap_in_trap` uses them.
+    pub(crate) kept: [u64; 2],
     /// Where a fault that was provoked ends.
     pub(crate) rescue: UnsafeCell<Rescue>,
 }
@@ -68,7 +71,8 @@ impl CpuInfo {
             space,
             early,
             ipis: AtomicU64::new(0),
-            work_seen: AtomicU64::new(0),
+            work: WorkSlot::new(),
+            kept: [0; 2],
             rescue: UnsafeCell::new(Rescue::NONE),
         }
     }

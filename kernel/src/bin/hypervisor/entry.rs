@@ -11,18 +11,22 @@
 //! table's identity mapping.
 
 use core::arch::global_asm;
+use core::mem::offset_of;
 
 use pagescope_kernel::board;
 use pagescope_kernel::handoff::{
     BOOT_MAGIC, BOOT_VERSION, BootHeader, HandOff, MAX_SECTIONS, Services, paging,
 };
 use pagescope_kernel::hypervisor::cpu_struct::TRAP_STACK;
-use pagescope_kernel::hypervisor::{VAS_KERNEL_IMAGE, VAS_LINEAR_MAP};
+use pagescope_kernel::hypervisor::{VAS_CPU_STRUCT, VAS_KERNEL_IMAGE, VAS_LINEAR_MAP};
 use pagescope_kernel::program::image::{
     EXECUTABLE, LinkAddress, NO_SECTION, READ_ONLY, Symbol, WRITABLE, section,
 };
 use pagescope_protocol::info::{name, region_kind};
 use pagescope_protocol::{ENTRIES_PER_TABLE, LeafFlags, Level, PhysAddr, Pte, VirtAddr};
+
+use crate::cpu::{CpuInfo, MAX_HARTS};
+use crate::harts;
 
 /// The layout that this program implements.
 pub(crate) const LAYOUT: &str = "hypervisor";
@@ -125,6 +129,9 @@ pub(crate) static BOOT_TABLE: BootTable = {
     BootTable(table)
 };
 
+// A hart's bit in LIVE is the one of its number: `hart_trap_in_trap` finds it by a shift.
+const _: () = assert!(harts::bit(MAX_HARTS as u64 - 1) == 1 << (MAX_HARTS - 1));
+
 /// The registers that a trap interrupted; x0's place is unused.
 #[repr(C)]
 pub(crate) struct TrapFrame {
@@ -208,7 +215,7 @@ trap_vector:
     // relied on. It stops at once, and what the first trap found stays as it is. sp is the one register
     // that is free: its value waits in sscratch, and the trap stack is where it is on every hart.
     csrw    sscratch, sp
-    la      sp, trap_in_trap
+    la      sp, hart_trap_in_trap
     csrw    stvec, sp
     li      sp, {frame}
     sd      x1, 1*8(sp)
@@ -232,16 +239,38 @@ trap_vector:
     .size trap_vector, . - trap_vector
 
     .balign 4
-    .globl trap_in_trap
-    .type trap_in_trap, @function
-trap_in_trap:
-    wfi
+    .globl hart_trap_in_trap
+    .type hart_trap_in_trap, @function
+hart_trap_in_trap:
+    // Nobody is to wait for this hart any more: it takes its bit from LIVE, without a stack, for none can be
+    // relied on; then it says so as any program does. t1 and t2 are put back for a debugger: they wait in
+    // the cpu info page; t0 is what the words cost.
+    la      t0, trap_in_trap        // should there be no cpu info page either
+    csrw    stvec, t0
+    li      t0, {cpu_info}
+    sd      t1, {kept}(t0)
+    sd      t2, {kept}+8(t0)
+    ld      t1, {hart}(t0)
+    li      t2, 1
+    sll     t1, t2, t1
+    not     t1, t1
+    la      t2, {live}
+    .option push
+    .option arch, +a
+    amoand.d.aqrl zero, t1, (t2)
+    .option pop
+    ld      t1, {kept}(t0)
+    ld      t2, {kept}+8(t0)
     j       trap_in_trap
-    .size trap_in_trap, . - trap_in_trap
+    .size hart_trap_in_trap, . - hart_trap_in_trap
 "#,
     boot_table = sym BOOT_TABLE,
     frame = const TRAP_STACK.end().as_u64() as i64 - size_of::<TrapFrame>() as i64,
     start = sym crate::start::start,
     start_hart = sym crate::start::start_hart,
     handle = sym crate::trap::handle,
+    cpu_info = const VAS_CPU_STRUCT.as_u64() as i64,
+    hart = const offset_of!(CpuInfo, hart),
+    kept = const offset_of!(CpuInfo, kept),
+    live = sym harts::LIVE,
 );

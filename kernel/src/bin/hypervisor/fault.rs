@@ -94,10 +94,19 @@ pub(crate) fn provoke_on(hart: u64, kind: FaultKind) -> Option<Fault> {
     *FOUND.lock(cpu::hart())
 }
 
+/// Whether `hart` runs; if not, that is said.
+fn runs(hart: u64) -> bool {
+    let runs = harts::numbers().any(|number| number == hart);
+    if !runs {
+        println!("hart {hart} does not run");
+    }
+    runs
+}
+
 /// `fault` on the console.
 pub(crate) fn run(kind: FaultKind, hart: u64) {
-    if !harts::numbers().any(|number| number == hart) {
-        return println!("hart {hart} does not run");
+    if !runs(hart) {
+        return;
     }
     match provoke_on(hart, kind) {
         Some(_) => println!("hart {hart} goes on"),
@@ -105,7 +114,9 @@ pub(crate) fn run(kind: FaultKind, hart: u64) {
     }
 }
 
-/// Loads from where nothing is, with nobody to catch it: the hart stops.
-pub(crate) fn crash() {
-    load(VirtAddr::new(0x10).as_u64());
+/// `crash` on the console: `hart` loads from where nothing is, with nobody to catch it, and stops.
+pub(crate) fn crash(hart: u64) {
+    if runs(hart) {
+        harts::run_on(harts::bit(hart), || load(VirtAddr::new(0x10).as_u64()));
+    }
 }

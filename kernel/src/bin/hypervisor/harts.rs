@@ -1,26 +1,18 @@
 //! The other harts: starting them, and having them do something.
 
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use pagescope_kernel::arch::csr::{MSTATUS_SIE, SSI, STI};
 use pagescope_kernel::arch::{self, sbi_call};
+use pagescope_kernel::hypervisor::work::Work;
 use pagescope_kernel::program::image;
 use pagescope_kernel::{csr_clear, csr_set, println};
 
 use crate::cpu::{self, MAX_HARTS};
 use crate::{entry, ipi, start};
 
-/// A bit for each hart that runs in its cpu struct.
-static LIVE: AtomicU64 = AtomicU64::new(0);
-
-/// The work that is to be done; its number, who is to do it, and who has yet to.
-static WORK: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
-static WORK_NUMBER: AtomicU64 = AtomicU64::new(0);
-static WORK_FOR: AtomicU64 = AtomicU64::new(0);
-static WORK_LEFT: AtomicU64 = AtomicU64::new(0);
-
-/// What a hart can be told to do.
-pub(crate) type Work = fn();
+/// A bit for each hart that runs in its cpu struct. `hart_trap_in_trap` changes it too.
+pub(crate) static LIVE: AtomicU64 = AtomicU64::new(0);
 
 /// The bit that stands for `hart`.
 pub(crate) const fn bit(hart: u64) -> u64 {
@@ -37,10 +29,14 @@ pub(crate) fn count() -> u64 {
     live().count_ones().into()
 }
 
+/// The numbers of the harts whose bits are set.
+fn numbers_in(harts: u64) -> impl Iterator<Item = u64> {
+    (0..MAX_HARTS as u64).filter(move |hart| harts & bit(*hart) != 0)
+}
+
 /// The numbers of the harts that run.
 pub(crate) fn numbers() -> impl Iterator<Item = u64> {
-    let live = live();
-    (0..MAX_HARTS as u64).filter(move |hart| live & bit(*hart) != 0)
+    numbers_in(live())
 }
 
 /// This hart runs in its cpu struct.
@@ -48,11 +44,9 @@ pub(crate) fn is_live_now() {
     LIVE.fetch_or(bit(cpu::info().hart), Ordering::AcqRel);
 }
 
-/// These harts are not waited for any more, for anything.
-pub(crate) fn give_up(harts: u64) {
-    LIVE.fetch_and(!harts, Ordering::AcqRel);
-    WORK_LEFT.fetch_and(!harts, Ordering::AcqRel);
-    ipi::give_up(harts);
+/// This hart is not waited for any more, for anything.
+pub(crate) fn give_up() {
+    LIVE.fetch_and(!bit(cpu::hart()), Ordering::AcqRel);
 }
 
 /// Starts every other hart, one after another: they share the stack of the first steps.
@@ -81,45 +75,28 @@ pub(crate) fn start_others() {
 pub(crate) fn run_on(mask: u64, work: Work) {
     let mask = mask & live();
     let own = bit(cpu::hart());
-    WORK.store(work as *mut (), Ordering::Relaxed);
-    WORK_FOR.store(mask, Ordering::Relaxed);
-    WORK_LEFT.store(mask & !own, Ordering::Relaxed);
-    WORK_NUMBER.fetch_add(1, Ordering::Release);
-    if mask & !own != 0 {
-        sbi_call::send_ipi(mask & !own);
+    let others = mask & !own;
+    for info in numbers_in(others).filter_map(cpu::info_of) {
+        info.work.give(work);
+    }
+    if others != 0 {
+        sbi_call::send_ipi(others);
     }
     if mask & own != 0 {
         work();
     }
-    while WORK_LEFT.load(Ordering::Acquire) != 0 {
-        core::hint::spin_loop();
+    let is_busy = |hart: &u64| cpu::info_of(*hart).is_some_and(|info| !info.work.is_empty());
+    let busy = || numbers_in(others).filter(is_busy).map(bit).sum();
+    ipi::wait_for(busy, "do what they were told");
+    let gone = others & !live();
+    if gone != 0 {
+        println!("kernel: the harts in {gone:#b} have stopped in the middle of it");
     }
 }
 
 /// Has every hart do `work`.
 pub(crate) fn run_everywhere(work: Work) {
     run_on(live(), work);
-}
-
-/// Whether there is work that this hart has not looked at.
-fn work_is_waiting() -> bool {
-    WORK_NUMBER.load(Ordering::Acquire) != cpu::info().work_seen.load(Ordering::Relaxed)
-}
-
-/// Does what this hart was told to do, if anything.
-fn work() {
-    let number = WORK_NUMBER.load(Ordering::Acquire);
-    let info = cpu::info();
-    let own = bit(info.hart);
-    if info.work_seen.swap(number, Ordering::Relaxed) == number
-        || WORK_FOR.load(Ordering::Relaxed) & own == 0
-    {
-        return;
-    }
-    // SAFETY: only `run_on` stores here, and only such functions.
-    let work = unsafe { core::mem::transmute::<*mut (), Work>(WORK.load(Ordering::Relaxed)) };
-    work();
-    WORK_LEFT.fetch_and(!own, Ordering::AcqRel);
 }
 
 /// Lets interrupts of other harts in.
@@ -151,7 +128,7 @@ pub(crate) fn wait_for_interrupt(has_reason: impl Fn() -> bool) {
 #[inline(never)]
 pub(crate) fn idle() -> ! {
     loop {
-        wait_for_interrupt(work_is_waiting);
-        work();
+        wait_for_interrupt(|| !cpu::info().work.is_empty());
+        cpu::info().work.run();
     }
 }

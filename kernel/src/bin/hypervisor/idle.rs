@@ -9,11 +9,11 @@ use pagescope_kernel::holdings::Holdings;
 use pagescope_kernel::memory::Memory as _;
 use pagescope_kernel::pace::{Direction, KFREES_PER_TICK};
 use pagescope_kernel::println;
+use pagescope_kernel::program::prompt::Prompt;
 use pagescope_protocol::VirtAddr;
 use pagescope_protocol::info::FRESH_FILL;
 
-use crate::console::Console;
-use crate::{harts, kmem, linear, start};
+use crate::{console, harts, kmem, linear, start};
 
 /// Milliseconds between looks at the console.
 const POLL_MS: u64 = 10;
@@ -37,11 +37,10 @@ pub(crate) fn run(pace_ms: u64) -> ! {
         holdings: Holdings::NONE,
         direction: Direction::Up,
     };
-    let mut console = Console::new();
     let mut next_call = arch::time();
-    console.prompt();
+    let mut prompt = Prompt::show();
     loop {
-        console.poll(&mut idle);
+        prompt.poll(|line| console::run_line(line, &mut idle));
         let now = arch::time();
         let mut wake = now + POLL_MS * ticks_per_ms;
         if idle.pace_ms != 0 {

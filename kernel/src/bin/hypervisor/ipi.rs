@@ -34,21 +34,25 @@ pub(crate) fn fence_others() {
     }
     PENDING.store(others, Ordering::SeqCst);
     sbi_call::send_ipi(others);
-    let mut deadline = Some(arch::time() + PATIENCE * start::hand_off().timebase_hz);
     // However long it takes: until then the hart may reach what was unmapped.
-    while PENDING.load(Ordering::Acquire) != 0 {
+    wait_for(|| PENDING.load(Ordering::Acquire), "fence");
+}
+
+/// Waits until none of the harts that run is in `missing`, which is asked again and again: a hart may
+/// stop at any time, and nobody waits for it then. Where it takes long, that is said once.
+pub(crate) fn wait_for(missing: impl Fn() -> u64, what: &str) {
+    let mut deadline = Some(arch::time() + PATIENCE * start::hand_off().timebase_hz);
+    loop {
+        let missing = missing() & harts::live();
+        if missing == 0 {
+            return;
+        }
         if deadline.is_some_and(|deadline| arch::time() > deadline) {
-            let missing = PENDING.load(Ordering::Acquire);
-            println!("kernel: still waiting for the harts in {missing:#b} to fence");
+            println!("kernel: still waiting for the harts in {missing:#b} to {what}");
             deadline = None;
         }
         core::hint::spin_loop();
     }
-}
-
-/// These harts will not fence.
-pub(crate) fn give_up(harts: u64) {
-    PENDING.fetch_and(!harts, Ordering::AcqRel);
 }
 
 /// Answers whoever has sent for this hart.

@@ -94,6 +94,7 @@ fn move_in(hart: u64, early: Early) -> ! {
     };
     let satp = built.satp.bits();
     let space = info::publish_hart(hart, &built);
+    vmem::trace_built(&built, space);
     let page = built.info_page();
     cpu::write_info(page, CpuInfo::new(hart, satp, space, early));
     cpu::set_info_page(hart, page);

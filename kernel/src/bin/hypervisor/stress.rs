@@ -33,14 +33,21 @@ const NOBODY: u8 = 0;
 /// Who has each page, as hart + 1.
 static OWNERS: [AtomicU8; MAX_PAGES] = [const { AtomicU8::new(NOBODY) }; MAX_PAGES];
 
-/// A page on its way to the hart whose place this is; 0 for none.
-static HANDED: [AtomicU64; MAX_HARTS] = [const { AtomicU64::new(0) }; MAX_HARTS];
+/// Pages that may be on their way to a hart: it may not run for a while.
+const PLACES: usize = 64;
+
+/// Pages on their way to the hart whose places these are; 0 for none.
+static HANDED: [[AtomicU64; PLACES]; MAX_HARTS] =
+    [const { [const { AtomicU64::new(0) }; PLACES] }; MAX_HARTS];
 
 static ROUNDS: AtomicU64 = AtomicU64::new(0);
 static KALLOCS: AtomicU64 = AtomicU64::new(0);
 static KFREES: AtomicU64 = AtomicU64::new(0);
 static HAND_OVERS: AtomicU64 = AtomicU64::new(0);
 static ERRORS: AtomicU64 = AtomicU64::new(0);
+/// A bit for each hart that is not there yet: they begin together.
+static LATE: AtomicU64 = AtomicU64::new(0);
+/// A bit for each hart that has yet to do its rounds.
 static WORKING: AtomicU64 = AtomicU64::new(0);
 
 /// What a run found.
@@ -66,7 +73,9 @@ pub(crate) fn run(rounds: u64) -> Findings {
         counter.store(0, Ordering::Relaxed);
     }
     ROUNDS.store(rounds, Ordering::Relaxed);
-    WORKING.store(harts::count(), Ordering::Release);
+    for harts in [&LATE, &WORKING] {
+        harts.store(harts::live(), Ordering::Release);
+    }
     let free_before = kmem::free_pages();
     harts::run_everywhere(work);
     let free_after = kmem::free_pages();
@@ -107,6 +116,7 @@ fn complain(words: core::fmt::Arguments<'_>) {
 fn work() {
     let hart = cpu::hart();
     let mut held = [None; HELD];
+    leave(&LATE, hart, || {});
     let mut random = 0x9e37_79b9_7f4a_7c15 ^ (hart + 1) << 32;
     for number in 0..ROUNDS.load(Ordering::Relaxed) {
         // xorshift64 (Marsaglia, "Xorshift RNGs", 2003).
@@ -116,23 +126,29 @@ fn work() {
         let place = &mut held[random as usize % HELD];
         if let Some((page, stamp)) = place.take() {
             let hands_over = random >> 32 & 3 == 0;
-            if !(hands_over && hand_over(hart, page)) {
+            if !(hands_over && hand_over(hart, page, number)) {
                 free(page, Some(stamp), hart);
             }
         }
         *place = take(hart, number);
-        receive(hart);
+        receive(hart, number);
     }
     for (page, stamp) in held.iter().flatten() {
         free(*page, Some(*stamp), hart);
     }
-    WORKING.fetch_sub(1, Ordering::AcqRel);
     // Whoever still works may still hand over.
-    while WORKING.load(Ordering::Acquire) != 0 {
-        receive(hart);
+    let receive_all = || (0..PLACES as u64).for_each(|number| receive(hart, number));
+    leave(&WORKING, hart, receive_all);
+    receive_all();
+}
+
+/// Takes `hart` from `harts`, and does `meanwhile` until none is left in it that runs.
+fn leave(harts: &AtomicU64, hart: u64, meanwhile: impl Fn()) {
+    harts.fetch_and(!harts::bit(hart), Ordering::AcqRel);
+    while harts.load(Ordering::Acquire) & harts::live() != 0 {
+        meanwhile();
         core::hint::spin_loop();
     }
-    receive(hart);
 }
 
 fn owner_of(page: VirtAddr) -> Option<&'static AtomicU8> {
@@ -175,11 +191,16 @@ fn take(hart: u64, number: u64) -> Option<(VirtAddr, u64)> {
     Some((page, stamp))
 }
 
-/// Gives a page to the next hart, unless it has yet to take the last one.
-fn hand_over(hart: u64, page: VirtAddr) -> bool {
+/// The place that is looked at in this round.
+fn place_of(hart: u64, number: u64) -> Option<&'static AtomicU64> {
+    HANDED.get(hart as usize)?.get(number as usize % PLACES)
+}
+
+/// Gives a page to the next hart, unless it has yet to take the one that lies there.
+fn hand_over(hart: u64, page: VirtAddr, number: u64) -> bool {
     let after = harts::numbers().find(|number| *number > hart);
     let next = after.or(harts::numbers().next()).unwrap_or(hart);
-    let Some(place) = HANDED.get(next as usize).filter(|_| next != hart) else {
+    let Some(place) = place_of(next, number).filter(|_| next != hart) else {
         return false;
     };
     place
@@ -188,8 +209,8 @@ fn hand_over(hart: u64, page: VirtAddr) -> bool {
 }
 
 /// Frees what another hart has handed over.
-fn receive(hart: u64) {
-    let place = HANDED.get(hart as usize);
+fn receive(hart: u64, number: u64) {
+    let place = place_of(hart, number);
     let page = place.map_or(0, |place| place.swap(0, Ordering::AcqRel));
     if page != 0 {
         HAND_OVERS.fetch_add(1, Ordering::Relaxed);

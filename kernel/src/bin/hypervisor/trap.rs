@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use pagescope_kernel::arch::{self, sbi_call};
 use pagescope_kernel::fault::Cause;
-use pagescope_kernel::fault::report::FaultReport;
+use pagescope_kernel::fault::report::{FaultReport, place_of};
 use pagescope_kernel::hypervisor::class::PointerClass;
 use pagescope_kernel::program::probe::{self, Fault};
 use pagescope_kernel::program::publish;
@@ -33,7 +33,7 @@ pub(crate) fn halt() -> ! {
     println!(
         "kernel: hart {hart} has stopped; its registers are as they were for a debugger to read"
     );
-    harts::give_up(harts::bit(hart));
+    harts::give_up();
     // SAFETY: with none let in, no interrupt changes what a debugger is to read.
     unsafe { csr_write!("sie", 0) };
     arch::stop()
@@ -81,13 +81,7 @@ pub(crate) extern "C" fn handle(frame: &mut TrapFrame) {
 
 /// Says what happened, in words that name the region.
 fn report(fault: Fault) {
-    let is_about_an_address =
-        !matches!(fault.cause, Cause::ILLEGAL_INSTRUCTION | Cause::BREAKPOINT);
-    let place = if is_about_an_address {
-        fault.address
-    } else {
-        fault.instruction
-    };
+    let place = place_of(fault.cause, fault.address, fault.instruction);
     let root = Satp::from_bits(csr_read!("satp")).root();
     let translation = vmem::lookup(root, place);
     let phys = translation.mapped().map(|mapped| mapped.address);

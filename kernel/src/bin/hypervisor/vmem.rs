@@ -15,7 +15,7 @@ use pagescope_kernel::memory::Memory;
 use pagescope_kernel::program::image::{EXECUTABLE, READ_ONLY, Symbol, WRITABLE, physical};
 use pagescope_kernel::program::publish;
 use pagescope_kernel::{board, println, publish, return_address};
-use pagescope_protocol::info::{TraceEvent, trace_kind};
+use pagescope_protocol::info::{EVERY_SPACE, TraceEvent, trace_kind};
 use pagescope_protocol::translate::Translation;
 use pagescope_protocol::{
     LeafFlags, Level, PAGE_SIZE, PhysAddr, PhysPage, PhysRange, Satp, VirtAddr, VirtRange,
@@ -39,6 +39,8 @@ pub(crate) struct Built {
     pub(crate) satp: Satp,
     /// The frames of its cpu struct, page by page.
     pub(crate) cpu_struct: [Option<PhysPage>; CPU_STRUCT_PAGES],
+    /// Where [`build`] was called.
+    caller: u64,
 }
 
 impl Built {
@@ -79,8 +81,10 @@ fn mapper(memory: &mut LiveMemory, root: PhysPage) -> Mapper<'_, LiveMemory, Fra
     }
 }
 
-/// Builds the tables of `hart`; `None` where memory is used up.
+/// Builds the tables of `hart`; `None` where memory is used up. What was mapped is for [`trace_built`] to say.
+#[inline(never)]
 pub(crate) fn build(hart: u64) -> Option<Built> {
+    let caller = return_address!();
     let mut memory = linear::memory();
     let mut cpu_struct = [None; CPU_STRUCT_PAGES];
     // From the top down, as kalloc goes: so the frames lie as the addresses do.
@@ -92,26 +96,41 @@ pub(crate) fn build(hart: u64) -> Option<Built> {
         }
     }
     let root = Frames.take(&mut memory)?;
-    let plan = Plan {
-        ram: linear::ram(),
-        image: kmem::image(),
-        sections: &sections(),
-        devices: &DEVICES,
-        cpu_struct: &cpu_struct,
-    };
+    let sections = sections();
+    let plan = plan(&sections, &cpu_struct);
     if let Err(error) = vmem::build(&mut mapper(&mut memory, root), &plan) {
         println!("hart {hart}: its tables cannot be built: {error}");
         return None;
-    }
-    let caller = build as *const () as u64;
-    for stretch in plan.global() {
-        trace(trace_kind::MAP, stretch, caller);
     }
     *ROOTS.lock(cpu::hart()).0.get_mut(hart as usize)? = Some(root);
     Some(Built {
         satp: Satp::new(MODE, 0, root),
         cpu_struct,
+        caller,
     })
+}
+
+/// Traces all that [`build`] mapped, now that the hart's space has an id.
+pub(crate) fn trace_built(built: &Built, space: u64) {
+    let sections = sections();
+    let plan = plan(&sections, &built.cpu_struct);
+    for stretch in plan.global().chain(plan.own()) {
+        trace_map(stretch, space, built.caller);
+    }
+}
+
+/// What a hart's tables are made from.
+fn plan<'a>(
+    sections: &'a [Stretch],
+    cpu_struct: &'a [Option<PhysPage>; CPU_STRUCT_PAGES],
+) -> Plan<'a> {
+    Plan {
+        ram: linear::ram(),
+        image: kmem::image(),
+        sections,
+        devices: &DEVICES,
+        cpu_struct,
+    }
 }
 
 /// The image's sections, as they are mapped.
@@ -133,13 +152,16 @@ pub(crate) fn sections() -> [Stretch; 4] {
     ]
 }
 
-fn trace(kind: u64, stretch: Stretch, caller: u64) {
+fn trace_map(stretch: Stretch, space: u64, caller: u64) {
+    // As the mapper stores them.
+    let flags = stretch.flags | LeafFlags::ACCESSED | LeafFlags::DIRTY;
     publish::trace(TraceEvent {
-        kind,
+        kind: trace_kind::MAP,
         address: stretch.virt.start().as_u64(),
         argument: stretch.phys.as_u64(),
         size: stretch.virt.size(),
-        flags: stretch.flags.bits().into(),
+        flags: flags.bits().into(),
+        space,
         caller,
         ..TraceEvent::EMPTY
     });
@@ -201,7 +223,7 @@ pub(crate) fn map(virt: VirtAddr, phys: PhysAddr, flags: LeafFlags) -> Result<()
         publish!(map_calls = publish::read().map_calls + 1);
         let virt = VirtRange::new(virt, PAGE_SIZE);
         if let Some(virt) = virt {
-            trace(trace_kind::MAP, Stretch { virt, phys, flags }, caller);
+            trace_map(Stretch { virt, phys, flags }, EVERY_SPACE, caller);
         }
     }
     mapped
@@ -219,11 +241,15 @@ pub(crate) fn unmap(virt: VirtAddr) -> Result<PhysAddr, UnmapError> {
     let mut memory = linear::memory();
     let mut released = [None; MAX_HARTS];
     let mut phys = None;
+    let mut refused = None;
     for (root, place) in roots.0.into_iter().flatten().zip(&mut released) {
         let mut mapper = mapper(&mut memory, root);
         let found = mapper.lookup(virt).mapped();
-        let unmapped = mapper.unmap(virt)?;
-        (phys, *place) = (found, Some(unmapped.released));
+        // A hart that refuses keeps what it has; the others' part is done to the end all the same.
+        match mapper.unmap(virt) {
+            Ok(unmapped) => (phys, *place) = (found, Some(unmapped.released)),
+            Err(error) => refused = Some(error),
+        }
     }
     // Until they have all done so, a hart may still reach the page, or walk through the tables.
     ipi::fence_others();
@@ -231,7 +257,8 @@ pub(crate) fn unmap(virt: VirtAddr) -> Result<PhysAddr, UnmapError> {
         give_back(released.iter());
     }
     drop(roots);
-    let phys = phys.ok_or(UnmapError::NotMapped(virt))?.address;
+    let none = || refused.unwrap_or(UnmapError::NotMapped(virt));
+    let phys = phys.ok_or_else(none)?.address;
     publish::trace(TraceEvent {
         kind: trace_kind::UNMAP,
         address: virt.as_u64(),

@@ -77,12 +77,12 @@ pub(crate) extern "C" fn boot(hart: u64, device_tree: u64) -> ! {
     let entry = header.entry;
     if header.starts_bare() {
         say(format_args!(
-            "layout {}; starting S-mode untranslated at {entry:#x}",
+            "layout {}; the supervisor program starts untranslated at {entry:#x}",
             header.layout()
         ));
     } else {
         say(format_args!(
-            "layout {}, tables {}: root table {:#x}, {} pages handed out; starting S-mode at {entry:#x}",
+            "layout {}, tables {}: root table {:#x}, {} pages handed out; the supervisor program starts at {entry:#x}",
             header.layout(),
             name_text(&hand_off.strategy),
             hand_off.root,
@@ -205,6 +205,12 @@ fn hand_off(facts: &Facts<'_>) -> HandOff {
         ));
     }
     HARTS.store(facts.harts.clamp(1, MAX_HARTS) as u64, Ordering::Relaxed);
+    if facts.harts > MAX_HARTS {
+        say(format_args!(
+            "{} harts, of which the first {MAX_HARTS} can be started",
+            facts.harts
+        ));
+    }
     let mut hand_off = HandOff {
         version: BOOT_VERSION,
         ram_start: facts.ram.start().as_u64(),

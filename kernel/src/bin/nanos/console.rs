@@ -2,10 +2,8 @@
 
 use pagescope_kernel::arch::sbi_call;
 use pagescope_kernel::command::nanos::{Command, HELP};
-use pagescope_kernel::line::{Line, Typed};
 use pagescope_kernel::nanos::kernel_heaps::HeapError;
 use pagescope_kernel::nanos::tracking::{Label, Tag};
-use pagescope_kernel::program::console;
 use pagescope_kernel::{print, println};
 use pagescope_protocol::VirtAddr;
 use pagescope_protocol::info::region_kind;
@@ -13,42 +11,13 @@ use pagescope_protocol::info::region_kind;
 use crate::application::code::Task;
 use crate::application::{self, Ending};
 use crate::idle::Idle;
-use crate::{dump, faults, kernel, selftest, stress};
+use crate::{checks, dump, faults, kernel, selftest, stress};
 
-/// The line being typed.
-pub(crate) struct Console {
-    line: Line,
-}
-
-impl Console {
-    /// Nothing typed yet.
-    pub(crate) const fn new() -> Self {
-        Self { line: Line::new() }
-    }
-
-    /// Shows that a line can be typed.
-    pub(crate) fn prompt(&self) {
-        print!("> ");
-    }
-
-    /// Takes what has been typed since the last time.
-    pub(crate) fn poll(&mut self, idle: &mut Idle) {
-        while let Some(byte) = console::read() {
-            match self.line.push(byte) {
-                Typed::Echo(byte) => print!("{}", char::from(byte)),
-                Typed::Rub => print!("\x08 \x08"),
-                Typed::Nothing => {}
-                Typed::Complete => {
-                    println!();
-                    match Command::parse(self.line.text()) {
-                        Ok(command) => run(command, idle),
-                        Err(error) => println!("{error}"),
-                    }
-                    self.line.clear();
-                    self.prompt();
-                }
-            }
-        }
+/// Does what a line says.
+pub(crate) fn run_line(line: &str, idle: &mut Idle) {
+    match Command::parse(line) {
+        Ok(command) => run(command, idle),
+        Err(error) => println!("{error}"),
     }
 }
 
@@ -83,7 +52,10 @@ fn run(command: Command, idle: &mut Idle) {
         Command::Info => dump::info(),
         Command::Pace(pace_ms) => idle.pace_ms = pace_ms,
         Command::Crash => crash(),
-        Command::Selftest => selftest::run(),
+        Command::Selftest => match checks::obstacle() {
+            Some(obstacle) => println!("{obstacle}"),
+            None => selftest::run(),
+        },
         Command::Poweroff => sbi_call::power_off(false),
     }
 }
@@ -133,11 +105,19 @@ fn is_shown(number: u64, count: u64) -> bool {
     number < SHOWN || number + 1 == count
 }
 
+/// A page of kalloc's. Its 0 is no reason: asked for the same, the heaps say why they refuse.
+fn page() -> Result<VirtAddr, HeapError> {
+    match kernel::kalloc() {
+        0 => kernel::try_kalloc(page as *const () as u64),
+        page => Ok(VirtAddr::new(page as u64)),
+    }
+}
+
 fn hand_out(count: u64, idle: &mut Idle) {
     for step in 0..count {
-        let page = match kernel::kalloc() {
-            0 => return println!("kalloc() = 0: out of memory"),
-            page => VirtAddr::new(page as u64),
+        let page = match page() {
+            Ok(page) => page,
+            Err(error) => return println!("kalloc() = 0: {error}"),
         };
         if is_shown(step, count) {
             let counter = kernel::heap_counter();

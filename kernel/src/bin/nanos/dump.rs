@@ -74,7 +74,7 @@ pub(crate) fn trace(most: u64) {
     println!("{shown} of {count} that are still kept");
 }
 
-/// The root table, the pool, and the leaves of every allocation.
+/// The root table, and how many tables and pages of the pool there are. What a table holds, `lookup` says.
 pub(crate) fn tables() {
     kernel::look(|heaps, _| {
         let pool = heaps.tables().pool();

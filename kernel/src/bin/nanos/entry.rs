@@ -152,7 +152,7 @@ _start:
     j       1b
 2:  la      sp, {first_stack}+{first_stack_size}
     call    {boot_tables}           // a0 = satp, a1 = the boot stack's end
-    beqz    a0, trap_in_trap        // no RAM for them, and nobody yet who could say so
+    beqz    a0, 4f                  // no RAM for them, and nobody yet who could say so
     mv      sp, a1
     la      t0, 3f
     ld      t1, 0(t0)
@@ -166,6 +166,8 @@ _start:
     .balign 8
 3:  .quad   trap_vector
     .quad   stage2_linked
+4:  wfi
+    j       4b
     .cfi_endproc
     .size _start, . - _start
 
@@ -209,14 +211,6 @@ trap_vector:
     csrr    sp, sscratch
     sret
     .size trap_vector, . - trap_vector
-
-    .balign 4
-    .globl trap_in_trap
-    .type trap_in_trap, @function
-trap_in_trap:
-    wfi
-    j       trap_in_trap
-    .size trap_in_trap, . - trap_in_trap
 
     // enter_user(entry, stack, first, second): callee-saved registers wait on the kernel's stack.
     .globl enter_user

@@ -41,11 +41,18 @@ fn attempt(kind: FaultKind) -> Attempt {
         FaultKind::UserNull => Attempt::User(Task::Load, null),
         FaultKind::UserText => Attempt::User(Task::Store, APPLICATION),
         FaultKind::UserExecute => Attempt::User(Task::Call, data_page()),
+        // Behind the program its last page is zeros; 0 is an illegal instruction (unprivileged specification,
+        // section "Base Instruction-Length Encoding").
+        FaultKind::UserIllegal => {
+            let last = data_page().as_u64() - 4;
+            Attempt::User(Task::Call, VirtAddr::new(last))
+        }
         FaultKind::UserStack => {
             let below = APPLICATION_STACK.start().as_u64() - 8;
             Attempt::User(Task::Store, VirtAddr::new(below))
         }
         FaultKind::UserHeap => Attempt::User(Task::Load, USER_HEAP.end()),
+        FaultKind::UserLoop => Attempt::User(Task::Loop, null),
     }
 }
 

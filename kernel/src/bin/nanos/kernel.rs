@@ -19,7 +19,7 @@ use pagescope_protocol::info::{TraceEvent, trace_kind};
 use pagescope_protocol::translate::Translation;
 use pagescope_protocol::{PAGE_SIZE, PhysAddr, VirtAddr};
 
-use crate::debug;
+use crate::{debug, stage2};
 
 /// The heaps, after stage 2 has made them.
 static HEAPS: SpinLock<Option<KernelHeaps<'static>>> = SpinLock::new(None);
@@ -57,6 +57,7 @@ pub(crate) fn space() -> u64 {
 pub(crate) fn install(heaps: KernelHeaps<'static>) {
     publish_heaps(&heaps);
     *HEAPS.lock(hart()) = Some(heaps);
+    debug::IS_BUSY.store(false, Ordering::SeqCst);
 }
 
 /// Tells the inspector what the heaps do.
@@ -105,11 +106,22 @@ pub(crate) fn with<R>(
     caller: u64,
     work: impl FnOnce(&mut KernelHeaps<'static>, &mut KernelCall<'_>) -> R,
 ) -> R {
+    // For as long as the lock is held, and a moment more on either side: who stops the hart now must not
+    // call kalloc.
+    debug::IS_BUSY.store(true, Ordering::SeqCst);
+    let result = with_locked(caller, work);
+    debug::IS_BUSY.store(false, Ordering::SeqCst);
+    result
+}
+
+fn with_locked<R>(
+    caller: u64,
+    work: impl FnOnce(&mut KernelHeaps<'static>, &mut KernelCall<'_>) -> R,
+) -> R {
     let mut guard = HEAPS.lock(hart());
     let Some(heaps) = guard.as_mut() else {
         panic!("there are no heaps yet");
     };
-    debug::IS_BUSY.store(true, Ordering::Relaxed);
     // SAFETY: tables, and memory that is handed out, are the heaps' and their users'; the lock is held.
     let mut memory = unsafe { LiveMemory::new() };
     let mut call = Call {
@@ -119,7 +131,6 @@ pub(crate) fn with<R>(
     };
     let result = work(heaps, &mut call);
     publish_heaps(heaps);
-    debug::IS_BUSY.store(false, Ordering::Relaxed);
     result
 }
 
@@ -162,14 +173,17 @@ pub(crate) extern "C" fn kalloc() -> usize {
 
 #[inline(never)]
 extern "C" fn kalloc_called_from(caller: u64) -> usize {
-    let page = with(caller, |heaps, call| heaps.kalloc(call));
-    match page {
-        Ok(page) => {
-            trace(trace_kind::KALLOC, page.as_u64(), heap_counter(), caller);
-            page.as_u64() as usize
-        }
-        Err(_) => 0,
-    }
+    try_kalloc(caller).map_or(0, |page| page.as_u64() as usize)
+}
+
+/// Hands out one mapped page, as [`kalloc`] does, for whoever called from `caller`.
+///
+/// # Errors
+/// Why there is none.
+pub(crate) fn try_kalloc(caller: u64) -> Result<VirtAddr, HeapError> {
+    let page = with(caller, |heaps, call| heaps.kalloc(call))?;
+    trace(trace_kind::KALLOC, page.as_u64(), heap_counter(), caller);
+    Ok(page)
 }
 
 /// Takes the page at `address` back: `true`. What was not handed out is refused, and reported.
@@ -237,17 +251,18 @@ fn trace(kind: u64, address: u64, counter: u64, caller: u64) {
     });
 }
 
-/// Fills in how far the heaps have come.
+/// Fills in how far the heaps have come. `physical` keeps no list of what was freed: its next page is the highest that
+/// is free, whether it was handed out before or not, and so none waits above it.
 fn publish_heaps(heaps: &KernelHeaps<'_>) {
     let physical = heaps.physical();
     HEAP_COUNTER.store(physical.used_units(), Ordering::Relaxed);
-    let lowest = heaps.lowest_frame().as_u64();
     let top = physical.ranges().map(|(start, size)| start + size).max();
-    let touched = (top.unwrap_or(lowest) - lowest) / PAGE_SIZE;
+    let bottom = stage2::hand_off().heap_bottom;
     publish!(
-        heap_top = top.unwrap_or(lowest) - PAGE_SIZE,
-        heap_next = lowest - PAGE_SIZE,
-        freed_pages = touched.saturating_sub(physical.used_units()),
+        heap_top = top.unwrap_or(bottom) - PAGE_SIZE,
+        // With nothing left, the page below the bottom: no page comes next.
+        heap_next = physical.next(PAGE_SIZE).unwrap_or(bottom - PAGE_SIZE),
+        freed_pages = 0,
         reserve = heaps.tables().pool().free(),
         map_calls = MAP_CALLS.load(Ordering::Relaxed),
     );

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  0x1000000000  user heap            rw-u   zeroed pages, each on its first touch; 64 MiB, then its limit
-//!  0x0100000000  first virtual_huge   virtual_page's: from here on, what the heaps hand out
+//!  0x0100000000  first virtual_huge   virtual_page's: from here on, what the heaps hand out; it has one more at most
 //!                  page-table pool    rw-    2 MiB, mapped before anything needs a table
 //!                  UART0              rw-    its registers are at 0x10000000
 //!                  backed, kalloc     rw-    a mixture of 2 MiB and 4 KiB pages

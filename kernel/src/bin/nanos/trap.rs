@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use pagescope_kernel::arch::csr::MSTATUS_SPP;
 use pagescope_kernel::arch::{self, sbi_call};
 use pagescope_kernel::fault::Cause;
-use pagescope_kernel::fault::report::FaultReport;
+use pagescope_kernel::fault::report::{FaultReport, place_of};
 use pagescope_kernel::program::probe::{self, Fault};
 use pagescope_kernel::program::publish;
 use pagescope_kernel::{csr_read, println};
@@ -38,11 +38,12 @@ pub(crate) fn halt() -> ! {
 /// Says in words what a fault was: which access, to which region, and why the tables refuse it.
 pub(crate) fn say(fault: &Fault, by_user: bool) {
     // The tables may be what was being changed: then nothing is known of them.
-    let Some(translation) = kernel::try_lookup(fault.address) else {
+    let place = place_of(fault.cause, fault.address, fault.instruction);
+    let Some(translation) = kernel::try_lookup(place) else {
         return println!("  the tables are being changed; what lies there is not known");
     };
     let phys = translation.mapped().map(|mapped| mapped.address);
-    let region = publish::region_of(fault.address, phys, EVERY_SPACE);
+    let region = publish::region_of(place, phys, EVERY_SPACE);
     let report = FaultReport {
         cause: fault.cause,
         address: fault.address,

@@ -2,14 +2,12 @@
 
 use pagescope_kernel::arch::sbi_call;
 use pagescope_kernel::command::process::{Command, HELP};
-use pagescope_kernel::line::{Line, Typed};
 use pagescope_kernel::mapper::ROOT_LEVEL;
 use pagescope_kernel::print;
 use pagescope_kernel::println;
 use pagescope_kernel::process::layout::{IO_PAGES, IO_PHYSICAL};
 use pagescope_kernel::process::syscall::End;
 use pagescope_kernel::process::tables;
-use pagescope_kernel::program::console;
 use pagescope_kernel::program::publish;
 use pagescope_protocol::info::{EVERY_SPACE, name_text, region_space, trace_kind};
 use pagescope_protocol::translate::Outcome;
@@ -19,40 +17,11 @@ use crate::idle::Idle;
 use crate::users::{self, PROGRAMS};
 use crate::{checks, entry, heap, kinds, processes, regions, spaces, start};
 
-/// The line being typed.
-pub(crate) struct Console {
-    line: Line,
-}
-
-impl Console {
-    /// Nothing typed yet.
-    pub(crate) const fn new() -> Self {
-        Self { line: Line::new() }
-    }
-
-    /// Shows that a line can be typed.
-    pub(crate) fn prompt(&self) {
-        print!("> ");
-    }
-
-    /// Takes what has been typed since the last time.
-    pub(crate) fn poll(&mut self, idle: &mut Idle) {
-        while let Some(byte) = console::read() {
-            match self.line.push(byte) {
-                Typed::Echo(byte) => print!("{}", char::from(byte)),
-                Typed::Rub => print!("\x08 \x08"),
-                Typed::Nothing => {}
-                Typed::Complete => {
-                    println!();
-                    match Command::parse(self.line.text()) {
-                        Ok(command) => run(command, idle),
-                        Err(error) => println!("{error}"),
-                    }
-                    self.line.clear();
-                    self.prompt();
-                }
-            }
-        }
+/// Does what a line says.
+pub(crate) fn run_line(line: &str, idle: &mut Idle) {
+    match Command::parse(line) {
+        Ok(command) => run(command, idle),
+        Err(error) => println!("{error}"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use pagescope_kernel::arch::csr::MSTATUS_SUM;
 use pagescope_kernel::fault::Cause;
-use pagescope_kernel::fault::report::FaultReport;
+use pagescope_kernel::fault::report::{FaultReport, place_of};
 use pagescope_kernel::process::policy::{Verdict, judge};
 use pagescope_kernel::process::syscall::End;
 use pagescope_kernel::program::probe::Fault;
@@ -61,11 +61,7 @@ pub(crate) fn print_kernels(fault: Fault) {
 
 /// Has `say` say what a fault was, seen from `space`, in which the hart is.
 fn report(fault: Fault, by_user: bool, space: u64, say: impl FnOnce(&FaultReport<'_>)) {
-    let about = if is_about_address(fault.cause) {
-        fault.address
-    } else {
-        fault.instruction
-    };
+    let about = place_of(fault.cause, fault.address, fault.instruction);
     let translation = spaces::lookup(about);
     let phys = translation.mapped().map(|mapped| mapped.address);
     let region = publish::region_of(about, phys, space);
@@ -78,18 +74,6 @@ fn report(fault: Fault, by_user: bool, space: u64, say: impl FnOnce(&FaultReport
         translation: &translation,
         sum: csr_read!("sstatus") & MSTATUS_SUM != 0,
     });
-}
-
-fn is_about_address(cause: Cause) -> bool {
-    matches!(
-        cause,
-        Cause::LOAD_PAGE_FAULT
-            | Cause::STORE_PAGE_FAULT
-            | Cause::INSTRUCTION_PAGE_FAULT
-            | Cause::LOAD_ACCESS_FAULT
-            | Cause::STORE_ACCESS_FAULT
-            | Cause::INSTRUCTION_ACCESS_FAULT
-    )
 }
 
 /// The fault that a trap of a user was.

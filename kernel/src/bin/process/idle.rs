@@ -8,13 +8,16 @@ use pagescope_kernel::arch::{self, csr, sbi_call};
 use pagescope_kernel::csr_write;
 use pagescope_kernel::holdings::Holdings;
 use pagescope_kernel::println;
+use pagescope_kernel::program::prompt::Prompt;
 use pagescope_protocol::VirtAddr;
 
-use crate::console::Console;
-use crate::{heap, processes, spaces, start};
+use crate::{console, heap, processes, spaces, start};
 
 /// Milliseconds between looks at the console.
 const POLL_MS: u64 = 10;
+
+/// Milliseconds that the first processes have until the console asks.
+const FIRST_TURNS_MS: u64 = 1000;
 
 /// Pages that this loop holds at most.
 const MOST_HELD: u64 = 4096;
@@ -35,14 +38,16 @@ pub(crate) fn run(pace_ms: u64) -> ! {
         holdings: Holdings::NONE,
         goes_down: false,
     };
-    let mut console = Console::new();
     let (mut next_call, mut next_poll) = (arch::time(), 0);
     listen_to_timer();
-    console.prompt();
+    // The first processes say what they have to say before anybody is asked to type.
+    let patience = arch::time() + FIRST_TURNS_MS * start::ticks_per_ms();
+    while arch::time() < patience && processes::turn() {}
+    let mut prompt = Prompt::show();
     loop {
         let now = arch::time();
         if now >= next_poll {
-            console.poll(&mut idle);
+            prompt.poll(|line| console::run_line(line, &mut idle));
             next_poll = now + POLL_MS * start::ticks_per_ms();
         }
         let mut wake = next_poll;

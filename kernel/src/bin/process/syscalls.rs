@@ -5,7 +5,7 @@ use pagescope_kernel::arch::csr::MSTATUS_SUM;
 use pagescope_kernel::process::layout::{USER_BASE, USER_SIZE};
 use pagescope_kernel::process::syscall::{self, End, FAILED};
 use pagescope_kernel::process::table::State;
-use pagescope_kernel::program::probe;
+use pagescope_kernel::program::{console, probe};
 use pagescope_kernel::{csr_clear, csr_set, print};
 use pagescope_protocol::{VirtAddr, VirtRange};
 
@@ -94,11 +94,7 @@ fn write(address: u64, length: u64) -> u64 {
         return FAILED;
     };
     for byte in text.bytes() {
-        let shown = match byte {
-            b' '..=b'~' | b'\n' => *byte,
-            _ => b'.',
-        };
-        print!("{}", char::from(shown));
+        print!("{}", console::harmless(*byte));
     }
     length
 }

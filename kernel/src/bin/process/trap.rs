@@ -216,14 +216,6 @@ enter_user:
     ld      sp, 2*8(sp)
     sret
     .size enter_user, . - enter_user
-
-    .balign 4
-    .globl trap_in_trap
-    .type trap_in_trap, @function
-trap_in_trap:
-    wfi
-    j       trap_in_trap
-    .size trap_in_trap, . - trap_in_trap
 "#,
     trap_stack = sym TRAP_STACK,
     frame_offset = const TRAP_STACK_SIZE - size_of::<TrapFrame>(),

@@ -6,10 +6,8 @@ use pagescope_kernel::arch::{self, sbi_call};
 use pagescope_kernel::board;
 use pagescope_kernel::census::census;
 use pagescope_kernel::command::{Command, FaultKind, HELP};
-use pagescope_kernel::line::{Line, Typed};
 use pagescope_kernel::print;
 use pagescope_kernel::println;
-use pagescope_kernel::program::console;
 use pagescope_kernel::program::image::Symbol;
 use pagescope_kernel::program::probe;
 use pagescope_kernel::program::probe::Fault;
@@ -23,40 +21,11 @@ use crate::idle::Idle;
 use crate::kernel::{self, alloc_page, map_page};
 use crate::{bench, entry, mapping, selftest, start, stress, trap};
 
-/// The line being typed.
-pub(crate) struct Console {
-    line: Line,
-}
-
-impl Console {
-    /// Nothing typed yet.
-    pub(crate) const fn new() -> Self {
-        Self { line: Line::new() }
-    }
-
-    /// Shows that a line can be typed.
-    pub(crate) fn prompt(&self) {
-        print!("> ");
-    }
-
-    /// Takes what has been typed since the last time.
-    pub(crate) fn poll(&mut self, idle: &mut Idle) {
-        while let Some(byte) = console::read() {
-            match self.line.push(byte) {
-                Typed::Echo(byte) => print!("{}", char::from(byte)),
-                Typed::Rub => print!("\x08 \x08"),
-                Typed::Nothing => {}
-                Typed::Complete => {
-                    println!();
-                    match Command::parse(self.line.text()) {
-                        Ok(command) => run(command, idle),
-                        Err(error) => println!("{error}"),
-                    }
-                    self.line.clear();
-                    self.prompt();
-                }
-            }
-        }
+/// Does what a line says.
+pub(crate) fn run_line(line: &str, idle: &mut Idle) {
+    match Command::parse(line) {
+        Ok(command) => run(command, idle),
+        Err(error) => println!("{error}"),
     }
 }
 

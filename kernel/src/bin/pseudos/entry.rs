@@ -235,14 +235,6 @@ trap_vector:
     csrr    sp, sscratch
     sret
     .size trap_vector, . - trap_vector
-
-    .balign 4
-    .globl trap_in_trap
-    .type trap_in_trap, @function
-trap_in_trap:
-    wfi
-    j       trap_in_trap
-    .size trap_in_trap, . - trap_in_trap
 "#,
     trap_stack = sym TRAP_STACK,
     frame_offset = const TRAP_STACK_SIZE - size_of::<TrapFrame>(),

@@ -16,11 +16,11 @@ use pagescope_kernel::holdings::Holdings;
 use pagescope_kernel::memory::Memory as _;
 use pagescope_kernel::pace::{Direction, KFREES_PER_TICK};
 use pagescope_kernel::println;
+use pagescope_kernel::program::prompt::Prompt;
 use pagescope_protocol::VirtAddr;
 use pagescope_protocol::info::FRESH_FILL;
 
-use crate::console::Console;
-use crate::{kernel, mapping, start};
+use crate::{console, kernel, mapping, start};
 
 /// Milliseconds between looks at the console.
 const POLL_MS: u64 = 10;
@@ -44,13 +44,12 @@ pub(crate) fn run(pace_ms: u64) -> ! {
         holdings: Holdings::NONE,
         direction: Direction::Up,
     };
-    let mut console = Console::new();
     let mut next_call = arch::time();
     // SAFETY: wfi is to wake for the timer; sstatus.SIE stays off, so no trap is taken.
     unsafe { csr_write!("sie", csr::STI) };
-    console.prompt();
+    let mut prompt = Prompt::show();
     loop {
-        console.poll(&mut idle);
+        prompt.poll(|line| console::run_line(line, &mut idle));
         let now = arch::time();
         let mut wake = now + POLL_MS * ticks_per_ms;
         if idle.pace_ms != 0 {

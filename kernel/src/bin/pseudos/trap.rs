@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use pagescope_kernel::arch::{self, sbi_call};
 use pagescope_kernel::fault::Cause;
-use pagescope_kernel::fault::report::FaultReport;
+use pagescope_kernel::fault::report::{FaultReport, place_of};
 use pagescope_kernel::program::probe::{self, Fault};
 use pagescope_kernel::program::publish;
 use pagescope_kernel::{csr_read, println};
@@ -42,13 +42,14 @@ pub(crate) fn say(fault: &Fault) {
         instruction,
     } = *fault;
     // The kernel's state may be what was being changed: then nothing is known of the tables.
-    let Some(translation) = kernel::try_lookup(address) else {
+    let place = place_of(cause, address, instruction);
+    let Some(translation) = kernel::try_lookup(place) else {
         return println!("  the tables are being changed; what lies there is not known");
     };
     // What is not mapped would be where it is: in this layout, virtual is physical.
     let phys = translation.mapped().map(|mapped| mapped.address);
-    let phys = phys.or(Some(PhysAddr::new(address.as_u64())));
-    let region = publish::region_of(address, phys, EVERY_SPACE);
+    let phys = phys.or(Some(PhysAddr::new(place.as_u64())));
+    let region = publish::region_of(place, phys, EVERY_SPACE);
     let report = FaultReport {
         cause,
         address,

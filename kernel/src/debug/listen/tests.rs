@@ -196,3 +196,23 @@ proptest! {
         prop_assert_eq!(ear.listener.text(), &text[..]);
     }
 }
+
+/// A debugger that takes a `-` of the boot's own words for a refusal says its first packet twice, and expects one
+/// answer.
+#[test]
+fn a_first_packet_that_is_said_twice_is_heard_once() {
+    let first = packet(b"qSupported:swbreak+");
+    let mut ear = Ear::new(Mode::Console);
+    assert_eq!(ear.hear(&first), [Heard::Packet]);
+    ear.listener.set_mode(Mode::Stopped);
+    assert_eq!(ear.hear(&first), []);
+    // Once the answer has arrived, a debugger that begins anew is heard.
+    assert_eq!(ear.hear(b"+"), []);
+    assert_eq!(ear.hear(&first), [Heard::Packet]);
+    // So is one that has waited in vain.
+    ear.now += 101;
+    assert_eq!(ear.hear(&first), [Heard::Packet]);
+    // Any other packet is heard as often as it is said.
+    assert_eq!(ear.hear(&packet(b"g")), [Heard::Packet]);
+    assert_eq!(ear.hear(&packet(b"g")), [Heard::Packet]);
+}

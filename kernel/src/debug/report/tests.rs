@@ -139,7 +139,7 @@ fn the_block_is_believed_only_where_it_can_be() {
     );
     ram.store(offset(core::mem::offset_of!(InfoBlock, space_count)), 1);
     ram.store(0x8033_0000, 7);
-    ram.store(0x8033_0008, 8 << 60 | 3 << 44 | 0x87ff_c);
+    ram.store(0x8033_0008, 8 << 60 | 3 << 44 | 0x8_7ffc);
     ram.write(PhysAddr::new(0x8033_0020), &name("hart 2"));
     let text = said(|out| spaces(out, &ram, at));
     assert_eq!(

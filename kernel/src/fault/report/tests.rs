@@ -125,3 +125,29 @@ fn every_kind_has_its_words() {
         assert_eq!(words(cause, by_user, address, entry, region), expected);
     }
 }
+
+/// stval of an illegal instruction is the instruction, and of an ecall 0: neither is a place.
+#[test]
+fn a_trap_about_no_address_is_about_its_instruction() {
+    let (address, instruction) = (VirtAddr::new(0x73), VirtAddr::new(0x7f00_0010));
+    for (bits, place) in [
+        (0, instruction),
+        (1, address),
+        (2, instruction),
+        (3, instruction),
+        (4, instruction),
+        (5, address),
+        (6, instruction),
+        (7, address),
+        (8, instruction),
+        (9, instruction),
+        (12, address),
+        (13, address),
+        (15, address),
+        (24, instruction),
+        (1 << 63 | 5, instruction),
+    ] {
+        let cause = Cause::from_bits(bits);
+        assert_eq!(place_of(cause, address, instruction), place, "{cause}");
+    }
+}

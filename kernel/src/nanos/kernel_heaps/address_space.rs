@@ -135,7 +135,10 @@ impl KernelHeaps<'_> {
         if let Err(error) = self.virtual_page.add_range(first, first + size) {
             self.untrack(call, start, Tag::VirtualHuge);
             self.give_back_huge(start, size);
-            return Err(HeapError::VirtualPage(error));
+            return Err(match error {
+                IdError::NoPlace(_) => HeapError::NoUnit(size_bytes),
+                error => HeapError::VirtualPage(error),
+            });
         }
         Ok(())
     }

@@ -219,7 +219,11 @@ impl KernelHeaps<'_> {
         range: VirtRange,
     ) -> Result<u64, HeapError> {
         let mut released = 0;
-        while let Some(page) = self.tables.first_mapped(call.memory, range) {
+        let mut rest = range;
+        while let Some(page) = self.tables.first_mapped(call.memory, rest) {
+            // What lies before it is not mapped, and need not be looked at again.
+            let passed = page.as_u64() - rest.start().as_u64();
+            rest = VirtRange::new(page, rest.size() - passed).unwrap_or(rest);
             let phys = self.tables.physical_from_virtual(call.memory, page);
             self.unmap(call, page, PAGE_SIZE)?;
             if let Some(phys) = phys {

@@ -226,6 +226,16 @@ fn s4_5_virtual_page_grows_from_its_parent_and_gives_back() {
         heaps.free_huge(&mut call, second),
         Err(HeapError::VirtualPage(IdError::InUse(0x2_0000_0000)))
     );
+    // Two units are all that it has accounts for, and none is longer; what it refuses it has not taken.
+    for size in [3 << 30, HUGE + 1] {
+        let refused = heaps.alloc_virtual(&mut call, size, LABEL);
+        assert_eq!(refused, Err(HeapError::NoUnit(size)));
+        assert_eq!(heaps.virtual_huge().used_units(), 2);
+    }
+    assert_eq!(
+        std::format!("{}", HeapError::NoUnit(HUGE)),
+        "virtual_page: it has accounts of 2 units of 2^32 bytes, and no place for 0x100000000 bytes more"
+    );
     heaps.free_virtual(&mut call, second).unwrap();
     assert_eq!(heaps.virtual_huge().used_units(), 1);
     // The user heap's unit is nobody's.
@@ -324,6 +334,27 @@ fn a_first_touch_is_a_zeroed_page_and_release_takes_it_back() {
         heaps.unmap_range(&mut call, touched, PAGE_SIZE),
         Err(HeapError::Unmap(UnmapError::NotMapped(_)))
     ));
+    world.assert_events();
+}
+
+/// What has been released is not looked at again: a page takes its own lookups, and a look for what its table
+/// still has, which is half of it on average.
+#[test]
+fn release_goes_on_from_where_it_is() {
+    const PAGES: u64 = 2048;
+    let mut world = World::new();
+    let flags = LeafFlags::READ | LeafFlags::WRITE | LeafFlags::USER;
+    for page in 0..PAGES {
+        let (heaps, mut call) = world.call();
+        let page = USER_HEAP_START.wrapping_add(page * PAGE_SIZE);
+        heaps.map_zeroed_page(&mut call, page, flags).unwrap();
+    }
+    let before = world.machine.loads.get();
+    let range = VirtRange::new(USER_HEAP_START, 64 << 20).unwrap();
+    let (heaps, mut call) = world.call();
+    assert_eq!(heaps.release_pages(&mut call, range), Ok(PAGES));
+    let loads = (world.machine.loads.get() - before) / PAGES;
+    assert!(loads < 256 + 64, "{loads} loads for each page");
     world.assert_events();
 }
 

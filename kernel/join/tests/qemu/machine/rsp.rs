@@ -102,6 +102,11 @@ impl Debugger {
         table.chunks(8).filter(|entry| entry[0] & 1 != 0).count()
     }
 
+    /// Leaves the machine, which goes on.
+    pub(crate) fn detach(mut self) {
+        assert_eq!(self.ask("D"), "OK");
+    }
+
     fn ask(&mut self, packet: &str) -> String {
         self.send(packet);
         self.receive()

@@ -158,7 +158,12 @@ pub(crate) fn s2_13_nothing_is_lost() -> Outcome {
         found.kallocs,
         found.kfrees
     );
-    ensure!(found.hand_overs != 0, "no page was freed by another hart");
+    // One in four is offered to another hart, which may have to take earlier ones first.
+    ensure!(
+        found.hand_overs >= found.kallocs / 100,
+        "{} pages alone were freed by another hart",
+        found.hand_overs
+    );
     ensure!(
         found.free_before == found.free_after,
         "{} pages were free before, {} are after",

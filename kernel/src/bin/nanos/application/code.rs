@@ -6,6 +6,8 @@
 //!   1   load                     the address
 //!   2   store                    the address
 //!   3   call                     the address
+//!   4   have 256 bytes printed   their address; ends with how many were, 0 where the kernel refuses
+//!   5   run for ever
 //! ```
 //!
 //! Every address in it is relative to the program counter: it runs where it was copied to.
@@ -28,6 +30,10 @@ pub(crate) enum Task {
     Store = 2,
     /// Call an address.
     Call = 3,
+    /// Have what lies at an address printed.
+    Write = 4,
+    /// Run for ever.
+    Loop = 5,
 }
 
 /// System calls, in a7.
@@ -53,6 +59,8 @@ application:
     beqz    a0, 4f
     addi    a0, a0, -1
     beqz    a0, 5f
+    addi    a0, a0, -1
+    bnez    a0, 8f
     jalr    a1
     j       6f
 
@@ -88,11 +96,26 @@ application:
     ecall
     j       6b
 
+8:  addi    a0, a0, -1
+9:  bnez    a0, 9b
+    mv      a0, a1
+    li      a1, {write_most}
+    li      a7, {write}
+    ecall
+    // All ones is the refusal.
+    not     t0, a0
+    snez    t0, t0
+    neg     t0, t0
+    and     a0, a0, t0
+    li      a7, {exit}
+    ecall
+
 7:  .ascii  "application: hello, kernel\n"
     .balign 8
     .section .text
 "#,
     write = const call::WRITE,
+    write_most = const super::WRITE_MOST,
     exit = const call::EXIT,
     heap = const layout::USER_HEAP.start().as_u64(),
 );

@@ -19,7 +19,7 @@ use pagescope_kernel::nanos::kernel_heaps::HeapError;
 use pagescope_kernel::nanos::tracking::{Label, Record, Tag};
 use pagescope_kernel::program::image::{EXECUTABLE, WRITABLE};
 use pagescope_kernel::program::probe::Fault;
-use pagescope_kernel::program::publish;
+use pagescope_kernel::program::{console, publish};
 use pagescope_kernel::{csr_clear, csr_set, print, println};
 use pagescope_protocol::info::{TraceEvent, region_kind, trace_kind};
 use pagescope_protocol::{LeafFlags, PAGE_SIZE, VirtAddr, VirtRange};
@@ -33,7 +33,8 @@ use code::{__application_end, __application_start, Task, call};
 /// "Memory Privilege in sstatus Register").
 pub(crate) const SSTATUS_SUM: u64 = 1 << 18;
 
-/// Milliseconds after which the application is looked after, should it run that long.
+/// Milliseconds that the application may run without touching its heap for the first time somewhere: so its end is sure,
+/// and the machine may be as slow as it likes.
 const SLICE_MS: u64 = 1000;
 
 /// What [`run`] answers for an application that was stopped.
@@ -151,8 +152,7 @@ pub(crate) fn release_heap() -> Result<u64, HeapError> {
 /// Runs the application with an empty heap, until it ends or is stopped.
 pub(crate) fn run(task: Task, argument: u64) -> Result<Ending, HeapError> {
     release_heap()?;
-    let ticks_per_ms = (stage2::hand_off().timebase_hz / 1000).max(1);
-    sbi_call::set_timer(arch::time() + SLICE_MS * ticks_per_ms);
+    give_slice();
     let stack = APPLICATION_STACK.end().as_u64();
     // SAFETY: the program was copied there, and U-mode reaches nothing of the kernel's.
     let value = unsafe { entry::enter_user(APPLICATION.as_u64(), stack, task as u64, argument) };
@@ -162,13 +162,21 @@ pub(crate) fn run(task: Task, argument: u64) -> Result<Ending, HeapError> {
     })
 }
 
+/// Lets the application run for a slice from now on.
+fn give_slice() {
+    let ticks_per_ms = (stage2::hand_off().timebase_hz / 1000).max(1);
+    sbi_call::set_timer(arch::time() + SLICE_MS * ticks_per_ms);
+}
+
 /// Handles a trap that the application has taken.
 pub(crate) fn handle(frame: &mut TrapFrame, fault: &Fault) {
     let Fault { cause, address, .. } = *fault;
     match cause {
         Cause::ECALL_FROM_U => system_call(frame, fault),
         Cause::SUPERVISOR_TIMER_INTERRUPT => {
-            println!("application: it runs for {SLICE_MS} ms, and is stopped");
+            println!(
+                "application: it has run for {SLICE_MS} ms without touching a new page, and is stopped"
+            );
             stop()
         }
         Cause::LOAD_PAGE_FAULT | Cause::STORE_PAGE_FAULT if USER_HEAP.contains(address) => {
@@ -188,6 +196,7 @@ fn first_touch(address: VirtAddr) -> Result<(), HeapError> {
     let flags = WRITABLE | LeafFlags::USER;
     with_user_pages(|| kernel::with(here, |heaps, call| heaps.map_zeroed_page(call, page, flags)))?;
     DEMAND_ZEROED.fetch_add(1, Ordering::Relaxed);
+    give_slice();
     Ok(())
 }
 
@@ -229,7 +238,7 @@ fn system_call(frame: &mut TrapFrame, fault: &Fault) {
 }
 
 /// Most bytes of one write.
-const WRITE_MOST: u64 = 256;
+pub(crate) const WRITE_MOST: u64 = 256;
 
 /// Prints what the application may read itself; gives how many bytes, or all ones.
 fn write(start: VirtAddr, size_bytes: u64) -> u64 {
@@ -241,7 +250,7 @@ fn write(start: VirtAddr, size_bytes: u64) -> u64 {
     for offset in 0..range.size() as usize {
         // SAFETY: every page of it is mapped for the application to read, which does not run now.
         let byte = with_user_pages(|| unsafe { bytes.add(offset).read_volatile() });
-        print!("{}", char::from(byte));
+        print!("{}", console::harmless(byte));
     }
     range.size()
 }
@@ -250,7 +259,7 @@ fn write(start: VirtAddr, size_bytes: u64) -> u64 {
 fn is_users(range: VirtRange) -> bool {
     let may_read = LeafFlags::USER | LeafFlags::READ;
     let mut page = range.start().align_down(PAGE_SIZE);
-    while page < range.end() {
+    for _ in 0..range.pages_touched() {
         // Its heap is its own before it is touched.
         if USER_HEAP.contains(page) && kernel::physical_from_virtual(page).is_none() {
             let _ = first_touch(page);

@@ -6,7 +6,7 @@ use pagescope_kernel::nanos::tracking::Tag;
 use pagescope_kernel::program::publish;
 use pagescope_kernel::program::selftest::{Outcome, Reason};
 use pagescope_protocol::info::{name_text, region_space};
-use pagescope_protocol::{PAGE_SIZE, PhysAddr};
+use pagescope_protocol::{PAGE_SIZE, PhysAddr, VirtAddr};
 
 use super::{LABEL, load_faults, mapped, no_object, refused};
 use crate::{kernel, stress};
@@ -248,8 +248,36 @@ fn same_as_published() -> Outcome {
     Ok(())
 }
 
+/// The page that is published as the next is the one that kalloc gives: at first, of those left between others,
+/// and when it has come back.
+fn the_next_page_is_the_published_one() -> Outcome {
+    // So that kalloc needs no more tables or addresses, which take pages, too.
+    let held = kernel::kalloc();
+    let mut others = [VirtAddr::new(0); 3];
+    for other in &mut others {
+        let block = publish::read();
+        let page = kernel::kalloc();
+        let given = kernel::physical_from_virtual(VirtAddr::new(page as u64));
+        kernel::kfree(page);
+        ensure!(
+            given.map(PhysAddr::as_u64) == Some(block.heap_next) && block.freed_pages == 0,
+            "{given:x?} was given, and {:#x} published as next, with {} freed",
+            block.heap_next,
+            block.freed_pages
+        );
+        // The next that comes is another.
+        *other = kernel::alloc_backed(PAGE_SIZE, LABEL).map_err(refused)?;
+    }
+    for other in others {
+        kernel::free_backed(other).map_err(refused)?;
+    }
+    kernel::kfree(held);
+    Ok(())
+}
+
 /// 1,000 over all heaps, against the accounts.
 pub(crate) fn a_thousand_allocations_and_frees() -> Outcome {
+    the_next_page_is_the_published_one()?;
     stress::check(1000)?;
     same_as_published()
 }

@@ -3,7 +3,7 @@
 use pagescope_kernel::fault::Cause;
 use pagescope_kernel::program::probe;
 use pagescope_kernel::program::selftest::Outcome;
-use pagescope_kernel::{arch, csr_read, ensure};
+use pagescope_kernel::{arch, csr_read, ensure, println};
 use pagescope_protocol::{LeafFlags, PAGE_SIZE, PhysPage, Satp, VirtAddr, VirtRange};
 
 use super::{load_faults, mapped, refused};
@@ -16,6 +16,8 @@ const LOADED: u64 = 0x8020_0000;
 const RAM_END: u64 = 0x8800_0000;
 const UART: u64 = 0x1000_0000;
 const USER_HEAP: u64 = 0x10_0000_0000;
+/// The first address past the application's stack.
+const APPLICATION_STACK: u64 = 0x7e00_0000;
 
 /// Linked there, mapped there, and running there.
 pub(crate) fn s4_1_the_image() -> Outcome {
@@ -138,6 +140,50 @@ pub(crate) fn s4_3_the_applications_space() -> Outcome {
         let ending = application::run(Task::Load, address).map_err(refused)?;
         ensure!(ending == Ending::Stopped, "{address:#x}: {ending:?}");
     }
+    no_lie_is_believed()
+}
+
+/// What the application asks the kernel to print must be its own, every byte of it.
+fn no_lie_is_believed() -> Outcome {
+    const WRITTEN: u64 = 256;
+    let symbols = [
+        &entry::__text_start,
+        &entry::__rodata_start,
+        &entry::__data_start,
+        &entry::__bss_start,
+        &entry::__guard_start,
+        &entry::__stack_start,
+    ];
+    let of_the_kernel = symbols.map(|symbol| symbol.address());
+    let others = [
+        // Nobody's: the zero page, and what is free below the image.
+        0,
+        0x2000,
+        // The heaps': the pool of tables is their first.
+        0x1_0000_0000,
+        // Half of it beyond the stack, the user heap, the lower half of Sv39's addresses.
+        APPLICATION_STACK - WRITTEN / 2,
+        USER_HEAP + (64 << 20) - WRITTEN / 2,
+        (1 << 38) - WRITTEN / 2,
+        // No Sv39 address.
+        1 << 38,
+        // The last bytes that there are: past them is 0, or what wraps.
+        u64::MAX - (WRITTEN - 1),
+        u64::MAX - (WRITTEN - 2),
+        u64::MAX,
+    ];
+    for address in of_the_kernel.into_iter().chain(others) {
+        let ending = application::run(Task::Write, address).map_err(refused)?;
+        ensure!(
+            ending == Ending::Exit(0),
+            "{address:#x} was printed: {ending:?}"
+        );
+    }
+    // The last of its heap is its own, before it is touched.
+    let own = USER_HEAP + (64 << 20) - WRITTEN;
+    let ending = application::run(Task::Write, own).map_err(refused)?;
+    println!();
+    ensure!(ending == Ending::Exit(WRITTEN), "{own:#x}: {ending:?}");
     Ok(())
 }
 

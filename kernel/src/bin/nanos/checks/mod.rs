@@ -6,8 +6,9 @@ pub(crate) mod tables;
 
 use pagescope_kernel::fault::Cause;
 use pagescope_kernel::nanos::general::GeneralError;
-use pagescope_kernel::nanos::kernel_heaps::HeapError;
-use pagescope_kernel::nanos::tracking::Label;
+use pagescope_kernel::nanos::kernel_heaps::{HeapError, VIRTUAL_PAGE_UNITS};
+use pagescope_kernel::nanos::stress::SLOTS;
+use pagescope_kernel::nanos::tracking::{CAPACITY, Label};
 use pagescope_kernel::program::probe;
 use pagescope_kernel::program::selftest::Reason;
 use pagescope_protocol::VirtAddr;
@@ -15,6 +16,36 @@ use pagescope_protocol::info::region_kind;
 use pagescope_protocol::translate::Mapped;
 
 use crate::kernel;
+
+/// Bytes of RAM that the checks need, in one piece, at most.
+const RAM_NEEDED: u64 = 16 << 20;
+
+/// Allocations that the checks have tracked at one time, at most: the random ones, and a few.
+const RECORDS_NEEDED: usize = SLOTS + 32;
+
+/// Why the checks cannot run, if they cannot: their failures would not be the kernel's.
+pub(crate) fn obstacle() -> Option<Reason> {
+    kernel::look(|heaps, _| {
+        let physical = heaps.physical();
+        let free = physical.units() - physical.used_units();
+        let tracked = heaps.tracking().records().len();
+        if physical.next(RAM_NEEDED).is_err() {
+            return Some(Reason::new(format_args!(
+                "selftest needs {RAM_NEEDED:#x} bytes of RAM in one piece; {free} pages are left: kfree some, or boot again"
+            )));
+        }
+        if !heaps.tracking().has_place(RECORDS_NEEDED) {
+            return Some(Reason::new(format_args!(
+                "selftest tracks {RECORDS_NEEDED} allocations; {tracked} of {CAPACITY} are tracked: free some, or boot again"
+            )));
+        }
+        (heaps.virtual_page().ranges().count() == VIRTUAL_PAGE_UNITS).then(|| {
+            Reason::new(format_args!(
+                "selftest has virtual_page grow; it has all {VIRTUAL_PAGE_UNITS} of its units: free what is reserved, or boot again"
+            ))
+        })
+    })
+}
 
 /// What the checks hand out.
 const LABEL: Label<'static> = Label {
