@@ -229,13 +229,16 @@ impl App {
             (none, Key::End, UiCommand::Seek(last)),
             (none, Key::Escape, escape),
         ];
+        // An open menu takes Esc itself, before what is behind it.
+        let has_menu = egui::Popup::is_any_open(ctx);
         let typing_allows = |types: bool| if types { &[][..] } else { &unless_typing[..] };
         let pressed = ctx.input_mut(|input| {
             everywhere
                 .iter()
                 .chain(typing_allows(types))
                 .filter(|(modifiers, key, _)| {
-                    input.consume_shortcut(&KeyboardShortcut::new(*modifiers, *key))
+                    !(has_menu && *key == Key::Escape)
+                        && input.consume_shortcut(&KeyboardShortcut::new(*modifiers, *key))
                 })
                 .map(|(_, _, command)| command.clone())
                 .collect::<Vec<_>>()

@@ -5,7 +5,7 @@ use pagescope::export::text::{
     trace_text,
 };
 use pagescope::model::region_rows::{Mapped, region_rows};
-use pagescope::model::space_difference::{DifferentKind, SpaceDifference};
+use pagescope::model::space_difference::{AlikeRange, DifferentKind, SpaceDifference};
 use pagescope::model::{
     Band, BandKind, Difference, fixture, fold_scattered, fold_windows, virtual_bands,
 };
@@ -280,9 +280,24 @@ fn harts_differ_in_the_cpu_struct_alone() {
     );
     let mapped: u64 = difference.alike.iter().map(|alike| alike.mapped).sum();
     assert_eq!(mapped, 0x6000, "the image is alike");
+    let alike: Vec<_> = difference.alike.iter().map(AlikeRange::words).collect();
+    let alike: Vec<_> = alike.iter().map(|(is, not)| [is.as_str(), not]).collect();
+    assert_eq!(
+        alike,
+        [
+            ["alike: 24 KiB mapped in both", "neither maps zero page"],
+            ["alike: neither maps", "stack guard"],
+            ["alike: neither maps anything", ""],
+        ]
+    );
     assert!(space_difference_text(&difference).contains(
         "≠ 0xffffffc040000000      4 KiB  cpu struct  other frame: 0x87f00000 and 0x87f10000"
     ));
+    // A region of which some is mapped is none that neither maps.
+    compared.regions[0].size = 0x8_0000;
+    let partly = SpaceDifference::between(&compared, one, other);
+    let names = partly.alike.iter().flat_map(|alike| &alike.unmapped);
+    assert!(names.eq(["zero page", "stack guard"]));
     let same = SpaceDifference::between(&compared, one, one);
     assert_eq!(same.summary(), "hart 0 and hart 0 map the same");
     assert!(same.ranges.is_empty());

@@ -69,9 +69,32 @@ fn every_space_can_be_chosen() {
     harness.run();
     assert_eq!(space(&harness), "process 3 init");
     assert_eq!(harness.state().state().hart, 1, "no hart runs there");
+    harness.get_by_label("Hart, no hart");
     // And the other way round: a hart's space comes with it.
     ask(&mut harness, UiCommand::ChooseHart(0));
     assert_eq!(space(&harness), "hart 0");
+}
+
+/// Esc closes the menu that is open, and only then does what is behind it hear of it.
+#[test]
+fn escape_is_the_open_menus_first() {
+    let mut harness = spaces();
+    let at = Selection::Virtual(VirtAddr::new(CPU_STRUCT));
+    ask(&mut harness, UiCommand::Select(at));
+    harness.get_by_label("Address space, hart 0").click();
+    harness.run();
+    harness.get_by_label("hart 1, hart 1 runs in it");
+    harness.key_press(egui::Key::Escape);
+    harness.run();
+    assert!(
+        harness
+            .query_by_label("hart 1, hart 1 runs in it")
+            .is_none()
+    );
+    assert_eq!(selection(&harness), at);
+    harness.key_press(egui::Key::Escape);
+    harness.run();
+    assert_eq!(selection(&harness), Selection::Nothing);
 }
 
 /// Pressing a region selects it where it counts, and chooses that space.
@@ -199,6 +222,27 @@ fn the_trace_is_newest_first_and_selects() {
     assert!(harness.query_by_label_contains("2, 0, map").is_none());
 }
 
+/// A column that no region has a word for leaves its room to the others.
+#[test]
+fn an_empty_column_is_not_there() {
+    let titles = |snapshot: Snapshot| {
+        let mut harness = window(snapshot, [1000.0, 700.0]);
+        ask(&mut harness, UiCommand::ShowTab(Tab::Regions));
+        let tag = harness.query_by_label("Sort regions by Tag").is_some();
+        let what_for = harness.get_by_label("Sort regions by What for").rect();
+        (tag, what_for.left())
+    };
+    let mut snapshot = several_spaces();
+    let (has_tag, with_tag) = titles(snapshot.clone());
+    snapshot
+        .regions
+        .iter_mut()
+        .for_each(|region| region.tag.clear());
+    let (has_none, without) = titles(snapshot);
+    assert!(has_tag && !has_none);
+    assert!(without < with_tag - 50.0, "{without} {with_tag}");
+}
+
 #[test]
 fn lists_with_nothing_in_them_say_why() {
     let mut snapshot = fixture::pseudos(1);
@@ -221,6 +265,7 @@ fn two_spaces_are_compared() {
     harness.run();
     harness.get_by_label("hart 0 and hart 1 differ in 1 region: cpu struct");
     harness.get_by_label_contains("mapped in both");
+    harness.get_by_label("alike: neither maps stack guard");
     let row = "cpu struct at 0x140000000, other frame: 0x87003000 and 0x87013000";
     harness.get_by_label(row).click();
     harness.run();

@@ -15,7 +15,7 @@ use pagescope_protocol::snapshot::{RegionSpace, Snapshot, Space};
 use pagescope_protocol::{LeafFlags, PAGE_SIZE, PhysAddr};
 
 use super::bands::virtual_partition;
-use super::{Band, Difference, virtual_bands};
+use super::{Band, BandKind, Difference, size_text, virtual_bands};
 
 /// What is left of a page in which a region ends is called.
 const REST_OF_PAGE: &str = "rest of the page";
@@ -97,7 +97,7 @@ pub struct DifferentRange {
 }
 
 /// A stretch in which the spaces are alike.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AlikeRange {
     /// First address.
     pub start: u64,
@@ -105,6 +105,36 @@ pub struct AlikeRange {
     pub last: u64,
     /// How many of its bytes both map; the others neither does.
     pub mapped: u64,
+    /// The regions that neither maps, by name, each once: guards, and what is kept free. At most one more than
+    /// are told.
+    pub unmapped: Vec<String>,
+}
+
+impl AlikeRange {
+    /// It in words: what is mapped, and behind it the regions that are not, if any is known.
+    pub fn words(&self) -> (String, String) {
+        let shown = self.unmapped.len().min(MOST_NAMES);
+        let more = if self.unmapped.len() > shown {
+            ", …"
+        } else {
+            ""
+        };
+        let names = self.unmapped[..shown].join(", ") + more;
+        match (self.mapped, names.as_str()) {
+            (0, "") => ("alike: neither maps anything".into(), names),
+            (0, _) => ("alike: neither maps".into(), names),
+            (mapped, _) => {
+                let names = match names.as_str() {
+                    "" => names,
+                    names => format!("neither maps {names}"),
+                };
+                (
+                    format!("alike: {} mapped in both", size_text(mapped)),
+                    names,
+                )
+            }
+        }
+    }
 }
 
 /// A stretch of either sort.
@@ -146,6 +176,8 @@ impl SpaceDifference {
         }
         let maps = [one, other].map(|space| virtual_bands(snapshot, space, &Difference::default()));
         let regions = [one, other].map(|space| virtual_partition(snapshot, space));
+        let mapped = maps.iter().flatten().filter(|band| band.flags.is_some());
+        let mapped: BTreeSet<usize> = mapped.filter_map(|band| band.region).collect();
         let mut cuts = BTreeSet::new();
         for band in maps.iter().chain(&regions).flatten() {
             cuts.insert(band.start);
@@ -176,7 +208,15 @@ impl SpaceDifference {
                     .or_else(|| Some(named?.name.clone()))
                     .unwrap_or_default()
             };
-            difference.add(start, last, bands.map(|band| side(band?, start)), name);
+            // A region that is mapped elsewhere is not one that neither maps.
+            let unmapped = bands.into_iter().flatten().find(|band| {
+                matches!(band.kind, BandKind::Guard | BandKind::Reserved)
+                    && !band.name.is_empty()
+                    && !band.region.is_some_and(|region| mapped.contains(&region))
+            });
+            let unmapped = unmapped.map(|band| band.name.as_str());
+            let sides = bands.map(|band| side(band?, start));
+            difference.add(start, last, sides, unmapped, name);
         }
         difference
     }
@@ -186,22 +226,34 @@ impl SpaceDifference {
         start: u64,
         last: u64,
         sides: [Option<Side>; 2],
+        unmapped: Option<&str>,
         name: impl FnOnce() -> String,
     ) {
         // From a cut to the one before the next: never all 2^64.
         let size = (last - start).saturating_add(1);
         let Some(kind) = kind(sides) else {
             let mapped = if sides[0].is_some() { size } else { 0 };
-            match self.alike.last_mut() {
-                Some(before) if before.last.checked_add(1) == Some(start) => {
-                    before.last = last;
-                    before.mapped = before.mapped.saturating_add(mapped);
-                }
-                _ => self.alike.push(AlikeRange {
+            let goes_on = matches!(
+                self.alike.last(), Some(before) if before.last.checked_add(1) == Some(start)
+            );
+            if !goes_on {
+                self.alike.push(AlikeRange {
                     start,
                     last,
-                    mapped,
-                }),
+                    mapped: 0,
+                    unmapped: Vec::new(),
+                });
+            }
+            let Some(alike) = self.alike.last_mut() else {
+                return;
+            };
+            alike.last = last;
+            alike.mapped = alike.mapped.saturating_add(mapped);
+            let is_new = |name: &&str| !alike.unmapped.iter().any(|known| known == name);
+            if alike.unmapped.len() <= MOST_NAMES
+                && let Some(name) = unmapped.filter(|_| sides[0].is_none()).filter(is_new)
+            {
+                alike.unmapped.push(name.to_owned());
             }
             return;
         };

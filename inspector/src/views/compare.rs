@@ -123,20 +123,39 @@ fn cells(row: Rect) -> [Rect; 3] {
 
 fn alike_row(ui: &mut Ui, width: f32, alike: &AlikeRange, scene: &Scene<'_>) {
     let (rect, response) = ui.allocate_exact_size(vec2(width, ROW), Sense::hover());
-    let words = match alike.mapped {
-        0 => "alike: neither maps anything".to_owned(),
-        mapped => format!("alike: {} mapped in both", size_text(mapped)),
-    };
+    let (words, names) = alike.words();
     let palette = scene.palette;
     let middle = rect.shrink2(vec2(0.0, 6.0));
     let dots = theme::mix(palette.dim, palette.panel, 0.55);
-    let [left, one, other] = cells(middle);
+    let [_, one, other] = cells(middle);
+    let [left, ..] = cells(rect.shrink2(vec2(4.0, 3.0)));
     let both = one.union(other);
     scene.patterns.dots(ui.painter(), both, dots);
     let font = theme::words(12.0);
-    paint::line(ui.painter(), left, Align::Min, &words, font, palette.dim);
-    paint::name_canvas(&response, || words.clone());
-    response.on_hover_text(format!("{:#x} – {:#x}", alike.start, alike.last));
+    let lines = match names.as_str() {
+        "" => vec![(left, &words)],
+        _ => {
+            let half = left.height() / 2.0;
+            let upper = left.with_max_y(left.top() + half);
+            vec![(upper, &words), (upper.translate(vec2(0.0, half)), &names)]
+        }
+    };
+    for (place, line) in lines {
+        paint::line(
+            ui.painter(),
+            place,
+            Align::Min,
+            line,
+            font.clone(),
+            palette.dim,
+        );
+    }
+    let told = format!("{words} {names}");
+    paint::name_canvas(&response, || told.trim_end().to_owned());
+    response.on_hover_ui(|ui| {
+        ui.label(told.trim_end());
+        ui.monospace(format!("{:#x} – {:#x}", alike.start, alike.last));
+    });
 }
 
 fn different_row(

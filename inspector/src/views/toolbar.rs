@@ -262,22 +262,41 @@ fn choosers(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     };
     let dim = scene.palette.dim;
     if let Some(hart) = scene.state.hart() {
-        let shown = format!("hart {}", hart.id);
-        let combo = ComboBox::new("hart", "").width(74.0).selected_text(shown);
+        // A space in which none runs is looked at without one.
+        let has_hart = scene
+            .state
+            .space()
+            .is_none_or(|space| !space.harts.is_empty());
+        let shown = match has_hart {
+            true => format!("hart {}", hart.id),
+            false => "no hart".into(),
+        };
+        let combo = ComboBox::new("hart", "").width(74.0).selected_text(&shown);
         let response = combo.show_ui(ui, |ui| {
             for other in &snapshot.harts {
                 let mut name = format!("hart {}", other.id);
                 if let Some(mode) = &other.privilege {
                     name.push_str(&format!("  {mode}-mode"));
                 }
-                if ui.selectable_label(other.id == hart.id, name).clicked() {
+                if ui
+                    .selectable_label(has_hart && other.id == hart.id, name)
+                    .clicked()
+                {
                     out.push(UiCommand::ChooseHart(other.id));
                 }
             }
         });
-        response
-            .response
-            .on_hover_text("The hart to look at and to step");
+        response.response.widget_info(|| {
+            egui::WidgetInfo::labeled(egui::Role::ComboBox, true, format!("Hart, {shown}"))
+        });
+        let hover = match has_hart {
+            true => "The hart to look at and to step".to_owned(),
+            false => format!(
+                "No hart runs in this space; hart {} is the one to step",
+                hart.id
+            ),
+        };
+        response.response.on_hover_text(hover);
     }
     let Some(space) = scene.state.space() else {
         ui.label(RichText::new("no address space").color(dim));

@@ -52,6 +52,32 @@ fn code(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
+/// Whether `source` has a test of this name that runs: a function with `#[test]` before it, and no `#[ignore]`.
+fn has_test(source: &str, function: &str) -> bool {
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    let head = format!("fn {function}()");
+    lines.iter().enumerate().any(|(place, line)| {
+        let before = lines[..place].iter().rev();
+        let mut attributes =
+            before.take_while(|line| line.starts_with("#[") || line.starts_with("///"));
+        let is_test = attributes.clone().any(|line| *line == "#[test]");
+        line.starts_with(&head) && is_test && !attributes.any(|line| line.starts_with("#[ignore"))
+    })
+}
+
+/// Whether `source` makes the check of this id, and does not only speak of it: the id, then the path of a function
+/// whose name carries it, too.
+fn has_check(source: &str, id: &str) -> bool {
+    let lines = source.lines().map(str::trim);
+    let code = lines.filter(|line| !line.starts_with("//"));
+    let dense: String = code.flat_map(str::split_whitespace).collect();
+    let function = format!("::{}_", id.to_lowercase().replace('.', "_"));
+    let quoted = format!("\"{id}\",");
+    let given = dense.split(&quoted).skip(1);
+    let mut paths = given.filter_map(|rest| rest.split([',', ')']).next());
+    paths.any(|path| path.contains(&function))
+}
+
 /// Whether a test of this name, `file::function`, exists.
 fn exists(test: &str) -> bool {
     let Some((file, function)) = test.split_once("::") else {
@@ -60,20 +86,41 @@ fn exists(test: &str) -> bool {
     TESTS.iter().any(|folder| {
         let path = root().join(folder).join(format!("{file}.rs"));
         let text = fs::read_to_string(path).unwrap_or_default();
-        text.contains(&format!("fn {function}()"))
+        has_test(&text, function)
     })
 }
 
-/// Whether any source file under `folder` has this text.
-fn any_file_has(folder: &Path, text: &str) -> bool {
+/// Whether any source file under `folder` makes the check of this id.
+fn any_file_checks(folder: &Path, id: &str) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).any(|path| {
         if path.is_dir() {
-            any_file_has(&path, text)
+            any_file_checks(&path, id)
         } else {
-            fs::read_to_string(&path).is_ok_and(|source| source.contains(text))
+            fs::read_to_string(&path).is_ok_and(|source| has_check(&source, id))
         }
     })
+}
+
+#[test]
+fn a_test_that_does_not_run_is_none() {
+    let source = "#[test]\n/// Looks.\nfn runs() {}\n\nfn helper() {}\n#[test]\n#[ignore = \"slow\"]\nfn sleeps() {}";
+    assert!(has_test(source, "runs"));
+    for function in ["helper", "sleeps", "run"] {
+        assert!(!has_test(source, function), "{function}");
+    }
+}
+
+#[test]
+fn a_remark_is_no_check() {
+    assert!(has_check(
+        "check(\n    \"S2.9\",\n    harts::s2_9_guard,\n)",
+        "S2.9"
+    ));
+    assert!(has_check("with(TWO, \"S2.9\", harts::s2_9_guard),", "S2.9"));
+    assert!(!has_check("// check(\"S2.9\", harts::s2_9_guard),", "S2.9"));
+    assert!(!has_check("let id = \"S2.9\";", "S2.9"));
+    assert!(!has_check("check(\"S2.9\", harts::s2_8_tp),", "S2.9"));
 }
 
 #[test]
@@ -90,7 +137,7 @@ fn every_requirement_has_its_tests() {
                 wrong.push(format!("{id} has {} rows", found.len()));
                 continue;
             };
-            if !any_file_has(&programs, &format!("\"{id}\"")) {
+            if !any_file_checks(&programs, &id) {
                 wrong.push(format!("{id} is not in the self-test of {layout}"));
             }
             let tests: Vec<&str> = code(row.tests).collect();

@@ -64,6 +64,7 @@ impl Regions {
         }
         let mut rows = scene.derived.region_rows(snapshot);
         let all = rows.len();
+        let has_tags = rows.iter().any(|row| !row.region.tag.is_empty());
         rows.retain(|row| row.matches(&self.filter));
         self.sort(&mut rows);
         let changing = snapshot.kernel.as_ref().map_or(0, |kernel| kernel.changing);
@@ -77,7 +78,7 @@ impl Regions {
         if copies {
             ui.copy_text(as_text(rows.iter().map(words)));
         }
-        let columns = columns(rest.width());
+        let columns = columns(rest.width(), has_tags);
         let list = List {
             name: "regions",
             columns: &columns,
@@ -132,10 +133,12 @@ impl Regions {
     }
 }
 
-fn columns(width: f32) -> [Column; 8] {
+/// The columns: a tag's only where a region has one.
+fn columns(width: f32, has_tags: bool) -> [Column; 8] {
     // Names get what is left of a narrow place, words about them what is left of a wide one.
     let name = (width * 0.17).clamp(84.0, 190.0);
-    let widths = [name, 94.0, 104.0, 138.0, 66.0, 62.0, 84.0, 0.0];
+    let tag = if has_tags { 84.0 } else { 0.0 };
+    let widths = [name, 94.0, 104.0, 138.0, 66.0, 62.0, tag, 0.0];
     let mut columns = COLUMNS.map(|(_, title)| Column {
         title,
         width: 0.0,
