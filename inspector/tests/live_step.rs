@@ -223,16 +223,24 @@ fn a_cancelled_step_leaves_no_breakpoint() {
             _ => {}
         }
     }
-    session
-        .commands
-        .send(Command::Resume)
-        .expect("the session takes commands");
-    while !matches!(next(), Event::Connection(Connection::Running)) {}
-    // kalloc is called every millisecond: a breakpoint left behind would stop the guest at once.
-    let quiet_until = Instant::now() + std::time::Duration::from_millis(500);
-    while let Ok(event) = session.events.recv_deadline(quiet_until) {
-        assert!(!matches!(event, Event::Moment(_)), "{event:?}");
-    }
+    let runs_on_quietly = || {
+        session
+            .commands
+            .send(Command::Resume)
+            .expect("the session takes commands");
+        while !matches!(next(), Event::Connection(Connection::Running)) {}
+        // kalloc is called every millisecond: a breakpoint left behind would stop the guest at once.
+        let quiet_until = Instant::now() + std::time::Duration::from_millis(500);
+        let mut events = std::iter::from_fn(|| session.events.recv_deadline(quiet_until).ok());
+        let stopped = events.find(|event| matches!(event, Event::Moment(_)));
+        stopped.is_none()
+    };
+    // QEMU may have met the breakpoint in the very moment of the interrupt; then it says so once, after the
+    // breakpoint was taken away. One that is left behind stops the guest again and again.
+    assert!(
+        runs_on_quietly() || runs_on_quietly(),
+        "a breakpoint was left behind"
+    );
 }
 
 /// One instruction, running and pausing, through the window's command path.
