@@ -142,7 +142,9 @@ proptest! {
         let mut space = build(&mut rig, UserLimits { stack_pages, heap_pages }).unwrap();
         prop_assert_eq!(space.table_frames(&rig.memory), space.layout().table_frames());
         space.grow_stack(&mut rig.memory, &mut rig.frames, stack).unwrap();
-        space.set_heap(&mut rig.memory, &mut rig.frames, heap).unwrap();
+        let set = space.set_heap(&mut rig.memory, &mut rig.frames, heap);
+        let expected = if heap > heap_pages { Err(HeapError::Maximum(heap_pages)) } else { Ok(()) };
+        prop_assert_eq!(set, expected);
         let tables = space.table_frames(&rig.memory);
         prop_assert_eq!(tables, space.layout().table_frames());
         let pages = space.stack_pages() + space.heap_pages();
