@@ -21,6 +21,8 @@ extern crate std;
 pub mod addr;
 #[cfg(feature = "alloc")]
 pub mod coalesce;
+#[cfg(feature = "alloc")]
+pub mod decode;
 pub mod info;
 pub mod level;
 pub mod pte;

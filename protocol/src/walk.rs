@@ -71,7 +71,7 @@ pub struct WalkedTable {
     /// Further entries that lead to it at this level: shared tables and cycles have some.
     pub other_parents: usize,
     /// Its words; `None` where the frame could not be read.
-    pub words: Option<Arc<TableWords>>,
+    pub words: Option<Arc<[u64]>>,
 }
 
 impl WalkedTable {
@@ -113,7 +113,7 @@ pub fn walk_space<R: TableReader>(
         tables: Vec::new(),
         truncated: false,
     };
-    let mut frames: BTreeMap<PhysPage, Option<Arc<TableWords>>> = BTreeMap::new();
+    let mut frames: BTreeMap<PhysPage, Option<Arc<[u64]>>> = BTreeMap::new();
     let mut round = Vec::new();
     if let Some(level) = mode.root_level() {
         round.push(WalkedTable {
@@ -136,7 +136,13 @@ pub fn walk_space<R: TableReader>(
             let mut answers = reader.read_tables(&unread)?.into_iter();
             for page in unread {
                 // A reader that answers too little has not read the rest.
-                frames.insert(page, answers.next().flatten().map(Arc::from));
+                frames.insert(
+                    page,
+                    answers
+                        .next()
+                        .flatten()
+                        .map(|w| Arc::<[u64]>::from(w as Box<[u64]>)),
+                );
             }
         }
         for table in &mut round {
