@@ -17,8 +17,10 @@ use alloc::vec::Vec;
 use crate::PAGE_SIZE;
 use crate::addr::{PhysPage, VirtAddr};
 use crate::coalesce::MappedRange;
-use crate::level::{Level, TranslationMode};
+use crate::level::Level;
+use crate::mode::TranslationMode;
 use crate::pte::{LeafFlags, Pte, PteKind};
+use crate::scheme::HighBits;
 use crate::walk::entry_address;
 
 /// Bytes of a leaf that stands in sixteen entries (extension Svnapot).
@@ -101,7 +103,7 @@ impl LeafRun {
 
     /// What it maps where its table lies at `place`.
     pub fn range(self, place: Place) -> MappedRange {
-        let entry_size = place.level.entry_size();
+        let entry_size = place.mode.entry_size(place.level);
         MappedRange {
             virt: entry_address(
                 place.mode,
@@ -135,11 +137,14 @@ impl DecodedTable {
     /// Decodes the entries of a table at `level`.
     pub fn of(mode: TranslationMode, level: Level, entries: &[u64]) -> Self {
         let mut decoding = Decoding {
-            mode,
             level,
-            entry_pages: level.entry_size() / PAGE_SIZE,
+            entry_pages: mode.entry_size(level) / PAGE_SIZE,
             // The addresses of a root's two halves may lie far apart.
-            seam: (mode.root_level() == Some(level)).then_some(entries.len() / 2),
+            seam: mode
+                .scheme()
+                .filter(|scheme| scheme.root_level == level)
+                .filter(|scheme| scheme.high_bits == HighBits::SignExtended)
+                .map(|_| entries.len() / 2),
             runs: Vec::with_capacity(entries.len()),
             links: Vec::new(),
             expected: 0,
@@ -166,7 +171,6 @@ impl DecodedTable {
 
 /// A table half decoded.
 struct Decoding {
-    mode: TranslationMode,
     level: Level,
     entry_pages: u64,
     seam: Option<usize>,
@@ -191,7 +195,7 @@ impl Decoding {
             return;
         }
         let pte = Pte::from_bits(bits);
-        match pte.classify(self.level) {
+        match pte.classify_as(self.level, self.entry_pages * PAGE_SIZE) {
             PteKind::Leaf(leaf) => {
                 let is_napot = pte.is_napot();
                 let offset = if is_napot { index as u64 % 16 } else { 0 };

@@ -19,7 +19,7 @@ use super::{
     TraceEvent, Watch, list_edit,
 };
 use crate::addr::{PhysPage, VirtAddr};
-use crate::level::TranslationMode;
+use crate::mode::TranslationMode;
 
 /// Most bytes that the tables and mappings of all moments of a recording may take together, as far as the moments do
 /// not share them.
