@@ -93,6 +93,10 @@ impl Part {
         })
     }
 
+    fn all_ranges(&self) -> impl Iterator<Item = MappedRange> + Clone {
+        (0..self.ranges.len()).filter_map(|place| self.ranges.get(place))
+    }
+
     fn mappings(&self) -> impl Iterator<Item = Mapping> + Clone {
         (0..self.ranges.len()).filter_map(|place| self.mapping(place))
     }
@@ -167,8 +171,22 @@ impl MappingList {
 
     /// The mappings without their names, in address order: cheaper where there are many.
     pub fn ranges(&self) -> impl Iterator<Item = MappedRange> + Clone {
-        self.parts()
-            .flat_map(|part| (0..part.ranges.len()).filter_map(|place| part.ranges.get(place)))
+        self.parts().flat_map(|part| part.all_ranges())
+    }
+
+    /// Those from the last one that begins at or below `address` on, without their names.
+    pub fn ranges_from(&self, address: VirtAddr) -> impl Iterator<Item = MappedRange> {
+        let begun = |first: Option<VirtAddr>| first.is_some_and(|first| first <= address);
+        let node = self.nodes.partition_point(|node| begun(node.first()));
+        let nodes = &self.nodes[node.saturating_sub(1)..];
+        let parts = nodes.first().map_or(&[][..], |node| &node.parts);
+        let part = parts.partition_point(|part| begun(part.first()));
+        let part = part.saturating_sub(1);
+        let skipped = parts.get(part).map_or(0, |part| part.begun_by(address));
+        let parts = nodes.iter().flat_map(|node| &node.parts).skip(part);
+        parts
+            .flat_map(|part| part.all_ranges())
+            .skip(skipped.saturating_sub(1))
     }
 
     /// The first one.
