@@ -7,7 +7,9 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
+use pagescope_protocol::walk::TableWords;
 use pagescope_protocol::{PhysAddr, PhysRange};
 
 use super::LinkError;
@@ -81,6 +83,18 @@ impl RamFile {
             Err(_) => None,
         }
     }
+}
+
+/// A frame's bytes as words, in the guest's byte order, which for RISC-V is little-endian. `None` where
+/// there are not as many as a frame has.
+pub fn words_of(bytes: &[u8]) -> Option<Arc<TableWords>> {
+    let (words, rest) = bytes.as_chunks::<8>();
+    if !rest.is_empty() {
+        return None;
+    }
+    // Collected where it stays: one allocation, one copy.
+    let words: Arc<[u64]> = words.iter().map(|word| u64::from_le_bytes(*word)).collect();
+    words.try_into().ok()
 }
 
 /// One `m` packet: part of a range.
@@ -214,6 +228,19 @@ mod tests {
         assert_eq!(packet_size(Some(0)), MIN_PACKET_BYTES);
         assert_eq!(packet_size(Some(0x1000)), 0x1000);
         assert_eq!(packet_size(Some(u64::MAX)), MAX_PACKET_BYTES);
+    }
+
+    #[test]
+    fn a_frame_s_words_are_little_endian_and_all_there() {
+        let mut bytes = vec![0; 4096];
+        bytes[8] = 0x34;
+        bytes[9] = 0x12;
+        let words = words_of(&bytes).unwrap();
+        assert_eq!((words[0], words[1]), (0, 0x1234));
+        assert_eq!(words_of(&bytes[..4088]), None);
+        assert_eq!(words_of(&bytes[1..]), None);
+        bytes.push(0);
+        assert_eq!(words_of(&bytes), None);
     }
 
     #[test]

@@ -30,7 +30,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pagescope_protocol::{PhysRange, Satp, VirtAddr};
+use pagescope_protocol::walk::TableWords;
+use pagescope_protocol::{PhysPage, PhysRange, Satp, VirtAddr};
 
 pub use address::{Address, AddressError};
 pub use error::LinkError;
@@ -68,6 +69,22 @@ pub trait Target: Send {
     /// # Errors
     /// When the target as a whole cannot be read.
     fn read_physical(&mut self, ranges: &[PhysRange]) -> Result<Vec<Option<Vec<u8>>>, LinkError>;
+
+    /// Reads whole frames as the words that stand in them, in one batch, for the walks of page tables. The
+    /// answers stand in the order of `frames`; `None` says that a frame could not be read. Ask for nothing
+    /// but RAM.
+    ///
+    /// # Errors
+    /// When the target as a whole cannot be read.
+    fn read_frames(
+        &mut self,
+        frames: &[PhysPage],
+    ) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
+        let ranges: Vec<PhysRange> = frames.iter().map(|frame| frame.range()).collect();
+        let answers = self.read_physical(&ranges)?;
+        let words = |bytes: Option<Vec<u8>>| memory::words_of(&bytes?);
+        Ok(answers.into_iter().map(words).collect())
+    }
 
     /// Stops every hart that is about to execute the instruction at `address`. Setting it twice is
     /// the same as once.
