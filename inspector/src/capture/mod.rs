@@ -4,7 +4,6 @@
 //! whose words are the same as in the last capture is shared with it.
 
 pub mod live;
-mod names;
 mod spaces;
 pub mod step;
 mod tables;
@@ -21,7 +20,7 @@ use crate::guest::info::{InfoPlace, KernelSpace};
 use crate::guest::{ElfFile, KernelInfo, MachineMap, RamSource};
 use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target};
 
-use tables::RamTables;
+use tables::{Kept, RamTables};
 
 /// How many mapped frames `--full` keeps at most: 512 MiB of them.
 const MAX_FULL_FRAMES: usize = 1 << 17;
@@ -33,6 +32,7 @@ pub struct Capturer {
     machine: MachineMap,
     info: Option<InfoPlace>,
     last: Option<Arc<Snapshot>>,
+    kept: Kept,
 }
 
 impl Capturer {
@@ -47,6 +47,7 @@ impl Capturer {
             machine,
             info: None,
             last: None,
+            kept: Kept::default(),
         };
         if (capturer.elf.is_some() || capturer.machine.ram_source() == RamSource::BuiltIn)
             && target.facts().physical != PhysicalAccess::Unavailable
@@ -140,12 +141,18 @@ impl Capturer {
         };
         let published = self.kernel(target, &mut snapshot)?;
         snapshot.provenance = self.provenance(target, snapshot.kernel.as_ref());
-        let mut reader = RamTables::new(target, &self.machine);
+        let (mut reader, decoder) = RamTables::new(target, &self.machine, &mut self.kept);
         for listed in spaces::list(&harts, &published) {
-            let space = listed.walk(&mut reader, self.last.as_deref())?;
+            let space = listed.walk(&mut reader, decoder, self.last.as_deref())?;
             snapshot.spaces.push(space);
         }
-        names::name_mappings(&mut snapshot);
+        let read = reader.into_read();
+        self.kept.keep(read);
+        if let Some(last) = &self.last {
+            snapshot.physical.share_with(&last.physical);
+            snapshot.regions.share_with(&last.regions);
+            snapshot.trace.share_with(&last.trace);
+        }
         snapshot.stop = stop(&snapshot);
         let snapshot = Arc::new(snapshot);
         self.last = Some(Arc::clone(&snapshot));
@@ -177,7 +184,7 @@ impl Capturer {
         frames.dedup();
         let mapped = frames.len();
         frames.truncate(MAX_FULL_FRAMES);
-        let read = tables::read_frames(target, &frames)?;
+        let read = target.read_frames(&frames)?;
         let words = frames.into_iter().zip(read);
         let contents = words.filter_map(|(frame, words)| {
             let words = TableEntries::new(words? as Arc<[u64]>);

@@ -12,9 +12,10 @@
 
 use std::sync::Arc;
 
-use pagescope_protocol::coalesce::{Limits as MappingLimits, coalesce};
-use pagescope_protocol::snapshot::{Mapping, Snapshot, Space, Table, TableEntries};
-use pagescope_protocol::walk::{Limits as WalkLimits, SpaceWalk, walk_space};
+use pagescope_protocol::coalesce::Limits as MappingLimits;
+use pagescope_protocol::decode::Decoder;
+use pagescope_protocol::snapshot::{MappingList, Snapshot, Space, Table, TableEntries, TableList};
+use pagescope_protocol::walk::{Limits as WalkLimits, SpaceWalk, walk_space_again};
 use pagescope_protocol::{Satp, TranslationMode};
 
 use super::tables::RamTables;
@@ -77,12 +78,19 @@ impl Listed<'_> {
     pub(super) fn walk(
         self,
         reader: &mut RamTables<'_>,
+        decoder: &mut Decoder,
         last: Option<&Snapshot>,
     ) -> Result<Space, LinkError> {
         let satp = self.satp;
-        let walk = walk_space(satp.mode(), satp.root(), WalkLimits::default(), reader)?;
-        let mappings = coalesce(&walk, MappingLimits::default());
+        let limits = WalkLimits::default();
+        let walk = walk_space_again(satp.mode(), satp.root(), limits, reader, decoder)?;
         let before = last.and_then(|last| last.space_named(&self.name));
+        let (mappings, mappings_cut) = MappingList::of_walk(
+            &walk,
+            MappingLimits::default(),
+            decoder,
+            before.map(|space| &space.mappings),
+        );
         Ok(Space {
             name: self.name,
             mode: satp.mode(),
@@ -91,9 +99,9 @@ impl Listed<'_> {
             kind: self.record.map(|record| record.kind),
             number: self.record.and_then(|record| record.number),
             harts: self.harts.iter().map(|hart| hart.number()).collect(),
-            truncated: walk.truncated || mappings.truncated,
-            tables: tables_of(walk, before).into(),
-            mappings: mappings.ranges.into_iter().map(Mapping::from).collect(),
+            truncated: walk.truncated || mappings_cut,
+            tables: tables_of(walk, before.map(|space| &space.tables)),
+            mappings,
         })
     }
 }
@@ -138,7 +146,7 @@ fn group_by_satp(harts: &[(HartId, Registers)]) -> Vec<(Satp, Vec<HartId>)> {
 }
 
 /// The walk's tables as a snapshot holds them; those that are as before are shared.
-fn tables_of(walk: SpaceWalk, before: Option<&Space>) -> Vec<Arc<Table>> {
+fn tables_of(walk: SpaceWalk, before: Option<&TableList>) -> TableList {
     let tables = walk.tables.into_iter().map(|walked| Table {
         level: walked.level,
         frame: walked.page,
@@ -148,15 +156,11 @@ fn tables_of(walk: SpaceWalk, before: Option<&Space>) -> Vec<Arc<Table>> {
         other_parents: u32::try_from(walked.other_parents).unwrap_or(u32::MAX),
         entries: walked.words.map(TableEntries::new),
     });
-    tables
-        .map(|table| {
-            let same = before.and_then(|space| space.table_at(table.frame, table.level));
-            match same {
-                Some(same) if **same == table => Arc::clone(same),
-                _ => Arc::new(table),
-            }
-        })
-        .collect()
+    let tables = tables.map(Arc::new).collect();
+    match before {
+        Some(before) => TableList::sharing(tables, before),
+        None => tables.into(),
+    }
 }
 
 #[cfg(test)]
