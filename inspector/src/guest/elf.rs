@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use object::elf::{EM_RISCV, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE};
-use object::read::elf::{FileHeader as _, ProgramHeader as _};
+use object::read::elf::ProgramHeader as _;
 use object::{
     Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, SymbolKind, SymbolSection,
 };
@@ -43,7 +43,7 @@ pub enum ElfError {
         what: String,
     },
     /// For another machine.
-    #[error("{path} is for {found}, not for 64-bit RISC-V; name the guest kernel's own ELF")]
+    #[error("{path} is for {found}, not for RISC-V; name the guest kernel's own ELF")]
     OtherMachine {
         /// The file.
         path: PathBuf,
@@ -87,7 +87,7 @@ impl ElfFile {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// [`ElfError`] where it cannot be read or is not a 64-bit RISC-V ELF.
+    /// [`ElfError`] where it cannot be read or is not a RISC-V ELF.
     pub fn open(path: &Path) -> Result<Self, ElfError> {
         let unreadable = |source| ElfError::Unreadable {
             path: path.into(),
@@ -106,7 +106,7 @@ impl ElfFile {
     /// Reads `bytes`, which are said to come from `path`.
     ///
     /// # Errors
-    /// [`ElfError`] where they are not a 64-bit RISC-V ELF.
+    /// [`ElfError`] where they are not a RISC-V ELF.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ElfError> {
         let not_elf = |what: String| ElfError::NotElf {
             path: path.into(),
@@ -116,7 +116,8 @@ impl ElfFile {
         if file.format() != object::BinaryFormat::Elf {
             return Err(not_elf(format!("it is {:?}", file.format())));
         }
-        if file.architecture() != object::Architecture::Riscv64 {
+        let architectures = [object::Architecture::Riscv64, object::Architecture::Riscv32];
+        if !architectures.contains(&file.architecture()) {
             let found = format!("{:?}", file.architecture());
             return Err(ElfError::OtherMachine {
                 path: path.into(),
@@ -318,18 +319,34 @@ fn has(flags: object::elf::SectionFlags, flag: object::elf::SectionFlags) -> boo
 
 /// (virtual address, physical address, bytes in memory) of each loaded segment.
 fn load_addresses(bytes: &[u8]) -> Vec<(u64, u64, u64)> {
-    let read = || -> object::Result<Vec<(u64, u64, u64)>> {
-        let header = object::elf::FileHeader64::<object::Endianness>::parse(bytes)?;
-        let endian = header.endian()?;
-        debug_assert_eq!(header.e_machine(endian), EM_RISCV);
-        let segments = header.program_headers(endian, bytes)?.iter();
-        let loads = segments.filter(|segment| segment.p_type(endian) == object::elf::PT_LOAD);
-        Ok(loads
-            .map(|s| (s.p_vaddr(endian), s.p_paddr(endian), s.p_memsz(endian)))
-            .collect())
-    };
+    use object::elf::{FileHeader32, FileHeader64};
+    use object::{Endianness, FileKind};
     // A file without segments has no other addresses than its sections'.
-    read().unwrap_or_default()
+    let loads = match FileKind::parse(bytes) {
+        Ok(FileKind::Elf32) => loads_of::<FileHeader32<Endianness>>(bytes),
+        _ => loads_of::<FileHeader64<Endianness>>(bytes),
+    };
+    loads.unwrap_or_default()
+}
+
+fn loads_of<Header>(bytes: &[u8]) -> object::Result<Vec<(u64, u64, u64)>>
+where
+    Header: object::read::elf::FileHeader<Endian = object::Endianness>,
+{
+    let header = Header::parse(bytes)?;
+    let endian = header.endian()?;
+    debug_assert_eq!(header.e_machine(endian), EM_RISCV);
+    let segments = header.program_headers(endian, bytes)?.iter();
+    let loads = segments.filter(|segment| segment.p_type(endian) == object::elf::PT_LOAD);
+    Ok(loads
+        .map(|segment| {
+            (
+                segment.p_vaddr(endian).into(),
+                segment.p_paddr(endian).into(),
+                segment.p_memsz(endian).into(),
+            )
+        })
+        .collect())
 }
 
 /// A file with nothing but these symbols, in the order of their addresses.
