@@ -182,6 +182,7 @@ fn example() -> Snapshot {
             kind: None,
             number: None,
             harts: vec![0],
+            through: None,
             truncated: false,
             tables: vec![
                 table(Level::L2, 0x87ffc, None, 0, &[(2, pointer(0x87ffd))]),

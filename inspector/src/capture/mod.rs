@@ -3,6 +3,7 @@
 //! Nothing is read but RAM. A walk of tables takes one round for each level, pipelined; a table
 //! whose words are the same as in the last capture is shared with it.
 
+mod guests;
 pub mod live;
 mod names;
 mod spaces;
@@ -19,7 +20,7 @@ use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, VirtAddr};
 
 use crate::guest::info::{InfoPlace, KernelSpace};
 use crate::guest::{ElfFile, KernelInfo, MachineMap, RamSource};
-use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target};
+use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target, virtualized};
 
 use tables::RamTables;
 
@@ -129,6 +130,7 @@ impl Capturer {
         for hart in target.harts()? {
             harts.push((hart, target.registers(hart)?));
         }
+        virtualized::find_out(target, &mut harts)?;
         let mut snapshot = Snapshot {
             version: FORMAT_VERSION,
             physical: self.machine.regions().to_vec(),
@@ -141,10 +143,8 @@ impl Capturer {
         let published = self.kernel(target, &mut snapshot)?;
         snapshot.provenance = self.provenance(target, snapshot.kernel.as_ref());
         let mut reader = RamTables::new(target, &self.machine);
-        for listed in spaces::list(&harts, &published) {
-            let space = listed.walk(&mut reader, self.last.as_deref())?;
-            snapshot.spaces.push(space);
-        }
+        let listed = spaces::list(&harts, &published);
+        snapshot.spaces = spaces::walk_all(listed, &mut reader, self.last.as_deref())?;
         names::name_mappings(&mut snapshot);
         snapshot.stop = stop(&snapshot);
         let snapshot = Arc::new(snapshot);
@@ -293,7 +293,11 @@ fn hart_of(id: HartId, registers: &Registers) -> Hart {
     Hart {
         id: id.number(),
         pc: registers.pc.map(VirtAddr::new),
-        privilege: registers.privilege.map(|privilege| privilege.to_string()),
+        privilege: registers.privilege.map(|privilege| {
+            // VS, VU: the names of the modes of a guest.
+            let prefix = if registers.virtualized == Some(true) { "V" } else { "" };
+            format!("{prefix}{privilege}")
+        }),
         satp: registers.satp,
         registers: registers
             .named

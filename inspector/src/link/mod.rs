@@ -24,13 +24,14 @@ pub mod memory;
 pub mod qemu;
 pub mod rsp;
 pub mod transport;
+pub mod virtualized;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pagescope_protocol::{PhysRange, Satp, VirtAddr};
+use pagescope_protocol::{Hgatp, PhysRange, Satp, VirtAddr};
 
 pub use address::{Address, AddressError};
 pub use error::LinkError;
@@ -199,10 +200,16 @@ pub struct Registers {
     pub pc: Option<u64>,
     /// x0 to x31.
     pub x: [Option<u64>; 32],
-    /// satp.
+    /// satp: of the host, where the hart runs virtualized.
     pub satp: Option<Satp>,
+    /// vsatp: a guest's first stage.
+    pub vsatp: Option<Satp>,
+    /// hgatp: a guest's G-stage.
+    pub hgatp: Option<Hgatp>,
     /// The privilege mode.
     pub privilege: Option<Privilege>,
+    /// V: whether the hart runs virtualized; `None` where that is not known. See [`virtualized`].
+    pub virtualized: Option<bool>,
     /// All that could be read, by the names and in the order of the target's description.
     pub named: Vec<(String, u64)>,
 }

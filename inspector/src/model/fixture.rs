@@ -282,6 +282,7 @@ fn space_at(memory: &mut Memory, root: PhysPage, name: &str, harts: &[u32]) -> S
         kind: None,
         number: None,
         harts: harts.to_vec(),
+        through: None,
         truncated: walked.truncated || mappings.truncated,
         tables: tables.collect(),
         mappings: mappings.ranges.into_iter().map(Mapping::from).collect(),

@@ -12,6 +12,7 @@ mod hex;
 mod list_edit;
 mod recording;
 mod region;
+mod staged;
 pub mod text;
 mod trace;
 
@@ -34,6 +35,7 @@ pub use entries::{TableEntries, UnpackError};
 pub use list_edit::ListEdit;
 pub use recording::{Recording, RecordingError, RecordingStep, SpaceChange};
 pub use region::{Region, RegionKind, RegionSpace};
+pub use staged::{SpaceFault, SpaceOutcome, SpaceTranslation, TableIndex};
 pub use trace::{MAX_TRACE_EVENTS, TraceEvent, TraceKind};
 
 /// The version of the format that this code writes.
@@ -263,6 +265,10 @@ pub struct Space {
     /// The harts that run in it now; none where the kernel published it and no hart does.
     #[serde(default)]
     pub harts: Vec<u32>,
+    /// The space of the G-stage that its tables and results go through, by name: then its tables' frames
+    /// and what its mappings lead to are guest physical.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<String>,
     /// Whether a limit cut the tables or the mappings short.
     #[serde(default)]
     pub truncated: bool,
@@ -283,6 +289,10 @@ pub enum SpaceKind {
     Hart,
     /// A process's.
     Process,
+    /// A hypervisor's guest's: the first stage, by vsatp.
+    Guest,
+    /// What a hypervisor's guest has for physical memory: the G-stage, by hgatp.
+    GuestPhysical,
     /// Anything else, and what a newer version has a word for.
     #[serde(other)]
     Other,

@@ -121,6 +121,9 @@ pub struct SpaceChange {
     /// The harts that run in it.
     #[serde(default)]
     pub harts: Vec<u32>,
+    /// The G-stage that it goes through, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<String>,
     /// Whether a limit cut it short.
     #[serde(default)]
     pub truncated: bool,
@@ -206,6 +209,7 @@ impl RecordingStep {
                     kind: space.kind,
                     number: space.number,
                     harts: space.harts.clone(),
+                    through: space.through.clone(),
                     truncated: space.truncated,
                     tables_gone,
                     tables: tables.into_iter().cloned().collect(),
@@ -257,6 +261,7 @@ impl RecordingStep {
                     kind: change.kind,
                     number: change.number,
                     harts: change.harts.clone(),
+                    through: change.through.clone(),
                     truncated: change.truncated,
                     tables: apply(
                         number,

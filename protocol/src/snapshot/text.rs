@@ -395,6 +395,7 @@ impl Writer {
             kind,
             number,
             harts,
+            through,
             truncated,
             tables,
             mappings,
@@ -407,6 +408,7 @@ impl Writer {
         self.optional("kind", kind.as_ref());
         self.optional("number", number.as_ref());
         self.field("harts", harts);
+        self.optional("through", through.as_ref());
         self.field("truncated", truncated);
         self.list("tables", tables);
         self.list("mappings", mappings);
@@ -457,6 +459,7 @@ impl Writer {
             kind,
             number,
             harts,
+            through,
             truncated,
             tables_gone,
             tables,
@@ -471,6 +474,7 @@ impl Writer {
         self.optional("kind", kind.as_ref());
         self.optional("number", number.as_ref());
         self.field("harts", harts);
+        self.optional("through", through.as_ref());
         self.field("truncated", truncated);
         self.field("tables_gone", tables_gone);
         self.list("tables", tables);

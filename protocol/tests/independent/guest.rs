@@ -1,7 +1,7 @@
 //! A hypervisor's guest: a first stage whose tables lie in guest-physical memory.
 
 use super::{
-    Arena, GAccess, Memory, Mode, Random, Tables, What, fill,
+    Arena, Loops, Memory, Mode, Random, Tables, What, fill,
     reference::{Access, Answer, look_up},
 };
 
@@ -87,7 +87,7 @@ impl TwoStage {
         let mut second = Tables::new(second, &mut arena);
         let mut seconds = random.clone();
         // What the guest's memory leads to, and all that a G-stage can have wrong.
-        fill(&mut second, &mut arena, random, count, &mut |random, size| {
+        fill(&mut second, &mut arena, random, count, Loops::Some, &mut |random, size| {
             random.below(1 << 34) & !(size - 1)
         });
         // First-stage leaves lead mostly to what is mapped, or broken, there.
@@ -101,7 +101,7 @@ impl TwoStage {
             bits,
         };
         let mut first = Tables::new(first, &mut guest);
-        fill(&mut first, &mut guest, random, count, &mut |random, size| {
+        fill(&mut first, &mut guest, random, count, Loops::Some, &mut |random, size| {
             let among = if random.percent(85) { &good } else { &other };
             let spot = *random.pick(among);
             let inside = random.below(second_mode.page_size(spot.level));
@@ -140,7 +140,8 @@ impl TwoStage {
                     }
                 },
             );
-            let Some(table) = on_the_way.get(2..).and_then(<[u64]>::last).copied() else {
+            let kept = 2.min(self.first.mode.levels as usize - 1);
+            let Some(table) = on_the_way.get(kept..).and_then(<[u64]>::last).copied() else {
                 continue;
             };
             if let Some(at) = self.leaf_of(table) {
@@ -168,10 +169,5 @@ impl TwoStage {
             arena.read(at, bytes)
         });
         matches!(answer, Answer::Mapped(found) if found.level == 0).then_some(last)
-    }
-
-    /// Which access of the G-stage an answer is about, for counting.
-    pub(crate) const fn is_final(access: GAccess) -> bool {
-        matches!(access, GAccess::Final)
     }
 }

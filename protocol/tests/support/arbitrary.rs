@@ -262,9 +262,15 @@ fn space() -> impl Strategy<Value = Space> {
         SpaceKind::Kernel,
         SpaceKind::Hart,
         SpaceKind::Process,
+        SpaceKind::Guest,
+        SpaceKind::GuestPhysical,
         SpaceKind::Other,
     ];
-    let whose = (option::of(select(kinds)), option::of(any::<u64>()));
+    let whose = (
+        option::of(select(kinds)),
+        option::of(any::<u64>()),
+        option::of(any::<String>()),
+    );
     let ids = (any::<u16>(), page(), vec(any::<u32>(), 0..3), any::<bool>());
     (
         name(),
@@ -273,7 +279,7 @@ fn space() -> impl Strategy<Value = Space> {
         vec(table(), 0..6),
         vec(mapping(), 0..8),
     )
-        .prop_map(|(name, mode, (ids, (kind, number)), tables, mappings)| {
+        .prop_map(|(name, mode, (ids, (kind, number, through)), tables, mappings)| {
             let (asid, root, harts, truncated) = ids;
             let key = |table: &Arc<Table>| {
                 let level = std::cmp::Reverse(table.level);
@@ -295,6 +301,7 @@ fn space() -> impl Strategy<Value = Space> {
                 kind,
                 number,
                 harts,
+                through,
                 truncated,
                 tables: tables.into_values().collect(),
                 mappings: mappings.into_values().collect(),
