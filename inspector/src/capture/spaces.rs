@@ -92,7 +92,7 @@ impl Listed<'_> {
             number: self.record.and_then(|record| record.number),
             harts: self.harts.iter().map(|hart| hart.number()).collect(),
             truncated: walk.truncated || mappings.truncated,
-            tables: tables_of(walk, before),
+            tables: tables_of(walk, before).into(),
             mappings: mappings.ranges.into_iter().map(Mapping::from).collect(),
         })
     }
