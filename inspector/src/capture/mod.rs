@@ -133,7 +133,7 @@ impl Capturer {
         virtualized::find_out(target, &mut harts)?;
         let mut snapshot = Snapshot {
             version: FORMAT_VERSION,
-            physical: self.machine.regions().to_vec(),
+            physical: self.machine.regions().to_vec().into(),
             harts: harts
                 .iter()
                 .map(|(id, registers)| hart_of(*id, registers))
@@ -213,7 +213,7 @@ impl Capturer {
         snapshot: &mut Snapshot,
     ) -> Result<Vec<KernelSpace>, LinkError> {
         if let Some(elf) = &self.elf {
-            snapshot.regions = elf.sections().to_vec();
+            snapshot.regions = elf.sections().to_vec().into();
         }
         if self.info.is_none() {
             self.info = InfoPlace::find(target, &self.machine, self.elf.as_deref())?;
@@ -233,9 +233,9 @@ impl Capturer {
         self.believe_about_ram(&info);
         self.see_layout(&info);
         if let Some(elf) = &self.elf {
-            snapshot.regions = elf.sections().to_vec();
+            snapshot.regions = elf.sections().to_vec().into();
         }
-        snapshot.physical = self.machine.regions().to_vec();
+        snapshot.physical = self.machine.regions().to_vec().into();
         snapshot.kernel = Some(info.facts());
         snapshot.heap = info.heap(target, &self.machine)?;
         if let Some(heap) = snapshot.heap {
@@ -246,7 +246,8 @@ impl Capturer {
             });
         }
         let before = self.last.as_deref().map_or(&[][..], |last| &last.trace);
-        snapshot.trace = info.trace(target, &self.machine, self.elf.as_deref(), before)?;
+        let trace = info.trace(target, &self.machine, self.elf.as_deref(), before)?;
+        snapshot.trace = trace.into();
         // The kernel's own names win over the ELF's sections of the same place.
         let told: Vec<PhysRange> = info.regions.iter().filter_map(Region::physical).collect();
         snapshot.regions.retain(|section| {

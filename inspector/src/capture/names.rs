@@ -1,6 +1,7 @@
 //! What a mapping is called: the names of all that it leads to.
 
-use pagescope_protocol::snapshot::{Mapping, Snapshot};
+use pagescope_protocol::coalesce::MappedRange;
+use pagescope_protocol::snapshot::Snapshot;
 
 use crate::model::{Band, BandKind, Difference, virtual_bands};
 
@@ -14,15 +15,14 @@ const WINDOWS: &str = "table windows";
 pub(super) fn name_mappings(snapshot: &mut Snapshot) {
     for place in 0..snapshot.spaces.len() {
         let bands = virtual_bands(snapshot, &snapshot.spaces[place], &Difference::default());
-        for mapping in &mut snapshot.spaces[place].mappings {
-            mapping.name = name(&bands, mapping);
-        }
+        let mappings = &mut snapshot.spaces[place].mappings;
+        *mappings = mappings.named(|mapping| name(&bands, mapping));
     }
 }
 
 /// The names of the bands that lie in `mapping`, in address order, each once. A band may have begun before it:
 /// leaves of another size lead on to it.
-fn name(bands: &[Band], mapping: &Mapping) -> String {
+fn name(bands: &[Band], mapping: &MappedRange) -> String {
     let start = mapping.virt.as_u64();
     let last = start.saturating_add(mapping.size.saturating_sub(1));
     let first = bands.partition_point(|band| band.last() < start);

@@ -203,7 +203,7 @@ impl Listed {
             harts: self.harts.iter().map(|hart| hart.number()).collect(),
             through: self.through,
             truncated: walk.truncated || mappings.truncated,
-            tables: tables_of(walk, before),
+            tables: tables_of(walk, before).into(),
             mappings: mappings.ranges.into_iter().map(Mapping::from).collect(),
         })
     }

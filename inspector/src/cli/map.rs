@@ -52,7 +52,7 @@ pub(super) fn run(options: &Map) -> Result<Answer, Failure> {
     if space.truncated {
         eprintln!("pagescope: these tables are larger than the limits; the list is cut short");
     }
-    let answer: Vec<MappingAnswer> = space.mappings.iter().map(mapping).collect();
+    let answer: Vec<MappingAnswer> = space.mappings.iter().map(answer).collect();
     format::print(options.format, &answer, || space_text(space))?;
     if options.space.space.is_none() && options.format == Format::Text {
         mention_others(&snapshot, space);
@@ -89,14 +89,14 @@ fn space_text(space: &Space) -> String {
     }
 }
 
-fn mapping(mapping: &Mapping) -> MappingAnswer {
+fn answer(mapping: Mapping) -> MappingAnswer {
     MappingAnswer {
         va: format::hex(mapping.virt.as_u64()),
         pa: format::hex(mapping.phys.as_u64()),
         size: mapping.size,
         page_size: mapping.page_size,
         flags: mapping.flags.to_string(),
-        name: mapping.name.clone(),
+        name: mapping.name,
     }
 }
 
@@ -128,7 +128,7 @@ fn aliases(snapshot: &Snapshot, band: &Band) -> Vec<AliasAnswer> {
     };
     let mut found = Vec::new();
     for space in &snapshot.spaces {
-        for mapping in &space.mappings {
+        for mapping in space.mappings.ranges() {
             let first = mapping.phys.max(range.start());
             let past = mapping.phys.as_u64().saturating_add(mapping.size);
             let past = past.min(range.start().as_u64().saturating_add(range.size()));

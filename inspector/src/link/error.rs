@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::PhysicalAccess;
 use super::address::Address;
 
 /// What can go wrong with a link.
@@ -96,6 +97,14 @@ pub enum LinkError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
+        why: String,
+    },
+    /// Physical memory cannot be read by the way that was asked for.
+    #[error("memory cannot be read by this way ({way}): {why}")]
+    NoWay {
+        /// Which.
+        way: PhysicalAccess,
+        /// Why not, and what to do.
         why: String,
     },
     /// The user, or the application's end, ended the wait.

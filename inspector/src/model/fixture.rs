@@ -241,8 +241,8 @@ impl Guest {
                 freed: 0,
             }),
             harts: vec![hart(root, next)],
-            physical: physical(),
-            regions: regions(),
+            physical: physical().into(),
+            regions: regions().into(),
             watches: vec![Watch {
                 name: "heap counter".into(),
                 address: PhysAddr::new(COUNTER),
@@ -252,8 +252,9 @@ impl Guest {
             frames: vec![FrameContents {
                 frame: page(next + PAGE_SIZE),
                 words: TableEntries::new([0xa5a5_a5a5_a5a5_a5a5; ENTRIES_PER_TABLE]),
-            }],
-            trace: Vec::new(),
+            }]
+            .into(),
+            trace: Shared::default(),
         }
     }
 }
@@ -393,8 +394,8 @@ pub fn bare() -> Snapshot {
     for space in &mut snapshot.spaces {
         space.mode = TranslationMode::Bare;
         space.root = PhysPage::from_truncated(0);
-        space.tables.clear();
-        space.mappings.clear();
+        space.tables = TableList::default();
+        space.mappings = MappingList::default();
     }
     snapshot
 }
@@ -420,13 +421,7 @@ pub fn history_from(pages: u64, steps: u64) -> History {
 
 fn share_tables(before: &Snapshot, after: &mut Snapshot) {
     for (old, new) in before.spaces.iter().zip(&mut after.spaces) {
-        for table in &mut new.tables {
-            if let Some(same) = old.table_at(table.frame, table.level)
-                && same == table
-            {
-                *table = Arc::clone(same);
-            }
-        }
+        new.tables = TableList::sharing(new.tables.to_vec(), &old.tables);
     }
 }
 

@@ -350,12 +350,12 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
                 kernel,
                 heap,
                 harts,
-                physical,
-                regions,
+                physical: physical.into(),
+                regions: regions.into(),
                 watches,
                 spaces,
-                frames,
-                trace,
+                frames: frames.into(),
+                trace: trace.into(),
             },
         )
 }

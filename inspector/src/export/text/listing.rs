@@ -147,11 +147,11 @@ fn step_line(mode: TranslationMode, step: &Step, text: &mut String) {
 }
 
 /// A space's mappings, one a line, under a heading.
-pub fn map_text(mappings: &[Mapping]) -> String {
+pub fn map_text(mappings: &MappingList) -> String {
     if mappings.is_empty() {
         return "nothing is mapped\n".into();
     }
-    let last = |mapping: &Mapping| {
+    let last = |mapping: MappedRange| {
         mapping
             .virt
             .as_u64()
@@ -159,11 +159,11 @@ pub fn map_text(mappings: &[Mapping]) -> String {
     };
     let digits = |value: u64| format!("{value:#010x}").len();
     let widest = mappings
-        .iter()
+        .ranges()
         .map(|mapping| digits(last(mapping)).max(digits(mapping.virt.as_u64())));
     let virt_width = widest.max().unwrap_or(10);
     let phys_width = mappings
-        .iter()
+        .ranges()
         .map(|mapping| mapping.phys.to_string().len())
         .max()
         .unwrap_or(10);
@@ -175,7 +175,7 @@ pub fn map_text(mappings: &[Mapping]) -> String {
         let line = format!(
             "{:<virt_width$}  {:<virt_width$}  {:<phys_width$}  {:>8}  {:<7}  {:<7}  ",
             mapping.virt.to_string(),
-            format!("{:#010x}", last(mapping)),
+            format!("{:#010x}", last(MappedRange::from(&mapping))),
             mapping.phys.to_string(),
             size_text(mapping.size),
             size_text(mapping.page_size),

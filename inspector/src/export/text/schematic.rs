@@ -308,13 +308,12 @@ fn rights(all: &BTreeSet<LeafFlags>) -> String {
 }
 
 /// The mappings that a band shows.
-fn leaves<'a>(space: &'a Space, band: &Band) -> impl Iterator<Item = &'a Mapping> {
+fn leaves(space: &Space, band: &Band) -> impl Iterator<Item = MappedRange> {
     let (first, last) = (band.start, band.last());
-    let from = space.mappings.partition_point(|mapping| {
+    let from = space.mappings.ranges_from(VirtAddr::new(first));
+    from.skip_while(move |mapping| {
         let size = mapping.size.saturating_sub(1);
         mapping.virt.as_u64().saturating_add(size) < first
-    });
-    let rest = space.mappings.get(from..).unwrap_or_default();
-    rest.iter()
-        .take_while(move |mapping| mapping.virt.as_u64() <= last)
+    })
+    .take_while(move |mapping| mapping.virt.as_u64() <= last)
 }
