@@ -249,13 +249,13 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
 /// shows up as one 4 KiB page of its first bytes. A run of those is one band.
 fn fold_recursion(space: &Space, bands: Vec<Band>) -> Vec<Band> {
     let root = space.table(space.root);
-    let slot = root.and_then(|root| Some((root.level, recursive_slot(root)?)));
+    let slot = root.and_then(|root| Some((root.level, recursive_slot(space.mode, root)?)));
     let Some((level, slot)) = slot else {
         return bands;
     };
     let page = pagescope_protocol::PAGE_SIZE;
     let is_read_as_pages = |band: &Band| {
-        level.index_of(VirtAddr::new(band.start)) == slot
+        space.mode.index_of(level, VirtAddr::new(band.start)) == slot
             && band.size.is_multiple_of(page)
             && !matches!(band.kind, BandKind::Table(_))
     };
@@ -437,8 +437,8 @@ pub fn fresh_ranges(space: &Space, difference: &Difference) -> Vec<(u64, u64)> {
         }
     }
     let mut fresh = |virt: VirtAddr, level: Level, pte: Pte| {
-        if let PteKind::Leaf(_) = pte.classify(level) {
-            let last = virt.as_u64().saturating_add(level.entry_size() - 1);
+        if let PteKind::Leaf(_) = space.mode.classify(pte, level) {
+            let last = virt.as_u64().saturating_add(space.mode.entry_size(level) - 1);
             ranges.push((virt.as_u64(), last));
         }
     };

@@ -180,11 +180,12 @@ pub fn newest(snapshot: &Snapshot, difference: &Difference) -> Selection {
     let leaf = difference.changes.iter().find_map(|change| match change {
         Change::Entry {
             kind: ChangeKind::Added,
+            mode,
             level,
             virt,
             after,
             ..
-        } if matches!(after.classify(*level), PteKind::Leaf(_)) => Some(*virt),
+        } if matches!(mode.classify(*after, *level), PteKind::Leaf(_)) => Some(*virt),
         _ => None,
     });
     if let Some(virt) = leaf {

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use pagescope_protocol::snapshot::{Snapshot, Space, Table};
-use pagescope_protocol::{Level, PAGE_SIZE, PhysPage, Pte, PteKind, VirtAddr};
+use pagescope_protocol::snapshot::{Snapshot, Space, SpaceKind, Table};
+use pagescope_protocol::{Level, PAGE_SIZE, PhysPage, Pte, PteKind, TranslationMode, VirtAddr};
 
 use super::state::State;
 use crate::model::bands::{kind_of_flags, physical_partition};
@@ -22,6 +22,8 @@ use crate::model::{
 pub struct Derived {
     snapshot: Option<Arc<Snapshot>>,
     space_name: String,
+    /// How the space is translated, and which register holds its root.
+    translation: Option<(TranslationMode, &'static str)>,
     moments: usize,
     /// Rises whenever the moment or the space is another one: what is drawn from it is stale.
     pub generation: u64,
@@ -104,6 +106,8 @@ impl Derived {
             self.space_name = space_name;
             self.snapshot = state.snapshot().cloned();
             self.generation += 1;
+            let space = state.space();
+            self.translation = space.map(|space| (space.mode, root_register(space)));
             self.read_moment(state);
         }
         let compared = state.compared().map(|space| &space.name);
@@ -180,6 +184,7 @@ impl Derived {
             match change {
                 Change::Entry {
                     kind: ChangeKind::Added | ChangeKind::Changed,
+                    mode,
                     level,
                     table,
                     index,
@@ -187,7 +192,7 @@ impl Derived {
                     ..
                 } => {
                     self.fresh_entries.insert((*table, *index));
-                    if let PteKind::Leaf(leaf) = after.classify(*level)
+                    if let PteKind::Leaf(leaf) = mode.classify(*after, *level)
                         && leaf.size == PAGE_SIZE
                     {
                         self.fresh_frames.push(leaf.page);
@@ -206,7 +211,7 @@ impl Derived {
                         .and_then(|space| space.table_at(*frame, *level));
                     // All that a new table maps is new with it.
                     for (_, pte) in table.iter().flat_map(|table| table.iter()) {
-                        if let PteKind::Leaf(leaf) = pte.classify(*level)
+                        if let PteKind::Leaf(leaf) = mode.classify(pte, *level)
                             && leaf.size == PAGE_SIZE
                         {
                             self.fresh_frames.push(leaf.page);
@@ -268,6 +273,16 @@ impl Derived {
         report.map_or(&[], |report| report.tables.tables.as_slice())
     }
 
+    /// How the space that is looked at is translated.
+    pub fn mode(&self) -> TranslationMode {
+        self.translation.map_or(TranslationMode::Bare, |(mode, _)| mode)
+    }
+
+    /// The register that holds its root's frame.
+    pub fn root_register(&self) -> &'static str {
+        self.translation.map_or("satp", |(_, register)| register)
+    }
+
     /// What is known of the table in `frame`.
     pub fn table_facts(&self, frame: PhysPage) -> Option<&TableFacts> {
         self.report.as_ref()?.tables.get(frame)
@@ -295,7 +310,7 @@ impl Derived {
 
     /// What an entry leads to, as a kind that has a colour; `None` for an invalid one.
     pub fn kind_of_entry(&self, level: Level, pte: Pte) -> Option<BandKind> {
-        match pte.classify(level) {
+        match self.mode().classify(pte, level) {
             PteKind::Invalid => None,
             PteKind::Pointer(_) => Some(BandKind::Table(level.next()?)),
             PteKind::Reserved(_) => Some(BandKind::Guard),
@@ -316,6 +331,15 @@ impl Derived {
                 })
             }
         }
+    }
+}
+
+/// The register that selects the root of `space`.
+pub fn root_register(space: &Space) -> &'static str {
+    match space.kind {
+        Some(SpaceKind::Guest) => "vsatp",
+        _ if space.mode.is_guest_stage() => "hgatp",
+        _ => "satp",
     }
 }
 
@@ -366,7 +390,7 @@ fn chain(space: Option<&Space>, focus: &Focus, window: Option<VirtAddr>) -> Vec<
                 .flat_map(|trail| trail.iter())
                 .find(|step| (step.level, step.table) == (level, frame))
                 .map(|step| step.kind)
-                .or_else(|| table.and_then(last_pointer)),
+                .or_else(|| table.and_then(|table| last_pointer(space.mode, table))),
         };
         frame = match kind {
             Some(PteKind::Pointer(next)) => next,
@@ -422,10 +446,10 @@ fn fill_rest(links: &mut Vec<ChainLink>, from: Level, why: &str) {
     }
 }
 
-fn last_pointer(table: &Arc<Table>) -> Option<PteKind> {
+fn last_pointer(mode: TranslationMode, table: &Table) -> Option<PteKind> {
     table
         .iter()
-        .map(|(_, pte)| pte.classify(table.level))
+        .map(|(_, pte)| mode.classify(pte, table.level))
         .filter(|kind| matches!(kind, PteKind::Pointer(_)))
         .last()
 }
@@ -460,7 +484,7 @@ fn entry_history(state: &State, focus: &Focus) -> Vec<EntryMoment> {
             (None, None) => "no such table yet".into(),
             (None, Some(_)) => "its table was gone".into(),
             (Some(pte), _) => {
-                let kind = pte.classify(step.level);
+                let kind = space.mode.classify(pte, step.level);
                 match (kind, place) {
                     (PteKind::Leaf(leaf), 0) => {
                         format!("leaf since the first moment, {}", leaf.flags)

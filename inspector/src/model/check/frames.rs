@@ -15,7 +15,7 @@ fn absent<'a>(
     let linked = tables.tables.iter().flat_map(|facts| {
         let level = facts.level();
         facts.table.iter().filter_map(move |(index, pte)| {
-            let PteKind::Pointer(to) = pte.classify(level) else {
+            let PteKind::Pointer(to) = facts.mode.classify(pte, level) else {
                 return None;
             };
             let place = EntryPlace {

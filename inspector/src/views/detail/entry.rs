@@ -16,6 +16,7 @@ use crate::views::theme;
 /// Draws the entry and the walk.
 pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let focus = &scene.derived.focus;
+    let mode = scene.derived.mode();
     if let Some((level, frame)) = focus.table {
         ui.label(RichText::new(format!("{level} table at {frame}")).heading());
         if let Some(table) = scene
@@ -25,10 +26,11 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         {
             ui.label(
                 RichText::new(format!(
-                    "Translates {} from {}. {} of 512 entries are valid.",
-                    size_text(level.table_size()),
+                    "Translates {} from {}. {} of {} entries are valid.",
+                    size_text(mode.table_size(level)),
                     table.covers_from,
-                    table.valid_entries()
+                    table.valid_entries(),
+                    mode.entries(level)
                 ))
                 .color(scene.palette.dim),
             );
@@ -36,7 +38,7 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     } else if let Some(step) = focus.entry() {
         ui.label(RichText::new(entry_words::title(step)).heading());
         value(ui, scene, step.pte);
-        strip(ui, scene, &entry_words::fields(step.pte), step.kind);
+        strip(ui, scene, &entry_words::fields(mode, step.pte), step.kind);
         let space = scene.state.space();
         let table = space.and_then(|space| space.table_at(step.table, step.level));
         let is_own_window =
@@ -44,7 +46,7 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         let words = if is_own_window {
             OWN_WINDOW.to_owned()
         } else {
-            entry_words::sentence(step.kind, step.level)
+            entry_words::sentence(mode, step.kind, step.level)
         };
         ui.label(RichText::new(words).color(scene.palette.dim));
     } else if let Some(phys) = focus.phys {
@@ -160,10 +162,12 @@ fn walk(ui: &mut Ui, scene: &Scene<'_>, virt: VirtAddr, out: &mut Vec<UiCommand>
     heading(ui, scene, "The walk", &format!("of {virt}"));
     if let Some(space) = scene.state.space() {
         let root = format!("root = {}", space.root);
-        row(ui, scene, "satp", palette.dim, &root, None, out);
+        row(ui, scene, scene.derived.root_register(), palette.dim, &root, None, out);
     }
     for step in &focus.steps {
-        let arithmetic = format!("{} + {}·8 → {:#x}", step.table, step.index, step.pte.bits());
+        let bytes = scene.derived.mode().entry_bytes();
+        let entry = step.pte.bits();
+        let arithmetic = format!("{} + {}·{bytes} → {entry:#x}", step.table, step.index);
         let select = Selection::Entry {
             level: step.level,
             table: step.table,
