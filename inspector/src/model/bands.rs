@@ -19,7 +19,7 @@ use pagescope_protocol::snapshot::{RegionSpace, Snapshot, Space, Table};
 use pagescope_protocol::walk::entry_address;
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, Pte, PteKind, VirtAddr};
 
-use super::{Change, ChangeKind, Difference, size_text};
+use super::{Change, ChangeKind, Difference, in_machine_terms, size_text};
 use crate::model::space_tables::recursive_slot;
 
 pub use partition::{physical_partition, virtual_partition};
@@ -176,12 +176,15 @@ fn with_gaps(bands: Vec<Band>) -> Vec<Band> {
 pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference) -> Vec<Band> {
     let partition = physical_partition(snapshot);
     let regions = virtual_partition(snapshot, space);
+    let own_space = space;
+    let space = &*in_machine_terms(snapshot, own_space);
     let fresh = fresh_ranges(space, difference);
     // Each table's window is a band of its own, so that its name can say whose it is.
-    let tables = snapshot.spaces.iter().chain([space]);
-    let tables: BTreeSet<PhysPage> = tables
-        .flat_map(|space| space.tables.iter().map(|table| table.frame))
-        .collect();
+    let others = snapshot.spaces.iter().map(|other| in_machine_terms(snapshot, other));
+    let mut tables: BTreeSet<PhysPage> = space.tables.iter().map(|table| table.frame).collect();
+    for other in others {
+        tables.extend(other.tables.iter().map(|table| table.frame));
+    }
     let own: BTreeSet<PhysPage> = space.tables.iter().map(|table| table.frame).collect();
     let is_window = |band: &Band| {
         let frame = band.phys.and_then(PhysAddr::page);

@@ -14,7 +14,7 @@ use crate::model::region_rows::{Mapped, RegionRow, region_rows};
 use crate::model::space_difference::SpaceDifference;
 use crate::model::{
     Band, BandKind, Change, ChangeKind, Difference, EntryPlace, Focus, ReverseIndex, Selection,
-    TableFacts, fold_scattered, fold_windows, physical_bands, virtual_bands,
+    TableFacts, fold_scattered, fold_windows, in_machine_terms, physical_bands, virtual_bands,
 };
 
 /// What follows from the moment and the space being looked at.
@@ -24,6 +24,9 @@ pub struct Derived {
     space_name: String,
     /// How the space is translated, and which register holds its root.
     translation: Option<(TranslationMode, &'static str)>,
+    /// Whether its entries hold guest physical addresses.
+    is_guest: bool,
+    guest_mode: Option<TranslationMode>,
     moments: usize,
     /// Rises whenever the moment or the space is another one: what is drawn from it is stale.
     pub generation: u64,
@@ -107,6 +110,10 @@ impl Derived {
             self.snapshot = state.snapshot().cloned();
             self.generation += 1;
             let space = state.space();
+            self.is_guest = space.is_some_and(|space| space.through.is_some());
+            let stage = space.zip(state.snapshot());
+            let stage = stage.and_then(|(space, snapshot)| snapshot.guest_stage_of(space));
+            self.guest_mode = stage.map(|stage| stage.mode);
             self.translation = space.map(|space| (space.mode, root_register(space)));
             self.read_moment(state);
         }
@@ -125,6 +132,9 @@ impl Derived {
         if !same_moment || !same_selection {
             self.selection = state.selection;
             self.focus = Focus::resolve(state.space(), &self.index, state.selection);
+            if let (Some(snapshot), Some(space)) = (state.snapshot(), state.space()) {
+                self.focus.follow_guest_stage(snapshot, space);
+            }
             let window = self.focus.table.and_then(|(_, frame)| {
                 let facts = self.table_facts(frame)?;
                 Some(*facts.window()?)
@@ -161,7 +171,7 @@ impl Derived {
                     space,
                     fold_scattered(virtual_bands(snapshot, space, difference)),
                 ),
-                ReverseIndex::new(space),
+                ReverseIndex::new(&in_machine_terms(snapshot, space)),
             ),
             _ => (Vec::new(), ReverseIndex::default()),
         };
@@ -278,6 +288,14 @@ impl Derived {
         self.translation.map_or(TranslationMode::Bare, |(mode, _)| mode)
     }
 
+    /// How the G-stage translates that it goes through; Bare where there is none.
+    pub const fn guest_mode(&self) -> TranslationMode {
+        match self.guest_mode {
+            Some(mode) => mode,
+            None => TranslationMode::Bare,
+        }
+    }
+
     /// The register that holds its root's frame.
     pub fn root_register(&self) -> &'static str {
         self.translation.map_or("satp", |(_, register)| register)
@@ -316,7 +334,11 @@ impl Derived {
             PteKind::Reserved(_) => Some(BandKind::Guard),
             PteKind::Leaf(leaf) => {
                 let by_flags = kind_of_flags(leaf.flags);
-                let part = self.part_of(leaf.page.start().as_u64());
+                // The physical map says nothing of a guest's physical addresses.
+                let part = match self.is_guest {
+                    true => None,
+                    false => self.part_of(leaf.page.start().as_u64()),
+                };
                 Some(match part.map(|band| band.kind) {
                     _ if by_flags == BandKind::WriteExecute => by_flags,
                     Some(

@@ -144,6 +144,10 @@ impl TwoStage {
             let Some(table) = on_the_way.get(kept..).and_then(<[u64]>::last).copied() else {
                 continue;
             };
+            // A loop leads back to the root.
+            if table == self.first.root {
+                continue;
+            }
             if let Some(at) = self.leaf_of(table) {
                 let bytes = mode.entry_bytes;
                 let entry = self.arena.read(at, bytes).unwrap_or(0);

@@ -1,8 +1,9 @@
 //! The entry's bits with their names, and the walk as arithmetic.
 
 use egui::{Align, Color32, CornerRadius, Rect, RichText, Sense, Ui, pos2, vec2};
-use pagescope_protocol::translate::Outcome;
-use pagescope_protocol::{PteKind, VirtAddr};
+use pagescope_protocol::translate::{Outcome, Step, Translation};
+use pagescope_protocol::two_stage::{GuestStep, StagedOutcome, StagedTranslation};
+use pagescope_protocol::{PteKind, TranslationMode, VirtAddr};
 
 use super::heading;
 use crate::model::entry_words::{self, Field};
@@ -164,10 +165,11 @@ fn walk(ui: &mut Ui, scene: &Scene<'_>, virt: VirtAddr, out: &mut Vec<UiCommand>
         let root = format!("root = {}", space.root);
         row(ui, scene, scene.derived.root_register(), palette.dim, &root, None, out);
     }
+    if let Some(staged) = &focus.staged {
+        return staged_walk(ui, scene, staged, out);
+    }
     for step in &focus.steps {
-        let bytes = scene.derived.mode().entry_bytes();
-        let entry = step.pte.bits();
-        let arithmetic = format!("{} + {}·{bytes} → {entry:#x}", step.table, step.index);
+        let arithmetic = arithmetic(scene.derived.mode(), step);
         let select = Selection::Entry {
             level: step.level,
             table: step.table,
@@ -195,6 +197,65 @@ fn walk(ui: &mut Ui, scene: &Scene<'_>, virt: VirtAddr, out: &mut Vec<UiCommand>
         }
         None => {}
     }
+}
+
+/// Both stages: below each entry of the first the G-stage's way to it.
+fn staged_walk(
+    ui: &mut Ui,
+    scene: &Scene<'_>,
+    staged: &StagedTranslation,
+    out: &mut Vec<UiCommand>,
+) {
+    let palette = scene.palette;
+    let mode = scene.derived.mode();
+    for GuestStep { step, guest } in &staged.steps {
+        let select = Selection::Entry {
+            level: step.level,
+            table: step.table,
+            index: step.index,
+        };
+        let color = palette.level(step.level);
+        let name = step.level.to_string();
+        row(ui, scene, &name, color, &arithmetic(mode, step), Some(select), out);
+        guest_rows(ui, scene, guest, out);
+    }
+    if let Some(last) = &staged.last {
+        let text = format!("guest physical {:#x}", last.address);
+        row(ui, scene, "gpa", palette.dim, &text, None, out);
+        guest_rows(ui, scene, last, out);
+    }
+    match staged.outcome {
+        StagedOutcome::Mapped(mapped) => {
+            let select = Selection::Physical(mapped.address);
+            let text = mapped.address.to_string();
+            row(ui, scene, "=", palette.counter, &text, Some(select), out);
+        }
+        other => {
+            let words = sentence_case(&other.to_string());
+            ui.label(RichText::new(words).color(palette.danger));
+        }
+    }
+}
+
+/// The G-stage's steps, a row each, marked `g2`, `g1`, `g0`.
+fn guest_rows(
+    ui: &mut Ui,
+    scene: &Scene<'_>,
+    guest: &Translation,
+    out: &mut Vec<UiCommand>,
+) {
+    let stage = scene.derived.guest_mode();
+    for step in guest.trail.iter() {
+        let name = format!("g{}", step.level.number());
+        let color = scene.palette.level(step.level);
+        row(ui, scene, &name, color, &arithmetic(stage, step), None, out);
+    }
+}
+
+/// `0x87ffc000 + 2·8 → 0x21fff401`.
+fn arithmetic(mode: TranslationMode, step: &Step) -> String {
+    let (bytes, entry) = (mode.entry_bytes(), step.pte.bits());
+    format!("{} + {}·{bytes} → {entry:#x}", step.table, step.index)
 }
 
 fn sentence_case(text: &str) -> String {
