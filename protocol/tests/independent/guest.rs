@@ -82,6 +82,19 @@ impl TwoStage {
         random: &mut Random,
         count: usize,
     ) -> Self {
+        let bits = second.address_bits();
+        Self::build_within(first, second, base, random, count, bits)
+    }
+
+    /// With the first stage's tables and results at guest physical addresses of so many bits.
+    pub(crate) fn build_within(
+        first: &'static Mode,
+        second: &'static Mode,
+        base: u64,
+        random: &mut Random,
+        count: usize,
+        guest_bits: u32,
+    ) -> Self {
         let mut arena = Arena::new(base);
         let second_mode = second;
         let mut second = Tables::new(second, &mut arena);
@@ -93,7 +106,7 @@ impl TwoStage {
         // First-stage leaves lead mostly to what is mapped, or broken, there.
         let (good, other): (Vec<_>, Vec<_>) = (second.spots.iter().copied())
             .partition(|spot| matches!(spot.what, What::Leaf | What::TypedLeaf | What::Napot));
-        let bits = second.mode.address_bits().min(first.ppn_bits + 12);
+        let bits = guest_bits.min(first.ppn_bits + 12);
         let mut guest = Guest {
             arena: &mut arena,
             second: &mut second,
