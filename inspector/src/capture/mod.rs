@@ -5,7 +5,6 @@
 
 mod guests;
 pub mod live;
-mod names;
 mod spaces;
 pub mod step;
 mod tables;
@@ -22,7 +21,7 @@ use crate::guest::info::{InfoPlace, KernelSpace};
 use crate::guest::{ElfFile, KernelInfo, MachineMap, RamSource};
 use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target, virtualized};
 
-use tables::RamTables;
+use tables::{Kept, RamTables};
 
 /// How many mapped frames `--full` keeps at most: 512 MiB of them.
 const MAX_FULL_FRAMES: usize = 1 << 17;
@@ -34,6 +33,7 @@ pub struct Capturer {
     machine: MachineMap,
     info: Option<InfoPlace>,
     last: Option<Arc<Snapshot>>,
+    kept: Kept,
 }
 
 impl Capturer {
@@ -48,6 +48,7 @@ impl Capturer {
             machine,
             info: None,
             last: None,
+            kept: Kept::default(),
         };
         if (capturer.elf.is_some() || capturer.machine.ram_source() == RamSource::BuiltIn)
             && target.facts().physical != PhysicalAccess::Unavailable
@@ -142,10 +143,17 @@ impl Capturer {
         };
         let published = self.kernel(target, &mut snapshot)?;
         snapshot.provenance = self.provenance(target, snapshot.kernel.as_ref());
-        let mut reader = RamTables::new(target, &self.machine);
+        let (mut reader, decoder) = RamTables::new(target, &self.machine, &mut self.kept);
         let listed = spaces::list(&harts, &published);
-        snapshot.spaces = spaces::walk_all(listed, &mut reader, self.last.as_deref())?;
-        names::name_mappings(&mut snapshot);
+        let last = self.last.as_deref();
+        snapshot.spaces = spaces::walk_all(listed, &mut reader, decoder, last)?;
+        let read = reader.into_read();
+        self.kept.keep(read);
+        if let Some(last) = &self.last {
+            snapshot.physical.share_with(&last.physical);
+            snapshot.regions.share_with(&last.regions);
+            snapshot.trace.share_with(&last.trace);
+        }
         snapshot.stop = stop(&snapshot);
         let snapshot = Arc::new(snapshot);
         self.last = Some(Arc::clone(&snapshot));
@@ -177,7 +185,7 @@ impl Capturer {
         frames.dedup();
         let mapped = frames.len();
         frames.truncate(MAX_FULL_FRAMES);
-        let read = tables::read_frames(target, &frames)?;
+        let read = target.read_frames(&frames)?;
         let words = frames.into_iter().zip(read);
         let contents = words.filter_map(|(frame, words)| {
             let words = TableEntries::new(words? as Arc<[u64]>);

@@ -12,12 +12,13 @@
 
 use std::sync::Arc;
 
-use pagescope_protocol::coalesce::{Limits as MappingLimits, coalesce};
+use pagescope_protocol::coalesce::Limits as MappingLimits;
+use pagescope_protocol::decode::Decoder;
 use pagescope_protocol::snapshot::{
-    Mapping, Snapshot, Space, SpaceKind, Table, TableEntries, TableIndex,
+    MappingList, Snapshot, Space, SpaceKind, Table, TableEntries, TableIndex, TableList,
 };
 use pagescope_protocol::two_stage::GuestTables;
-use pagescope_protocol::walk::{Limits as WalkLimits, SpaceWalk, walk_space};
+use pagescope_protocol::walk::{Limits as WalkLimits, SpaceWalk, walk_space_again};
 use pagescope_protocol::{Hgatp, PhysPage, Satp, TranslationMode};
 
 use super::guests;
@@ -151,6 +152,7 @@ fn list_guests(harts: &[(HartId, Registers)], listed: &mut Vec<Listed>) {
 pub(super) fn walk_all(
     listed: Vec<Listed>,
     reader: &mut RamTables<'_>,
+    decoder: &mut Decoder,
     last: Option<&Snapshot>,
 ) -> Result<Vec<Space>, LinkError> {
     // A guest's tables are found through its G-stage, which is therefore walked before.
@@ -158,13 +160,13 @@ pub(super) fn walk_all(
         .partition(|listed| matches!(listed.tables, Tables::GuestStage(_)));
     let mut walked = Vec::new();
     for stage in stages {
-        walked.push(stage.walk(None, reader, last)?);
+        walked.push(stage.walk(None, reader, decoder, last)?);
     }
     let mut spaces = Vec::new();
     for other in others {
         let named = |name: &String| walked.iter().find(|stage| stage.name == *name);
         let stage = other.through.as_ref().and_then(named);
-        spaces.push(other.walk(stage, reader, last)?);
+        spaces.push(other.walk(stage, reader, decoder, last)?);
     }
     spaces.append(&mut walked);
     Ok(spaces)
@@ -176,23 +178,29 @@ impl Listed {
         self,
         stage: Option<&Space>,
         reader: &mut RamTables<'_>,
+        decoder: &mut Decoder,
         last: Option<&Snapshot>,
     ) -> Result<Space, LinkError> {
         let (mode, root) = (self.tables.mode(), self.tables.root());
         let limits = WalkLimits::default();
         let walk = match stage {
-            None => walk_space(mode, root, limits, reader)?,
+            None => walk_space_again(mode, root, limits, reader, decoder)?,
             Some(stage) => {
                 let stage = TableIndex::of(stage);
                 let mut reader = GuestTables {
                     reader,
                     guest_stage: |frame| stage.frame_of(frame),
                 };
-                walk_space(mode, root, limits, &mut reader)?
+                walk_space_again(mode, root, limits, &mut reader, decoder)?
             }
         };
-        let mappings = coalesce(&walk, MappingLimits::default());
         let before = last.and_then(|last| last.space_named(&self.name));
+        let (mappings, mappings_cut) = MappingList::of_walk(
+            &walk,
+            MappingLimits::default(),
+            decoder,
+            before.map(|space| &space.mappings),
+        );
         Ok(Space {
             name: self.name,
             mode,
@@ -202,9 +210,9 @@ impl Listed {
             number: self.number,
             harts: self.harts.iter().map(|hart| hart.number()).collect(),
             through: self.through,
-            truncated: walk.truncated || mappings.truncated,
-            tables: tables_of(walk, before).into(),
-            mappings: mappings.ranges.into_iter().map(Mapping::from).collect(),
+            truncated: walk.truncated || mappings_cut,
+            tables: tables_of(walk, before.map(|space| &space.tables)),
+            mappings,
         })
     }
 }
@@ -249,7 +257,7 @@ fn group_by_satp(harts: &[(HartId, Registers)]) -> Vec<(Satp, Vec<HartId>)> {
 }
 
 /// The walk's tables as a snapshot holds them; those that are as before are shared.
-fn tables_of(walk: SpaceWalk, before: Option<&Space>) -> Vec<Arc<Table>> {
+fn tables_of(walk: SpaceWalk, before: Option<&TableList>) -> TableList {
     let tables = walk.tables.into_iter().map(|walked| Table {
         level: walked.level,
         frame: walked.page,
@@ -259,15 +267,11 @@ fn tables_of(walk: SpaceWalk, before: Option<&Space>) -> Vec<Arc<Table>> {
         other_parents: u32::try_from(walked.other_parents).unwrap_or(u32::MAX),
         entries: walked.words.map(TableEntries::new),
     });
-    tables
-        .map(|table| {
-            let same = before.and_then(|space| space.table_at(table.frame, table.level));
-            match same {
-                Some(same) if **same == table => Arc::clone(same),
-                _ => Arc::new(table),
-            }
-        })
-        .collect()
+    let tables = tables.map(Arc::new).collect();
+    match before {
+        Some(before) => TableList::sharing(tables, before),
+        None => tables.into(),
+    }
 }
 
 #[cfg(test)]

@@ -99,6 +99,21 @@ pub trait Target: Send {
         Ok(answers.into_iter().map(words).collect())
     }
 
+    /// As [`read_frames`](Self::read_frames), where `known` says, at the same place as `frames`, what stood in a frame
+    /// before. A frame that holds the same still is answered with those words, shared.
+    ///
+    /// # Errors
+    /// When the target as a whole cannot be read.
+    fn read_frames_again(
+        &mut self,
+        frames: &[PhysPage],
+        known: &[Option<Arc<TableWords>>],
+    ) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
+        let mut answers = self.read_frames(frames)?;
+        share_known(&mut answers, known);
+        Ok(answers)
+    }
+
     /// Stops every hart that is about to execute the instruction at `address`. Setting it twice is
     /// the same as once.
     ///
@@ -193,6 +208,19 @@ pub trait Target: Send {
     /// # Errors
     /// When the target could not be asked to put something back.
     fn detach(self: Box<Self>) -> Result<(), LinkError>;
+}
+
+/// Puts the words of `known` in the place of answers that are the same.
+fn share_known(answers: &mut [Option<Arc<TableWords>>], known: &[Option<Arc<TableWords>>]) {
+    for (answer, known) in answers.iter_mut().zip(known) {
+        let is_shared = |one: &Arc<TableWords>, other| Arc::ptr_eq(one, other);
+        if let (Some(answer), Some(known)) = (answer, known)
+            && !is_shared(answer, known)
+            && answer == known
+        {
+            *answer = Arc::clone(known);
+        }
+    }
 }
 
 /// A hart by its number, from 0.

@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 use pagescope_protocol::coalesce::{self, coalesce};
 use pagescope_protocol::snapshot::{
-    FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, Mapping, PhysicalKind, PhysicalRegion,
-    Provenance, Region, RegionKind, RegionSpace, Register, Snapshot, Space, Table, TableEntries,
-    Watch,
+    FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, Mapping, MappingList, PhysicalKind,
+    PhysicalRegion, Provenance, Region, RegionKind, RegionSpace, Register, Shared, Snapshot, Space,
+    Table, TableEntries, TableList, Watch,
 };
 use pagescope_protocol::walk::{self, TableReader, TableWords, walk_space};
 use pagescope_protocol::{

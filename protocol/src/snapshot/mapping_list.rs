@@ -352,6 +352,11 @@ impl MappingList {
         *self = mappings.into();
     }
 
+    /// Whether any mapping has a name.
+    pub fn has_names(&self) -> bool {
+        self.parts().any(|part| part.names.is_some())
+    }
+
     /// The same mappings, each with the name that `name` gives it.
     pub fn named(&self, mut name: impl FnMut(&MappedRange) -> String) -> Self {
         let node = |node: &Arc<Node>| {
@@ -372,6 +377,13 @@ impl MappingList {
             Node::new(parts)
         };
         Self::of_nodes(self.nodes.iter().map(node).collect())
+    }
+
+    /// The same mappings; what is as in `before` is shared with it.
+    pub fn sharing(&self, before: &Self) -> Self {
+        let nodes = self.nodes.iter();
+        let nodes = nodes.map(|node| node_sharing(node.parts.to_vec(), Some(before)));
+        list_sharing(nodes.collect(), Some(before))
     }
 
     fn parts(&self) -> impl Iterator<Item = &Arc<Part>> + Clone {
@@ -472,29 +484,8 @@ impl<'a> Builder<'a> {
         if self.parts.is_empty() {
             return;
         }
-        let mut parts = core::mem::take(&mut self.parts);
-        let first = parts.first().and_then(|part| part.first());
-        let old = self.before.and_then(|before| {
-            let place = before.nodes.partition_point(|node| node.first() < first);
-            before.nodes.get(place)
-        });
-        if let Some(old) = old {
-            // Parts that are as before are shared, found by where they begin.
-            for part in &mut parts {
-                let place = old.parts.partition_point(|old| old.first() < part.first());
-                if let Some(old) = old.parts.get(place)
-                    && old.is_like(part)
-                {
-                    *part = Arc::clone(old);
-                }
-            }
-            let mut both = parts.iter().zip(&old.parts);
-            if parts.len() == old.parts.len() && both.all(|(new, old)| Arc::ptr_eq(new, old)) {
-                self.nodes.push(Arc::clone(old));
-                return;
-            }
-        }
-        self.nodes.push(Node::new(parts));
+        let parts = core::mem::take(&mut self.parts);
+        self.nodes.push(node_sharing(parts, self.before));
     }
 
     fn finish(mut self) -> MappingList {
@@ -502,16 +493,45 @@ impl<'a> Builder<'a> {
             self.listed.push(last);
         }
         self.end_node();
-        if let Some(before) = self.before {
-            let mut both = self.nodes.iter().zip(before.nodes.iter());
-            if self.nodes.len() == before.nodes.len()
-                && both.all(|(new, old)| Arc::ptr_eq(new, old))
-            {
-                return before.clone();
-            }
-        }
-        MappingList::of_nodes(self.nodes)
+        list_sharing(self.nodes, self.before)
     }
+}
+
+/// A node of these parts, of which there is one at least: that of `before` where it is the same. Parts that are as in
+/// `before` are shared, found by where they begin.
+fn node_sharing(mut parts: Vec<Arc<Part>>, before: Option<&MappingList>) -> Arc<Node> {
+    let first = parts.first().and_then(|part| part.first());
+    let old = before.and_then(|before| {
+        let place = before.nodes.partition_point(|node| node.first() < first);
+        before.nodes.get(place)
+    });
+    let Some(old) = old else {
+        return Node::new(parts);
+    };
+    for part in &mut parts {
+        let place = old.parts.partition_point(|old| old.first() < part.first());
+        if let Some(old) = old.parts.get(place)
+            && old.is_like(part)
+        {
+            *part = Arc::clone(old);
+        }
+    }
+    let mut both = parts.iter().zip(&old.parts);
+    if parts.len() == old.parts.len() && both.all(|(new, old)| Arc::ptr_eq(new, old)) {
+        return Arc::clone(old);
+    }
+    Node::new(parts)
+}
+
+/// A list of these nodes: `before` where it has the same.
+fn list_sharing(nodes: Vec<Arc<Node>>, before: Option<&MappingList>) -> MappingList {
+    if let Some(before) = before {
+        let mut both = nodes.iter().zip(before.nodes.iter());
+        if nodes.len() == before.nodes.len() && both.all(|(new, old)| Arc::ptr_eq(new, old)) {
+            return before.clone();
+        }
+    }
+    MappingList::of_nodes(nodes)
 }
 
 impl LeafSink for Builder<'_> {

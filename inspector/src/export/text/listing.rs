@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use pagescope_protocol::snapshot::Mapping;
+use pagescope_protocol::coalesce::MappedRange;
+use pagescope_protocol::snapshot::MappingList;
 use pagescope_protocol::translate::{Outcome, Step, Trail, Translation};
 use pagescope_protocol::two_stage::{GuestStep, StagedOutcome, StagedTranslation};
 use pagescope_protocol::{PhysAddr, PteKind, TranslationMode};

@@ -16,8 +16,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use pagescope_protocol::snapshot::{Mapping, Region, RegionKind, RegionSpace, Snapshot, Space};
-use pagescope_protocol::{LeafFlags, PAGE_SIZE};
+use pagescope_protocol::coalesce::MappedRange;
+use pagescope_protocol::snapshot::{Region, RegionKind, RegionSpace, Snapshot, Space};
+use pagescope_protocol::{LeafFlags, PAGE_SIZE, VirtAddr};
 
 use super::{column, plain};
 use crate::model::bands::virtual_partition;
