@@ -100,7 +100,8 @@ pub enum LinkError {
     },
     /// No monitor is there.
     #[error(
-        "no monitor listens on {address}; start QEMU with {}", monitor_option_for(address)
+        "no monitor listens on {address}; start QEMU with {}",
+        monitor_option_for(address)
     )]
     NoMonitor {
         /// Where.
@@ -127,7 +128,9 @@ pub enum LinkError {
         waited: Duration,
     },
     /// A monitor's answers make no sense.
-    #[error("the monitor at {address} does not keep to its protocol: {what}; reconnect, and if it happens again, report it")]
+    #[error(
+        "the monitor at {address} does not keep to its protocol: {what}; reconnect, and if it happens again, report it"
+    )]
     MonitorNonsense {
         /// Where.
         address: Address,
@@ -151,7 +154,9 @@ pub enum LinkError {
         options: &'static str,
     },
     /// A debugger's work was asked of a target that has no gdb port.
-    #[error("{what} needs the gdb port: start QEMU with -s, and attach with :1234 beside --monitor")]
+    #[error(
+        "{what} needs the gdb port: start QEMU with -s, and attach with :1234 beside --monitor"
+    )]
     NeedsGdbPort {
         /// What was asked for.
         what: &'static str,

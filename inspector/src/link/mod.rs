@@ -40,7 +40,7 @@ pub use address::{Address, AddressError};
 pub use error::LinkError;
 pub use gdb::{ConnectOptions, GdbTarget};
 pub use launch::{Guest, Launch, LaunchError};
-pub use monitor::{Monitor, MonitorOptions, MonitorTarget};
+pub use monitor::{Monitor, MonitorOptions, MonitorTarget, RAM_FILE_OPTIONS};
 
 /// A machine that can be read, stopped, stepped and resumed.
 ///

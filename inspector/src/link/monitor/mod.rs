@@ -39,6 +39,7 @@ use std::time::{Duration, Instant};
 use super::{Address, Cancel, LinkError};
 use stream::Stream;
 
+pub use ram::RAM_FILE_OPTIONS;
 pub use target::{MonitorOptions, MonitorTarget};
 
 /// Longest answer that is taken, in bytes: registers of 512 harts are a tenth of it.
@@ -118,13 +119,16 @@ impl Monitor {
     /// Who speaks first says how to go on.
     fn greet(&mut self) -> Result<(), LinkError> {
         let deadline = self.deadline();
-        let greeting = self.stream.read_until(deadline, MAX_GREETING_BYTES, |heard| {
-            match qmp::is_greeting(heard) {
-                Some(true) => heard.contains(&b'\n'),
-                Some(false) => hmp::ends_with_prompt(heard) || !hmp::may_be_greeting(heard),
-                None => false,
-            }
-        })?;
+        let greeting =
+            self.stream.read_until(
+                deadline,
+                MAX_GREETING_BYTES,
+                |heard| match qmp::is_greeting(heard) {
+                    Some(true) => heard.contains(&b'\n'),
+                    Some(false) => hmp::ends_with_prompt(heard) || !hmp::may_be_greeting(heard),
+                    None => false,
+                },
+            )?;
         if qmp::is_greeting(&greeting) == Some(true) {
             self.form = Form::Qmp;
             return self
@@ -179,7 +183,10 @@ impl Monitor {
             }
             Form::Hmp => hmp::status(&self.command("info status")?),
         };
-        status.ok_or_else(|| self.stream.nonsense("it does not say whether the machine runs"))
+        status.ok_or_else(|| {
+            self.stream
+                .nonsense("it does not say whether the machine runs")
+        })
     }
 
     /// Sends a QMP command and waits for its answer: what it returns, or why it is refused.

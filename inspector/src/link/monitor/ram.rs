@@ -77,7 +77,10 @@ impl Monitor {
             if !self.agrees(&ram, probe)? {
                 return Err(LinkError::RamFile {
                     path: path.to_owned(),
-                    why: format!("at {} it holds something else than the guest", probe.start()),
+                    why: format!(
+                        "at {} it holds something else than the guest",
+                        probe.start()
+                    ),
                 });
             }
         }
@@ -132,7 +135,10 @@ mod tests {
 
     #[test]
     fn texts_of_qom_and_xp() {
-        assert_eq!(quoted("\"/dev/shm/guest.ram\"\n"), Some("/dev/shm/guest.ram"));
+        assert_eq!(
+            quoted("\"/dev/shm/guest.ram\"\n"),
+            Some("/dev/shm/guest.ram")
+        );
         assert_eq!(quoted("Error: Property 'x.mem-path' not found\n"), None);
         assert_eq!(quoted("\"\"\n"), None);
         assert_eq!(quoted("\"a\\u0000b\""), None);

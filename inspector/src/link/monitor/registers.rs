@@ -151,10 +151,7 @@ mod tests {
         );
         // What a virtualized hart prints as satp is its guest's.
         assert_eq!(second.registers.satp, None);
-        assert_eq!(
-            second.registers.get("vsatp"),
-            Some(0x8000_0000_0000_0001)
-        );
+        assert_eq!(second.registers.get("vsatp"), Some(0x8000_0000_0000_0001));
     }
 
     #[test]
