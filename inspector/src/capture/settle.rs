@@ -44,7 +44,10 @@ impl Capturer {
             let moving = self.moving(target, &snapshot)?;
             left = left.saturating_sub(1);
             if moving.is_empty() || left == 0 || cancel.is_cancelled() {
-                snapshot.stop = "running".into();
+                snapshot.stop = match moving.is_empty() {
+                    true => "running".into(),
+                    false => format!("running, not settled: {moving}"),
+                };
                 snapshot.taken = Taken::Running(moving);
                 return Ok(self.remember(snapshot));
             }

@@ -179,10 +179,7 @@ fn text(answer: &LookAnswer, is_first: bool, snapshot: &Snapshot) -> Vec<String>
         lines.extend(changes.map(|change| format!("{seconds:>9.3}  {sign} {change}")));
     }
     if let Some(unsettled) = snapshot.taken.unsettled() {
-        lines.push(format!(
-            "{seconds:>9.3}  ? {}",
-            crate::export::text::unsettled_text(unsettled)
-        ));
+        lines.push(format!("{seconds:>9.3}  ? moving: {unsettled}"));
     }
     lines
 }

@@ -10,7 +10,6 @@ use pagescope_protocol::snapshot::{Snapshot, Space};
 use super::arguments::{SpaceChoice, WatchChoice};
 use super::{Failure, interrupt};
 use crate::export::file::read_document;
-use crate::export::text::unsettled_text;
 use crate::guest::{ElfError, ElfFile};
 use crate::link::Address;
 use crate::model::History;
@@ -224,8 +223,8 @@ pub(super) fn mention_changing(snapshot: &Snapshot) {
     let changing = snapshot.kernel.as_ref().map_or(0, |kernel| kernel.changing);
     if let Some(unsettled) = snapshot.taken.unsettled() {
         eprintln!(
-            "pagescope: the guest runs, and does not settle: {}; what is said of that may be half old and half new",
-            unsettled_text(unsettled)
+            "pagescope: taken while the guest ran, and did not settle: {unsettled}; what is said of that may be \
+             half old and half new"
         );
     } else if changing > 0 {
         eprintln!(

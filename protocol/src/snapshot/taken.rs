@@ -4,6 +4,7 @@
 //! differs is *unsettled*: it is kept, and said to be so, and is never to be drawn as if it were known.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -78,5 +79,32 @@ impl Unsettled {
             .iter()
             .filter(|table| self.tables.binary_search(&table.frame).is_ok());
         torn.map(|table| (table.covers_from, table.level.table_size()))
+    }
+}
+
+/// `2 tables (0x87ffb000, 0x87ffe000), satp of hart 1`.
+impl fmt::Display for Unsettled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// How many of a kind are named.
+        const MOST: usize = 4;
+        let mut separator = "";
+        if !self.tables.is_empty() {
+            let plural = if self.tables.len() == 1 { "" } else { "s" };
+            write!(f, "{} table{plural} (", self.tables.len())?;
+            for (place, frame) in self.tables.iter().take(MOST).enumerate() {
+                write!(f, "{}{frame}", if place == 0 { "" } else { ", " })?;
+            }
+            let more = self.tables.len() > MOST;
+            f.write_str(if more { ", …)" } else { ")" })?;
+            separator = ", ";
+        }
+        for hart in self.harts.iter().take(MOST) {
+            write!(f, "{separator}satp of hart {hart}")?;
+            separator = ", ";
+        }
+        if self.kernel {
+            write!(f, "{separator}what the kernel says of itself")?;
+        }
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use pagescope_protocol::snapshot::{Mapping, Unsettled};
+use pagescope_protocol::snapshot::Mapping;
 use pagescope_protocol::translate::{Outcome, Step, Translation};
 use pagescope_protocol::{PteKind, TranslationMode};
 
@@ -129,29 +129,6 @@ pub fn map_text(mappings: &[Mapping]) -> String {
         text.push('\n');
     }
     text
-}
-
-/// What moved while it was read: `2 tables (0x87ffb000, 0x87ffe000), satp of hart 1`.
-pub fn unsettled_text(unsettled: &Unsettled) -> String {
-    /// How many are named.
-    const MOST: usize = 4;
-    let mut parts = Vec::new();
-    let count = unsettled.tables.len();
-    if count > 0 {
-        let named = unsettled.tables.iter().take(MOST);
-        let mut frames: Vec<String> = named.map(ToString::to_string).collect();
-        if count > MOST {
-            frames.push("…".into());
-        }
-        let plural = if count == 1 { "" } else { "s" };
-        parts.push(format!("{count} table{plural} ({})", frames.join(", ")));
-    }
-    let harts = unsettled.harts.iter().take(MOST);
-    parts.extend(harts.map(|hart| format!("satp of hart {hart}")));
-    if unsettled.kernel {
-        parts.push("what the kernel says of its heap, regions and spaces".into());
-    }
-    parts.join(", ")
 }
 
 /// What changed, in one line and then one change a line.
