@@ -157,7 +157,7 @@ proptest! {
             let mut space = space.clone();
             if canonical {
                 for mapping in &mut space.mappings {
-                    mapping.virt = space.mode.sign_extend(mapping.virt.as_u64());
+                    mapping.virt = space.mode.canonical(mapping.virt.as_u64());
                     // Moved up, it may not go on past the last address: no file that is read may.
                     let left = (u64::MAX - mapping.virt.as_u64()).saturating_add(1);
                     mapping.size = mapping.size.min(1 << 30).min(left);

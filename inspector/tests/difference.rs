@@ -99,10 +99,10 @@ fn changes_are_told_from_comings_and_goings() {
         .unwrap();
     let old = Arc::clone(&space.tables[place]);
     let (index, pte) = old.iter().find(|(_, pte)| pte.is_valid()).unwrap();
-    let mut words = *old.entries.as_ref().unwrap().words();
+    let mut words = old.entries.as_ref().unwrap().words().to_vec();
     words[index] = pte.bits() & !(1 << 7);
     words[511] = 0b10;
-    let entries = Some(TableEntries::new(&words));
+    let entries = Some(TableEntries::new(words.clone()));
     space.tables[place] = Arc::new(Table {
         entries,
         ..old.as_ref().clone()
@@ -186,10 +186,10 @@ fn shared_tables_change_once() {
     let shared = before.spaces[0]
         .table(PhysPage::new(0x87ffe).unwrap())
         .unwrap();
-    let mut words = *shared.entries.as_ref().unwrap().words();
+    let mut words = shared.entries.as_ref().unwrap().words().to_vec();
     words[3] = words[511];
     let changed = Arc::new(Table {
-        entries: Some(TableEntries::new(&words)),
+        entries: Some(TableEntries::new(words)),
         ..shared.as_ref().clone()
     });
     for space in &mut after.spaces {

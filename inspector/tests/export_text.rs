@@ -96,7 +96,7 @@ fn a_cycle_ends() {
         parent: None,
         parent_index: 0,
         other_parents: 0,
-        entries: Some(TableEntries::new(&words)),
+        entries: Some(TableEntries::new(words)),
     };
     space.tables = [Level::L2, Level::L1, Level::L0]
         .map(|level| Arc::new(table(level)))

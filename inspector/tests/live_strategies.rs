@@ -191,13 +191,13 @@ fn a_bit_flipped_through_the_window_is_in_the_frame() {
             let translation = space(&snapshot).translate(VirtAddr::new(0x1_0000_0000));
             let step = *translation.trail.last().expect("it is mapped");
             let mut target = guest.machine.attach();
-            let entry = PhysRange::new(step.pte_address(), 8).expect("an entry");
+            let entry = PhysRange::new(step.pte_address, 8).expect("an entry");
             let read = target.read_physical(&[entry]).expect("the link stands");
             let bytes = read[0].as_deref().expect("RAM is read");
             Box::new(target).detach().expect("the guest goes on");
             let word = u64::from_le_bytes(bytes.try_into().expect("eight bytes"));
             assert_eq!(word, step.pte.bits());
-            (step.pte_address(), word >> 8 & 3)
+            (step.pte_address, word >> 8 & 3)
         };
         let (entry, before) = rsw_of(&guest);
         assert_eq!(before, 0);

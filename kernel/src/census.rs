@@ -51,7 +51,7 @@ fn visit_table<M: Memory>(
             && next != space.root()
         {
             let offset = index as u64 * table.level.entry_size();
-            let covers = MODE.sign_extend(table.covers_from.as_u64().wrapping_add(offset));
+            let covers = MODE.canonical(table.covers_from.as_u64().wrapping_add(offset));
             visit_table(space, memory, Table::covering(next, level, covers), visit);
         }
     }

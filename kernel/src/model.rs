@@ -11,6 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::string::ToString as _;
+use std::sync::Arc;
 use std::vec;
 use std::vec::Vec;
 
@@ -161,12 +162,12 @@ impl Machine {
             fn read_tables(
                 &mut self,
                 frames: &[PhysPage],
-            ) -> Result<Vec<Option<Box<TableWords>>>, Infallible> {
+            ) -> Result<Vec<Option<Arc<TableWords>>>, Infallible> {
                 let table = |frame: &PhysPage| {
                     let first = Machine::place(frame.start());
                     let words = &self.0.words[first..first + ENTRIES_PER_TABLE];
                     let words: TableWords = words.try_into().expect("a table has 512 words");
-                    Some(Box::new(words.map(|word| word ^ GARBAGE)))
+                    Some(Arc::new(words.map(|word| word ^ GARBAGE)))
                 };
                 Ok(frames.iter().map(table).collect())
             }

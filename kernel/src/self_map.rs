@@ -163,7 +163,7 @@ pub(crate) const fn gib(slot: usize) -> Option<VirtRange> {
 
 /// The address with these three indices, root first.
 pub(crate) const fn virt(root: usize, l1: usize, l0: usize) -> VirtAddr {
-    MODE.sign_extend((root as u64) << 30 | (l1 as u64) << 21 | (l0 as u64) << 12)
+    MODE.canonical((root as u64) << 30 | (l1 as u64) << 21 | (l0 as u64) << 12)
 }
 
 /// The three indices of `virt`, root first.

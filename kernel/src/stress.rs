@@ -152,7 +152,7 @@ impl Random {
 
     /// Any page of the address space.
     pub const fn page(&mut self) -> VirtAddr {
-        MODE.sign_extend((self.next() >> 25) << 12)
+        MODE.canonical((self.next() >> 25) << 12)
     }
 }
 
@@ -191,7 +191,7 @@ impl Stress {
     /// there.
     pub fn look_around(&mut self, subject: &mut impl Subject) {
         for index in 0..ENTRIES_PER_TABLE {
-            let gib = MODE.sign_extend(index as u64 * Level::L2.entry_size());
+            let gib = MODE.canonical(index as u64 * Level::L2.entry_size());
             let translation = subject.lookup(gib);
             let is_free = translation.trail.len() == 1 && translation.mapped().is_none();
             if !is_free {
@@ -255,7 +255,7 @@ impl Stress {
             (Some(near), 1) => near.virt.wrapping_add(self.random.below(512) << 21),
             _ => self.random.page(),
         };
-        let page = MODE.sign_extend(page.as_u64());
+        let page = MODE.canonical(page.as_u64());
         let writable = level == Level::L0 && self.random.below(2) == 0;
         Slot {
             virt: page.align_down(level.entry_size()),

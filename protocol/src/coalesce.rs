@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 use crate::addr::{PhysAddr, PhysPage, VirtAddr};
 use crate::level::Level;
 use crate::pte::{LeafFlags, Pte, PteKind};
-use crate::walk::{SpaceWalk, TableWords, entry_address};
+use crate::walk::{SpaceWalk, entry_address};
 
 /// A run of leaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,7 +89,7 @@ pub fn coalesce(walk: &SpaceWalk, limits: Limits) -> Mappings {
 
 struct Visitor<'a> {
     walk: &'a SpaceWalk,
-    words: BTreeMap<PhysPage, Arc<TableWords>>,
+    words: BTreeMap<PhysPage, Arc<[u64]>>,
     limits: Limits,
     visits: usize,
     found: Mappings,
@@ -112,7 +112,7 @@ impl Visitor<'_> {
             }
             let pte = Pte::from_bits(*bits);
             let virt = entry_address(self.walk.mode, base, level, index);
-            match (pte.classify(level), level.next()) {
+            match (self.walk.mode.classify(pte, level), level.next()) {
                 (PteKind::Pointer(next), Some(next_level)) => {
                     let inherited = inherited | (pte.flags() & LeafFlags::GLOBAL);
                     self.visit(next, next_level, virt, inherited);
@@ -123,7 +123,7 @@ impl Visitor<'_> {
                     self.push(MappedRange {
                         virt,
                         phys: leaf.page.start().wrapping_add(inside),
-                        size: level.entry_size(),
+                        size: self.walk.mode.entry_size(level),
                         page_size: leaf.size,
                         flags: leaf.flags | inherited,
                     });

@@ -1,4 +1,7 @@
-//! Levels of a page table, and the translation modes that use them.
+//! Levels of a page table.
+//!
+//! Shift and sizes here are those of RV64, where all first-stage modes have the same; a
+//! [`Scheme`](crate::Scheme) has them for every mode.
 //!
 //! ```text
 //!  Sv39 virtual address          level   one entry covers   one table covers
@@ -13,13 +16,11 @@
 
 use core::fmt;
 
-use crate::addr::{PAGE_SHIFT, VirtAddr};
+use crate::addr::VirtAddr;
+use crate::scheme::RV64;
 
 /// Entries of a page table on RV64: 512 of eight bytes.
 pub const ENTRIES_PER_TABLE: usize = 512;
-
-/// Bits of a virtual address that select one entry of a table.
-const INDEX_BITS: u32 = 9;
 
 /// A level of a page table. The last one, whose leaves are 4 KiB pages, is [`Level::L0`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -50,19 +51,19 @@ impl Level {
         Self::ALL.get(usize::from(number)).copied()
     }
 
-    /// Bits of a virtual address below this level's index.
+    /// Bits of a virtual address below this level's index, on RV64.
     pub const fn shift(self) -> u32 {
-        PAGE_SHIFT + INDEX_BITS * self as u32
+        RV64.shift(self)
     }
 
-    /// Bytes that one entry of a table at this level covers: the size of a leaf here.
+    /// Bytes that one entry of a table at this level covers on RV64: the size of a leaf here.
     pub const fn entry_size(self) -> u64 {
-        1 << self.shift()
+        RV64.entry_size(self)
     }
 
-    /// Bytes that a whole table at this level covers.
+    /// Bytes that a whole table at this level covers, on RV64.
     pub const fn table_size(self) -> u64 {
-        self.entry_size() << INDEX_BITS
+        RV64.table_size(self)
     }
 
     /// The level that a pointer at this level leads to; `None` at L0.
@@ -76,96 +77,15 @@ impl Level {
         }
     }
 
-    /// Which entry of a table at this level translates `address`, 0 to 511: `va[level]`.
+    /// Which entry of a table at this level translates `address` on RV64, 0 to 511: `va[level]`.
     pub const fn index_of(self, address: VirtAddr) -> usize {
-        ((address.as_u64() >> self.shift()) & (ENTRIES_PER_TABLE as u64 - 1)) as usize
+        RV64.index_of(self, address)
     }
 }
 
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "L{}", self.number())
-    }
-}
-
-/// How satp's MODE field says that addresses are translated (RV64).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum TranslationMode {
-    /// MODE 0: no translation, virtual is physical.
-    Bare,
-    /// MODE 8: three levels, 39 bits.
-    Sv39,
-    /// MODE 9: four levels, 48 bits.
-    Sv48,
-    /// MODE 10: five levels, 57 bits.
-    Sv57,
-    /// An encoding that the specification reserves; kept to be shown.
-    Reserved(u8),
-}
-
-impl TranslationMode {
-    /// The mode that satp's MODE field (bits 63..60) encodes.
-    pub const fn from_satp_mode(mode: u8) -> Self {
-        match mode {
-            0 => Self::Bare,
-            8 => Self::Sv39,
-            9 => Self::Sv48,
-            10 => Self::Sv57,
-            other => Self::Reserved(other),
-        }
-    }
-
-    /// The MODE field's value.
-    pub const fn satp_mode(self) -> u8 {
-        match self {
-            Self::Bare => 0,
-            Self::Sv39 => 8,
-            Self::Sv48 => 9,
-            Self::Sv57 => 10,
-            Self::Reserved(other) => other,
-        }
-    }
-
-    /// The level of its root table; `None` where it has no tables or they are not known.
-    pub const fn root_level(self) -> Option<Level> {
-        match self {
-            Self::Sv39 => Some(Level::L2),
-            Self::Sv48 => Some(Level::L3),
-            Self::Sv57 => Some(Level::L4),
-            Self::Bare | Self::Reserved(_) => None,
-        }
-    }
-
-    /// Bits of a virtual address that it translates.
-    pub const fn address_bits(self) -> u32 {
-        match self.root_level() {
-            Some(root) => root.shift() + INDEX_BITS,
-            None => 64,
-        }
-    }
-
-    /// Whether all bits of `address` above the translated ones equal the highest translated one.
-    /// Any other address faults before a table is looked at.
-    pub const fn is_canonical(self, address: VirtAddr) -> bool {
-        self.sign_extend(address.as_u64()).as_u64() == address.as_u64()
-    }
-
-    /// The canonical address with the low bits of `bits`.
-    pub const fn sign_extend(self, bits: u64) -> VirtAddr {
-        let unused = 64 - self.address_bits();
-        VirtAddr::new((((bits << unused) as i64) >> unused) as u64)
-    }
-}
-
-impl fmt::Display for TranslationMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bare => f.write_str("Bare"),
-            Self::Sv39 => f.write_str("Sv39"),
-            Self::Sv48 => f.write_str("Sv48"),
-            Self::Sv57 => f.write_str("Sv57"),
-            Self::Reserved(mode) => write!(f, "reserved mode {mode}"),
-        }
     }
 }
 
@@ -196,27 +116,6 @@ mod tests {
             assert_eq!(
                 level.index_of(low),
                 level.index_of(low.wrapping_add(level.entry_size() - 1))
-            );
-        }
-    }
-
-    /// S1.3: bits 63..39 must all equal bit 38.
-    #[test]
-    fn s1_3_canonical_addresses() {
-        let mode = TranslationMode::Sv39;
-        for (address, canonical) in [
-            (0, true),
-            (0x3f_ffff_ffff, true),
-            (0x40_0000_0000, false),
-            (0x80_0000_0000, false),
-            (0xffff_ffbf_ffff_ffff, false),
-            (0xffff_ffc0_0000_0000, true),
-            (u64::MAX, true),
-        ] {
-            assert_eq!(
-                mode.is_canonical(VirtAddr::new(address)),
-                canonical,
-                "{address:#x}"
             );
         }
     }

@@ -5,9 +5,10 @@
 //! kernel uses these types on the machine, the inspector uses them on bytes that came over a wire.
 //!
 //! ```text
-//!  addr ──▶ level ──▶ pte ──▶ translate            (no allocator: the kernel uses these)
+//!  addr ──▶ level ──▶ pte ──▶ scheme, mode ──▶ translate     (no allocator: the kernel uses these)
 //!                       └──▶ walk ──▶ coalesce     (feature `alloc`)
-//!                                       └──▶ snapshot, RON   (feature `snapshot`)
+//!                            └▶ two_stage  └──▶ snapshot, RON   (feature `snapshot`)
+//!  access: whether an access may happen through a leaf
 //!  info: the kernel's information block, a binary interface
 //! ```
 #![no_std]
@@ -18,20 +19,27 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod access;
 pub mod addr;
 #[cfg(feature = "alloc")]
 pub mod coalesce;
 pub mod info;
 pub mod level;
+pub mod mode;
 pub mod pte;
 pub mod satp;
+pub mod scheme;
 #[cfg(feature = "snapshot")]
 pub mod snapshot;
 pub mod translate;
 #[cfg(feature = "alloc")]
+pub mod two_stage;
+#[cfg(feature = "alloc")]
 pub mod walk;
 
 pub use addr::{PAGE_SIZE, PhysAddr, PhysPage, PhysRange, VirtAddr, VirtRange};
-pub use level::{ENTRIES_PER_TABLE, Level, TranslationMode};
+pub use level::{ENTRIES_PER_TABLE, Level};
+pub use mode::TranslationMode;
 pub use pte::{Leaf, LeafFlags, Pte, PteKind, ReservedReason};
-pub use satp::Satp;
+pub use satp::{Hgatp, Satp};
+pub use scheme::{Scheme, Stage, Xlen};

@@ -1,11 +1,13 @@
-//! Page-table entries of RV64: every bit kept, each entry classified once.
+//! Page-table entries: every bit kept, each entry classified once.
 //!
 //! ```text
 //!  63 62  61 60     54 53                    10 9  8 7 6 5 4 3 2 1 0
-//!  [N][PBMT][reserved ][         PPN          ][RSW][D|A|G|U|X|W|R|V]
+//!  [N][PBMT][reserved ][         PPN          ][RSW][D|A|G|U|X|W|R|V]   RV64
+//!                      31                    10 9  8 7 6 5 4 3 2 1 0
+//!                      [         PPN          ][RSW][D|A|G|U|X|W|R|V]   RV32: the low half of the same
 //! ```
 //!
-//! Source: privileged specification, sections Sv39, Svnapot, Svpbmt. N and PBMT are read as on a
+//! Source: privileged specification, sections Sv32, Sv39, Svnapot, Svpbmt. N and PBMT are read as on a
 //! machine that has those extensions; one without them faults where they are set.
 
 use core::fmt;
@@ -161,8 +163,14 @@ impl Pte {
         self.0 >> 63 != 0
     }
 
-    /// What the hardware makes of this entry in a table at `level`.
+    /// What the hardware makes of this entry in a table at `level`, on RV64. For any mode:
+    /// [`TranslationMode::classify`](crate::TranslationMode::classify).
     pub const fn classify(self, level: Level) -> PteKind {
+        self.classify_as(level, level.entry_size())
+    }
+
+    /// What the hardware makes of this entry in a table at `level`, whose entries cover `entry_size` bytes.
+    pub(crate) const fn classify_as(self, level: Level, entry_size: u64) -> PteKind {
         use ReservedReason as Why;
         if !self.is_valid() {
             return PteKind::Invalid;
@@ -181,14 +189,14 @@ impl Pte {
         if matches!(self.memory_type(), MemoryType::Reserved) {
             return PteKind::Reserved(Why::MemoryType);
         }
-        let alignment_pages = level.entry_size() / crate::PAGE_SIZE;
+        let alignment_pages = entry_size / crate::PAGE_SIZE;
         if self.page().number() & (alignment_pages - 1) != 0 {
             return PteKind::Reserved(Why::MisalignedSuperpage);
         }
         if !self.is_napot() {
             return PteKind::Leaf(Leaf {
                 page: self.page(),
-                size: level.entry_size(),
+                size: entry_size,
                 flags,
             });
         }

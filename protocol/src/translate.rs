@@ -8,8 +8,10 @@
 use core::fmt;
 
 use crate::addr::{PhysAddr, PhysPage, VirtAddr};
-use crate::level::{Level, TranslationMode};
+use crate::level::Level;
+use crate::mode::TranslationMode;
 use crate::pte::{LeafFlags, Pte, PteKind, ReservedReason};
+use crate::scheme::{HighBits, Scheme, Stage};
 
 /// One entry looked at on the way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,22 +20,18 @@ pub struct Step {
     pub level: Level,
     /// The table's frame.
     pub table: PhysPage,
-    /// The entry's place in the table, 0 to 511.
+    /// The entry's place in the table, 0 to 511 or whatever the mode has.
     pub index: usize,
+    /// Where the entry lies: the table's address + index · 8, or · 4 on RV32.
+    pub pte_address: PhysAddr,
     /// The entry.
     pub pte: Pte,
     /// What it is.
     pub kind: PteKind,
 }
 
-impl Step {
-    /// Where the entry lies: the table's address + index · 8.
-    pub const fn pte_address(&self) -> PhysAddr {
-        pte_address(self.table, self.index)
-    }
-}
-
-/// Where entry `index` of the table in `table` lies.
+/// Where entry `index` of the table in `table` lies, on RV64. For any mode:
+/// [`TranslationMode::entry_address`].
 pub const fn pte_address(table: PhysPage, index: usize) -> PhysAddr {
     table.start().wrapping_add(index as u64 * 8)
 }
@@ -97,26 +95,43 @@ pub struct Mapped {
 /// Why an address is not mapped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TranslationFault {
-    /// The bits above the translated ones do not all equal the highest translated one.
+    /// The bits above the translated ones are not as the mode asks: equal to the highest translated
+    /// one, or zero.
     NonCanonical(TranslationMode),
-    /// satp's MODE is one that the specification reserves.
+    /// The MODE field has a value that the specification reserves.
     ReservedMode(u8),
     /// The entry at this level is not valid.
     Invalid(Level),
     /// The entry at this level is valid and reserved.
     Reserved(Level, ReservedReason),
+    /// The G-stage leaf at this level has U clear, and every access to it counts as one from U-mode
+    /// (privileged specification, section "Guest physical address translation").
+    GuestLeafWithoutUser(Level),
 }
 
 impl fmt::Display for TranslationFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NonCanonical(mode) => write!(
-                f,
-                "not a canonical {mode} address: bits 63..{bits} must all equal bit {top}",
-                bits = mode.address_bits(),
-                top = mode.address_bits() - 1,
-            ),
+            Self::NonCanonical(mode) => {
+                let bits = mode.address_bits();
+                match mode.scheme().map(|scheme| scheme.high_bits) {
+                    Some(HighBits::Zero) => {
+                        write!(f, "not a {mode} address: it has more than {bits} bits")
+                    }
+                    _ => write!(
+                        f,
+                        "not a canonical {mode} address: bits 63..{bits} must all equal bit {top}",
+                        top = bits - 1,
+                    ),
+                }
+            }
             Self::ReservedMode(mode) => write!(f, "satp has the reserved mode {mode}"),
+            Self::GuestLeafWithoutUser(level) => {
+                write!(
+                    f,
+                    "not mapped: the {level} leaf has no U, which the G-stage asks for"
+                )
+            }
             Self::Invalid(level) => write!(f, "not mapped: the {level} entry is invalid"),
             Self::Reserved(level, reason) => {
                 write!(f, "not mapped: the {level} entry is reserved ({reason})")
@@ -146,9 +161,161 @@ impl Translation {
     }
 }
 
+/// A translation on its way down: it says which entry it needs next, and is given it.
+///
+/// For whoever has to do more for an entry than read it: the G-stage has to translate its address first.
+#[derive(Clone, Debug)]
+pub struct Descent {
+    mode: TranslationMode,
+    address: VirtAddr,
+    trail: Trail,
+    state: State,
+}
+
+/// What a [`Descent`] needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Needs {
+    /// The entry of a table at this level that lies there.
+    Entry {
+        /// The table's level.
+        level: Level,
+        /// Where the entry lies.
+        at: PhysAddr,
+    },
+    /// It has ended.
+    Nothing(Outcome),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Before the entry of `table` for the address.
+    At {
+        scheme: &'static Scheme,
+        level: Level,
+        table: PhysPage,
+        inherited: LeafFlags,
+    },
+    /// At its end.
+    Done(Outcome),
+}
+
+impl Descent {
+    /// At the root.
+    pub fn new(mode: TranslationMode, root: PhysPage, address: VirtAddr) -> Self {
+        let state = match (mode, mode.scheme()) {
+            (TranslationMode::Bare, _) => State::Done(Outcome::Mapped(Mapped {
+                address: PhysAddr::new(address.as_u64()),
+                page_size: 0,
+                flags: LeafFlags::empty(),
+            })),
+            (mode, None) => State::fault(TranslationFault::ReservedMode(mode.code())),
+            (_, Some(scheme)) if !scheme.is_canonical(address) => {
+                State::fault(TranslationFault::NonCanonical(mode))
+            }
+            (_, Some(scheme)) => State::At {
+                scheme,
+                level: scheme.root_level,
+                table: root,
+                inherited: LeafFlags::empty(),
+            },
+        };
+        Self {
+            mode,
+            address,
+            trail: Trail::default(),
+            state,
+        }
+    }
+
+    /// What it needs next, or where it ended.
+    pub const fn needs(&self) -> Needs {
+        match self.state {
+            State::At {
+                scheme,
+                level,
+                table,
+                ..
+            } => {
+                let index = scheme.index_of(level, self.address);
+                let at = self.mode.entry_address(table, index);
+                Needs::Entry { level, at }
+            }
+            State::Done(outcome) => Needs::Nothing(outcome),
+        }
+    }
+
+    /// Gives it the entry that it needs; `None` where that could not be read. Nothing happens at the end.
+    pub fn give(&mut self, entry: Option<Pte>) {
+        let State::At {
+            scheme,
+            level,
+            table,
+            inherited,
+        } = self.state
+        else {
+            return;
+        };
+        let index = scheme.index_of(level, self.address);
+        let pte_address = self.mode.entry_address(table, index);
+        let Some(pte) = entry else {
+            self.state = State::Done(Outcome::Unreadable(pte_address));
+            return;
+        };
+        let kind = self.mode.classify(pte, level);
+        self.trail.push(Step {
+            level,
+            table,
+            index,
+            pte_address,
+            pte,
+            kind,
+        });
+        self.state = match (kind, level.next()) {
+            (PteKind::Pointer(table), Some(level)) => State::At {
+                scheme,
+                level,
+                table,
+                inherited: inherited | (pte.flags() & LeafFlags::GLOBAL),
+            },
+            (PteKind::Leaf(leaf), _)
+                if scheme.stage == Stage::Guest && !leaf.flags.contains(LeafFlags::USER) =>
+            {
+                State::fault(TranslationFault::GuestLeafWithoutUser(level))
+            }
+            (PteKind::Leaf(leaf), _) => {
+                let offset = self.address.as_u64() & (leaf.size - 1);
+                State::Done(Outcome::Mapped(Mapped {
+                    address: leaf.page.start().wrapping_add(offset),
+                    page_size: leaf.size,
+                    flags: leaf.flags | inherited,
+                }))
+            }
+            (PteKind::Reserved(reason), _) => {
+                State::fault(TranslationFault::Reserved(level, reason))
+            }
+            // `classify` says Pointer only above L0, where `next` is Some.
+            (PteKind::Invalid | PteKind::Pointer(_), _) => {
+                State::fault(TranslationFault::Invalid(level))
+            }
+        };
+    }
+
+    /// The entries looked at so far.
+    pub const fn trail(&self) -> &Trail {
+        &self.trail
+    }
+}
+
+impl State {
+    const fn fault(fault: TranslationFault) -> Self {
+        Self::Done(Outcome::Fault(fault))
+    }
+}
+
 /// Translates `address` through the tables under `root`.
 ///
-/// `read_entry` reads eight bytes of physical memory; `Ok(None)` says that they cannot be read.
+/// `read_entry` reads one entry of physical memory, of as many bytes as the mode's entries have;
+/// `Ok(None)` says that it cannot be read.
 ///
 /// # Errors
 /// Whatever `read_entry` fails with, a lost connection for example.
@@ -158,67 +325,17 @@ pub fn translate<E>(
     address: VirtAddr,
     mut read_entry: impl FnMut(PhysAddr) -> Result<Option<Pte>, E>,
 ) -> Result<Translation, E> {
-    let mut trail = Trail::default();
-    let outcome = 'walk: {
-        let mut level = match (mode, mode.root_level()) {
-            (TranslationMode::Bare, _) => {
-                let address = PhysAddr::new(address.as_u64());
-                break 'walk Outcome::Mapped(Mapped {
+    let mut descent = Descent::new(mode, root, address);
+    loop {
+        match descent.needs() {
+            Needs::Entry { at, .. } => descent.give(read_entry(at)?),
+            Needs::Nothing(outcome) => {
+                return Ok(Translation {
                     address,
-                    page_size: 0,
-                    flags: LeafFlags::empty(),
+                    trail: descent.trail,
+                    outcome,
                 });
             }
-            (_, Some(level)) => level,
-            (mode, None) => {
-                break 'walk Outcome::Fault(TranslationFault::ReservedMode(mode.satp_mode()));
-            }
-        };
-        if !mode.is_canonical(address) {
-            break 'walk Outcome::Fault(TranslationFault::NonCanonical(mode));
         }
-        let mut table = root;
-        let mut inherited = LeafFlags::empty();
-        loop {
-            let index = level.index_of(address);
-            let Some(pte) = read_entry(pte_address(table, index))? else {
-                break 'walk Outcome::Unreadable(pte_address(table, index));
-            };
-            let kind = pte.classify(level);
-            trail.push(Step {
-                level,
-                table,
-                index,
-                pte,
-                kind,
-            });
-            match (kind, level.next()) {
-                (PteKind::Pointer(next_table), Some(next_level)) => {
-                    inherited |= pte.flags() & LeafFlags::GLOBAL;
-                    table = next_table;
-                    level = next_level;
-                }
-                (PteKind::Leaf(leaf), _) => {
-                    let offset = address.as_u64() & (leaf.size - 1);
-                    break 'walk Outcome::Mapped(Mapped {
-                        address: leaf.page.start().wrapping_add(offset),
-                        page_size: leaf.size,
-                        flags: leaf.flags | inherited,
-                    });
-                }
-                (PteKind::Reserved(reason), _) => {
-                    break 'walk Outcome::Fault(TranslationFault::Reserved(level, reason));
-                }
-                // `classify` says Pointer only above L0, where `next` is Some.
-                (PteKind::Invalid | PteKind::Pointer(_), _) => {
-                    break 'walk Outcome::Fault(TranslationFault::Invalid(level));
-                }
-            }
-        }
-    };
-    Ok(Translation {
-        address,
-        trail,
-        outcome,
-    })
+    }
 }

@@ -6,16 +6,17 @@
 //! Bounded on whatever the guest holds: a table is visited once per level, so a cycle ends; and
 //! [`Limits`] caps what a hostile guest can make us read.
 
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::addr::{PhysPage, VirtAddr};
-use crate::level::{ENTRIES_PER_TABLE, Level, TranslationMode};
+use crate::level::{ENTRIES_PER_TABLE, Level};
+use crate::mode::TranslationMode;
 use crate::pte::{Pte, PteKind};
+use crate::scheme::Scheme;
 
-/// The 512 words of a table.
+/// The 512 words of a frame.
 pub type TableWords = [u64; ENTRIES_PER_TABLE];
 
 /// Physical memory that tables can be read from.
@@ -24,14 +25,15 @@ pub trait TableReader {
     type Error;
 
     /// Reads whole frames, in one batch; the answers stand in the order of `frames`.
-    /// `None` says that a frame cannot be read, because it is not RAM for instance.
+    /// `None` says that a frame cannot be read, because it is not RAM for instance. A frame that is as it was
+    /// may be answered with the words of before, shared.
     ///
     /// # Errors
     /// Only when the target as a whole can no longer be read.
     fn read_tables(
         &mut self,
         frames: &[PhysPage],
-    ) -> Result<Vec<Option<Box<TableWords>>>, Self::Error>;
+    ) -> Result<Vec<Option<Arc<TableWords>>>, Self::Error>;
 }
 
 /// How much a walk may read.
@@ -53,7 +55,7 @@ impl Default for Limits {
 pub struct Slot {
     /// The table that the entry is in.
     pub table: PhysPage,
-    /// Its place there, 0 to 511.
+    /// Its place there.
     pub index: usize,
 }
 
@@ -70,8 +72,8 @@ pub struct WalkedTable {
     pub parent: Option<Slot>,
     /// Further entries that lead to it at this level: shared tables and cycles have some.
     pub other_parents: usize,
-    /// Its words; `None` where the frame could not be read.
-    pub words: Option<Arc<TableWords>>,
+    /// Its entries, 512 or as many as the mode has; `None` where the frame could not be read.
+    pub words: Option<Arc<[u64]>>,
 }
 
 impl WalkedTable {
@@ -114,21 +116,21 @@ pub fn walk_space<R: TableReader>(
         truncated: false,
     };
     let mut frames: BTreeMap<PhysPage, Option<Arc<TableWords>>> = BTreeMap::new();
-    let mut round = Vec::new();
-    if let Some(level) = mode.root_level() {
-        round.push(WalkedTable {
-            page: root,
-            level,
-            covers_from: VirtAddr::new(0),
-            parent: None,
-            other_parents: 0,
-            words: None,
-        });
-    }
+    let Some(scheme) = mode.scheme() else {
+        return Ok(walk);
+    };
+    let mut round = Vec::from([WalkedTable {
+        page: root,
+        level: scheme.root_level,
+        covers_from: VirtAddr::new(0),
+        parent: None,
+        other_parents: 0,
+        words: None,
+    }]);
     while !round.is_empty() {
         let unread: BTreeSet<PhysPage> = round
             .iter()
-            .map(|table| table.page)
+            .flat_map(|table| frames_of(scheme, table))
             .filter(|page| !frames.contains_key(page))
             .collect();
         let unread: Vec<PhysPage> = unread.into_iter().collect();
@@ -136,11 +138,11 @@ pub fn walk_space<R: TableReader>(
             let mut answers = reader.read_tables(&unread)?.into_iter();
             for page in unread {
                 // A reader that answers too little has not read the rest.
-                frames.insert(page, answers.next().flatten().map(Arc::from));
+                frames.insert(page, answers.next().flatten());
             }
         }
         for table in &mut round {
-            table.words = frames.get(&table.page).cloned().flatten();
+            table.words = entries_in(scheme, table, &frames);
         }
         let room = limits
             .tables
@@ -151,6 +153,35 @@ pub fn walk_space<R: TableReader>(
         round = next;
     }
     Ok(walk)
+}
+
+/// The frames that a table fills: one, or four for a G-stage root.
+fn frames_of(scheme: &Scheme, table: &WalkedTable) -> impl Iterator<Item = PhysPage> {
+    let first = table.page.number();
+    (first..first + scheme.frames(table.level)).map(PhysPage::from_truncated)
+}
+
+/// A table's entries, from the frames that it fills; `None` where one of them could not be read.
+fn entries_in(
+    scheme: &Scheme,
+    table: &WalkedTable,
+    frames: &BTreeMap<PhysPage, Option<Arc<TableWords>>>,
+) -> Option<Arc<[u64]>> {
+    if scheme.entry_bytes == 8 && scheme.frames(table.level) == 1 {
+        // Shared with the reader, not copied.
+        return Some(frames.get(&table.page)?.clone()?);
+    }
+    let mut entries = Vec::with_capacity(scheme.entries(table.level));
+    for page in frames_of(scheme, table) {
+        let words = frames.get(&page)?.as_deref()?;
+        if scheme.entry_bytes == 8 {
+            entries.extend_from_slice(words);
+        } else {
+            let halves = words.iter();
+            entries.extend(halves.flat_map(|word| [word & 0xffff_ffff, word >> 32]));
+        }
+    }
+    Some(entries.into())
 }
 
 /// The tables that `round`'s pointers lead to, each once; and whether there were more than `room`.
@@ -166,7 +197,7 @@ fn tables_below(
             continue;
         };
         for (index, pte) in table.entries() {
-            let PteKind::Pointer(page) = pte.classify(table.level) else {
+            let PteKind::Pointer(page) = mode.classify(pte, table.level) else {
                 continue;
             };
             if let Some(&place) = place_of.get(&page) {
@@ -200,8 +231,8 @@ pub fn entry_address(
     level: Level,
     index: usize,
 ) -> VirtAddr {
-    mode.sign_extend(
+    mode.canonical(
         base.as_u64()
-            .wrapping_add(index as u64 * level.entry_size()),
+            .wrapping_add(index as u64 * mode.entry_size(level)),
     )
 }

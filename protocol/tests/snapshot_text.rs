@@ -110,7 +110,7 @@ fn table(
         parent: parent.map(|(frame, _)| page(frame)),
         parent_index: parent.map_or(0, |(_, index)| index),
         other_parents: 0,
-        entries: Some(TableEntries::new(&entries)),
+        entries: Some(TableEntries::new(entries)),
     })
 }
 
@@ -502,13 +502,20 @@ fn packing_says_what_it_does_not_understand() {
     for text in ["512=1", "5-4=1", "0-512=1", "99999999999999=1"] {
         assert_eq!(
             TableEntries::unpack(text),
-            Err(UnpackError::Order(text.into())),
+            Err(UnpackError::Order(text.into(), 511)),
             "{text}"
         );
     }
     let error = TableEntries::unpack("3=1 3=2").unwrap_err();
-    assert_eq!(error, UnpackError::Order("3=2".into()));
-    assert_eq!(TableEntries::unpack("").unwrap().words(), &[0; 512]);
+    assert_eq!(error, UnpackError::Order("3=2".into(), 511));
+    assert_eq!(TableEntries::unpack("").unwrap().words(), [0; 512]);
+    assert_eq!(TableEntries::unpack("of 1024:").unwrap().words(), [0; 1024]);
+    for length in ["", "511", "513", "8192", "x"] {
+        assert_eq!(
+            TableEntries::unpack(&format!("of {length}: 5=0x1")),
+            Err(UnpackError::Length(length.into()))
+        );
+    }
 }
 
 #[test]

@@ -148,7 +148,7 @@ proptest! {
             [start.wrapping_sub(1), start.wrapping_add(range.size)]
         });
         for at in probes.into_iter().chain(edges) {
-            let canonical = mode.sign_extend(at);
+            let canonical = mode.canonical(at);
             let range = found.ranges.iter().find(|range| {
                 canonical.checked_offset_from(range.virt).is_some_and(|offset| offset < range.size)
             });
@@ -206,7 +206,7 @@ proptest! {
         for pair in found.ranges.windows(2) {
             prop_assert!(pair[0].virt.as_u64() + (pair[0].size - 1) < pair[1].virt.as_u64());
         }
-        let translation = translated(mode, page(0), &memory, mode.sign_extend(at).as_u64());
+        let translation = translated(mode, page(0), &memory, mode.canonical(at).as_u64());
         prop_assert!(translation.trail.len() <= 5);
     }
 }

@@ -17,7 +17,7 @@ pub fn translate_live(
     address: VirtAddr,
 ) -> Result<Translation, LinkError> {
     translate(satp.mode(), satp.root(), address, |at| {
-        read_entry(target, machine, at)
+        read_entry(target, machine, at, satp.mode().entry_bytes())
     })
 }
 
@@ -25,13 +25,16 @@ fn read_entry(
     target: &mut dyn Target,
     machine: &MachineMap,
     at: PhysAddr,
+    size_bytes: u64,
 ) -> Result<Option<Pte>, LinkError> {
-    let Some(range) = PhysRange::new(at, 8).filter(|range| machine.is_ram(*range)) else {
+    let Some(range) = PhysRange::new(at, size_bytes).filter(|range| machine.is_ram(*range)) else {
         return Ok(None);
     };
     let bytes = target.read_physical(&[range])?.into_iter().next().flatten();
-    let word = bytes
-        .and_then(|bytes| bytes.try_into().ok())
-        .map(u64::from_le_bytes);
-    Ok(word.map(Pte::from_bits))
+    let bytes = bytes.filter(|bytes| bytes.len() as u64 == size_bytes);
+    Ok(bytes.map(|bytes| {
+        // Four bytes on RV32, eight on RV64, the lowest first.
+        let digits = bytes.iter().rev();
+        Pte::from_bits(digits.fold(0, |bits, byte| bits << 8 | u64::from(*byte)))
+    }))
 }

@@ -192,7 +192,7 @@ impl Capturer {
         let read = tables::read_frames(target, &frames)?;
         let words = frames.into_iter().zip(read);
         let contents = words.filter_map(|(frame, words)| {
-            let words = TableEntries::new(&*words?);
+            let words = TableEntries::new(words? as Arc<[u64]>);
             Some(FrameContents { frame, words })
         });
         Ok((contents.collect(), mapped))

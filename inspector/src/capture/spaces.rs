@@ -146,7 +146,7 @@ fn tables_of(walk: SpaceWalk, before: Option<&Space>) -> Vec<Arc<Table>> {
         parent: walked.parent.map(|slot| slot.table),
         parent_index: walked.parent.map_or(0, |slot| slot.index as u16),
         other_parents: u32::try_from(walked.other_parents).unwrap_or(u32::MAX),
-        entries: walked.words.map(|words| TableEntries::new(&words)),
+        entries: walked.words.map(TableEntries::new),
     });
     tables
         .map(|table| {

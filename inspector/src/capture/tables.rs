@@ -1,6 +1,7 @@
 //! Reading page tables out of a target's RAM.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use pagescope_protocol::PhysPage;
 use pagescope_protocol::walk::{TableReader, TableWords};
@@ -13,7 +14,7 @@ use crate::link::{LinkError, Target};
 pub(super) struct RamTables<'a> {
     target: &'a mut dyn Target,
     machine: &'a MachineMap,
-    read: BTreeMap<PhysPage, Option<Box<TableWords>>>,
+    read: BTreeMap<PhysPage, Option<Arc<TableWords>>>,
 }
 
 /// Most tables that are kept for the next space of a capture: 32 MiB of them.
@@ -35,7 +36,7 @@ impl TableReader for RamTables<'_> {
     fn read_tables(
         &mut self,
         frames: &[PhysPage],
-    ) -> Result<Vec<Option<Box<TableWords>>>, LinkError> {
+    ) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
         let missing: Vec<PhysPage> = frames
             .iter()
             .copied()
@@ -63,7 +64,7 @@ impl TableReader for RamTables<'_> {
 pub(super) fn read_frames(
     target: &mut dyn Target,
     frames: &[PhysPage],
-) -> Result<Vec<Option<Box<TableWords>>>, LinkError> {
+) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
     if frames.is_empty() {
         return Ok(Vec::new());
     }
@@ -73,8 +74,8 @@ pub(super) fn read_frames(
 }
 
 /// A frame's bytes as words; `None` where there are not 4096 of them.
-fn words_of(bytes: &[u8]) -> Option<Box<TableWords>> {
-    let mut words = Box::new([0; pagescope_protocol::ENTRIES_PER_TABLE]);
+fn words_of(bytes: &[u8]) -> Option<Arc<TableWords>> {
+    let mut words = [0; pagescope_protocol::ENTRIES_PER_TABLE];
     let (chunks, rest) = bytes.as_chunks::<8>();
     if chunks.len() != words.len() || !rest.is_empty() {
         return None;
@@ -82,5 +83,5 @@ fn words_of(bytes: &[u8]) -> Option<Box<TableWords>> {
     for (word, chunk) in words.iter_mut().zip(chunks) {
         *word = u64::from_le_bytes(*chunk);
     }
-    Some(words)
+    Some(Arc::new(words))
 }

@@ -97,10 +97,10 @@ impl TableReader for Memory {
     fn read_tables(
         &mut self,
         frames: &[PhysPage],
-    ) -> Result<Vec<Option<Box<TableWords>>>, Infallible> {
+    ) -> Result<Vec<Option<Arc<TableWords>>>, Infallible> {
         Ok(frames
             .iter()
-            .map(|frame| self.frames.get(frame).cloned())
+            .map(|frame| self.frames.get(frame).map(|words| Arc::new(**words)))
             .collect())
     }
 }
@@ -252,7 +252,7 @@ impl Guest {
             spaces: vec![space],
             frames: vec![FrameContents {
                 frame: page(next + PAGE_SIZE),
-                words: TableEntries::new(&[0xa5a5_a5a5_a5a5_a5a5; ENTRIES_PER_TABLE]),
+                words: TableEntries::new([0xa5a5_a5a5_a5a5_a5a5; ENTRIES_PER_TABLE]),
             }],
             trace: Vec::new(),
         }
@@ -272,7 +272,7 @@ fn space_at(memory: &mut Memory, root: PhysPage, name: &str, harts: &[u32]) -> S
             parent: table.parent.map(|slot| slot.table),
             parent_index: table.parent.map_or(0, |slot| slot.index as u16),
             other_parents: table.other_parents as u32,
-            entries: table.words.as_deref().map(TableEntries::new),
+            entries: table.words.clone().map(TableEntries::new),
         })
     });
     Space {

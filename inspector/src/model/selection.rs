@@ -86,7 +86,7 @@ impl Focus {
                 Some(space),
             ) => Self::of_entry(space, level, table, index),
             (Selection::Entry { table, index, .. }, None) => {
-                Self::of_frame(pagescope_protocol::translate::pte_address(table, index))
+                Self::of_frame(TranslationMode::Bare.entry_address(table, index))
             }
             (Selection::Table { level, frame }, Some(space)) => {
                 let mut focus = match space.table_at(frame, level) {
@@ -128,7 +128,7 @@ impl Focus {
 
     fn of_entry(space: &Space, level: Level, table: PhysPage, index: usize) -> Self {
         let Some(found) = space.table_at(table, level) else {
-            return Self::of_frame(pagescope_protocol::translate::pte_address(table, index));
+            return Self::of_frame(space.mode.entry_address(table, index));
         };
         let virt = entry_address(space.mode, found.covers_from, level, index);
         let mut focus = Self::of_address(space, virt);

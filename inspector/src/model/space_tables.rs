@@ -423,7 +423,7 @@ fn walk_of(space: &Space) -> SpaceWalk {
         words: table
             .entries
             .as_ref()
-            .map(|entries| Arc::new(*entries.words())),
+            .map(|entries| Arc::clone(entries.shared())),
     });
     SpaceWalk {
         mode: space.mode,

@@ -280,7 +280,7 @@ impl Built {
                         parent: table.parent.map(|slot| slot.table),
                         parent_index: table.parent.map_or(0, |slot| slot.index as u16),
                         other_parents: table.other_parents as u32,
-                        entries: table.words.as_deref().map(TableEntries::new),
+                        entries: table.words.clone().map(TableEntries::new),
                     })
                 })
                 .collect(),
@@ -360,8 +360,8 @@ impl TableReader for Reader<'_> {
     fn read_tables(
         &mut self,
         frames: &[PhysPage],
-    ) -> Result<Vec<Option<Box<walk::TableWords>>>, Infallible> {
+    ) -> Result<Vec<Option<Arc<walk::TableWords>>>, Infallible> {
         let words = frames.iter().map(|frame| self.0.get(&frame.number()));
-        Ok(words.map(|words| words.copied().map(Box::new)).collect())
+        Ok(words.map(|words| words.copied().map(Arc::new)).collect())
     }
 }

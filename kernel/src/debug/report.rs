@@ -294,7 +294,7 @@ impl<W: Write, P: Physical> Listing<'_, W, P> {
         };
         *place = found;
         self.count += 1;
-        let from = self.mode.sign_extend(covers_from);
+        let from = self.mode.canonical(covers_from);
         if self.entry(frame, 0).is_none() {
             return writeln!(self.out, "{level} {frame}  from {from:#}  is not in RAM");
         }

@@ -234,7 +234,7 @@ fn visit_table<M: Memory>(
         let offset = index * level.entry_size();
         let virt = table.covers_from.wrapping_add(offset);
         let virt = if level == ROOT_LEVEL {
-            MODE.sign_extend(virt.as_u64())
+            MODE.canonical(virt.as_u64())
         } else {
             virt
         };

@@ -237,7 +237,7 @@ impl<M: Memory, S: Supply> Mapper<'_, M, S> {
         let translation = self.lookup(virt);
         let step = translation.trail.iter().find(|step| step.level == level);
         let last = translation.trail.last();
-        let missing = last.map_or(PhysAddr::new(0), |step| step.pte_address());
+        let missing = last.map_or(PhysAddr::new(0), |step| step.pte_address);
         let step = step.ok_or(MapError::Unreachable(missing))?;
         Ok(Table::covering(step.table, step.level, virt))
     }

@@ -288,7 +288,7 @@ proptest! {
         strategy in prop::sample::select(&STRATEGIES[..]),
     ) {
         let (mut machine, mut space) = booted(strategy, HIGH);
-        let virt = MODE.sign_extend(number << 12);
+        let virt = MODE.canonical(number << 12);
         let phys = PhysPage::new(frame).unwrap().start();
         let before = space.lookup(&mut machine, virt);
         let reserved = space.reserved_for(virt, Level::L0).is_some();

@@ -441,7 +441,7 @@ proptest! {
                     prop_assert_eq!(space.free(&mut machine, page), Err(FreeError::DoubleFree(page)));
                 }
                 Step::Map(number, level) => {
-                    let virt = MODE.sign_extend(number << 12).align_down(level.entry_size());
+                    let virt = MODE.canonical(number << 12).align_down(level.entry_size());
                     // Far above RAM: what lies there is not looked at.
                     let phys = PhysAddr::new((1 << 50) + (number << 12)).align_down(level.entry_size());
                     let report = space.map(&mut machine, virt, phys, level, HEAP_FLAGS);
@@ -459,7 +459,7 @@ proptest! {
                     prop_assert_eq!(machine.access(virt, crate::model::Access::Load), None);
                 }
                 Step::Touch(number) => {
-                    let virt = MODE.sign_extend(number << 12);
+                    let virt = MODE.canonical(number << 12);
                     let hardware = machine.access(virt, crate::model::Access::Load);
                     let software = space.lookup(&mut machine, virt).mapped().map(|mapped| mapped.address);
                     prop_assert_eq!(hardware, software);

@@ -138,7 +138,7 @@ fn what_a_leaf_lacks_or_has_too_much_is_s_modes_fault() {
         let window = space.window_of(Table::root(root));
         let step = *machine.translation(window).trail.last().unwrap();
         let leaf = pagescope_protocol::Pte::leaf(root, flags(letters));
-        machine.store_physical(step.pte_address(), leaf.bits());
+        machine.store_physical(step.pte_address, leaf.bits());
         for (needs, expected) in [(LeafFlags::READ, load), (LeafFlags::WRITE, store)] {
             let mut physical = Physical(&mut machine);
             let verdict = serve(&mut physical, root, &Reserve::new(), RAM, window, needs);

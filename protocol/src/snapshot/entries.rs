@@ -1,4 +1,4 @@
-//! A frame's 512 words, packed for a file.
+//! A table's entries, or a frame's 512 words, packed for a file.
 //!
 //! Zero words are left out. A run of words that rise by a constant stands once:
 //!
@@ -7,10 +7,12 @@
 //! ```
 //!
 //! says that word 2 is 0x21fff401, and that words 508 to 511 are 0x21fff0c7, 0x21fff4c7, …
+//! Where there are not 512 of them, the text begins with how many there are: `of 1024: 2=0x21fff401`.
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec;
 use core::fmt::{self, Write as _};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -18,11 +20,13 @@ use thiserror::Error;
 
 use super::hex;
 use crate::level::ENTRIES_PER_TABLE;
-use crate::walk::TableWords;
 
-/// A frame's words.
+/// The most entries that a table has: the root of Sv32x4.
+const MOST_ENTRIES: usize = 4096;
+
+/// A table's entries, or a frame's words. Clones share them.
 #[derive(Clone, PartialEq, Eq)]
-pub struct TableEntries(Box<TableWords>);
+pub struct TableEntries(Arc<[u64]>);
 
 /// Why a packed text is not understood.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -30,27 +34,38 @@ pub enum UnpackError {
     /// A token is not of the form `first-last=word+step`.
     #[error("{0:?} is not of the form 508-511=0x21fff0c7+0x400")]
     Token(String),
-    /// A place past 511, or runs out of order.
-    #[error("the entries of {0:?} are out of order or past 511")]
-    Order(String),
+    /// A place past the last, or runs out of order.
+    #[error("the entries of {0:?} are out of order or past {1}")]
+    Order(String, usize),
+    /// How many there are is no table's number of entries.
+    #[error("no table has {0:?} entries: 512, 1024, 2048 or 4096")]
+    Length(String),
 }
 
 impl TableEntries {
-    /// These words.
-    pub fn new(words: &TableWords) -> Self {
-        Self(Box::new(*words))
+    /// These entries, which are shared and not copied.
+    pub fn new(entries: impl Into<Arc<[u64]>>) -> Self {
+        Self(entries.into())
     }
 
-    /// The words.
-    pub fn words(&self) -> &TableWords {
+    /// The entries.
+    pub fn words(&self) -> &[u64] {
+        &self.0
+    }
+
+    /// The entries, to be shared.
+    pub const fn shared(&self) -> &Arc<[u64]> {
         &self.0
     }
 
     /// The packed text.
     pub fn pack(&self) -> String {
         let mut text = String::new();
+        if self.0.len() != ENTRIES_PER_TABLE {
+            text = format!("of {}:", self.0.len());
+        }
         let mut index = 0;
-        while index < ENTRIES_PER_TABLE {
+        while index < self.0.len() {
             let first = self.0[index];
             if first == 0 {
                 index += 1;
@@ -87,12 +102,19 @@ impl TableEntries {
     /// # Errors
     /// [`UnpackError`] with the token that is not understood.
     pub fn unpack(text: &str) -> Result<Self, UnpackError> {
-        let mut words = Box::new([0; ENTRIES_PER_TABLE]);
+        let (length, text) = match text.trim_start().strip_prefix("of ") {
+            Some(rest) => {
+                let (length, runs) = rest.split_once(':').unwrap_or((rest, ""));
+                (table_length(length)?, runs)
+            }
+            None => (ENTRIES_PER_TABLE, text),
+        };
+        let mut words = vec![0; length];
         let mut free_from = 0;
         for token in text.split_ascii_whitespace() {
             let run = parse_token(token).ok_or_else(|| UnpackError::Token(token.into()))?;
-            if run.first < free_from || run.last < run.first || run.last >= ENTRIES_PER_TABLE {
-                return Err(UnpackError::Order(token.into()));
+            if run.first < free_from || run.last < run.first || run.last >= length {
+                return Err(UnpackError::Order(token.into(), length - 1));
             }
             let mut word = run.word;
             for place in &mut words[run.first..=run.last] {
@@ -101,8 +123,16 @@ impl TableEntries {
             }
             free_from = run.last + 1;
         }
-        Ok(Self(words))
+        Ok(Self(words.into()))
     }
+}
+
+fn table_length(text: &str) -> Result<usize, UnpackError> {
+    let is_length = |length: &usize| {
+        length.is_power_of_two() && (ENTRIES_PER_TABLE..=MOST_ENTRIES).contains(length)
+    };
+    let length = text.trim().parse().ok().filter(is_length);
+    length.ok_or_else(|| UnpackError::Length(text.into()))
 }
 
 struct Run {

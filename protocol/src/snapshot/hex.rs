@@ -11,9 +11,11 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize as _, Serializer};
 
 use crate::addr::{PhysAddr, PhysPage, VirtAddr};
-use crate::level::{Level, TranslationMode};
+use crate::level::Level;
+use crate::mode::TranslationMode;
 use crate::pte::LeafFlags;
 use crate::satp::Satp;
+use crate::scheme::Xlen;
 
 /// The number that `text` says in hexadecimal after `0x`, or in decimal.
 pub(super) fn parse(text: &str) -> Option<u64> {
@@ -28,29 +30,41 @@ pub(super) fn parse(text: &str) -> Option<u64> {
     u64::from_str_radix(&digits.replace('_', ""), radix).ok()
 }
 
+/// A number as it stands in a file.
+struct Written {
+    bits: u64,
+    /// How many hexadecimal digits it has; 0 for any other number.
+    digits: usize,
+}
+
 struct Number;
 
 impl Visitor<'_> for Number {
-    type Value = u64;
+    type Value = Written;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a number such as \"0x80000000\"")
     }
 
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<u64, E> {
-        Ok(number)
+    fn visit_u64<E: de::Error>(self, bits: u64) -> Result<Written, E> {
+        Ok(Written { bits, digits: 0 })
     }
 
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<u64, E> {
-        u64::try_from(number).map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Written, E> {
+        let bits = u64::try_from(number);
+        bits.map(|bits| Written { bits, digits: 0 })
+            .map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<u64, E> {
-        parse(text).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Written, E> {
+        let digits = text.strip_prefix("0x").map_or(0, str::len);
+        parse(text)
+            .map(|bits| Written { bits, digits })
+            .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
     }
 }
 
-fn number<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Written, D::Error> {
     from.deserialize_any(Number)
 }
 
@@ -72,9 +86,10 @@ macro_rules! as_number {
             pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
                 from: D,
             ) -> Result<$type, D::Error> {
-                let read: fn(u64) -> Option<$type> = $read;
-                let bits = number(from)?;
-                read(bits)
+                let read: fn(Written) -> Option<$type> = $read;
+                let written = number(from)?;
+                let bits = written.bits;
+                read(written)
                     .ok_or_else(|| de::Error::custom(format!("{bits:#x} is out of range here")))
             }
         }
@@ -113,28 +128,30 @@ macro_rules! as_number {
     };
 }
 
-as_number!(word, option_word, u64, word_text, Some);
+as_number!(word, option_word, u64, word_text, |written| Some(
+    written.bits
+));
 as_number!(
     phys_addr,
     option_phys_addr,
     PhysAddr,
     |value| value.to_string(),
-    |bits| Some(PhysAddr::new(bits))
+    |written| Some(PhysAddr::new(written.bits))
 );
 as_number!(
     virt_addr,
     option_virt_addr,
     VirtAddr,
     |value| value.to_string(),
-    |bits| Some(VirtAddr::new(bits))
+    |written| Some(VirtAddr::new(written.bits))
 );
 as_number!(
     phys_page,
     option_phys_page,
     PhysPage,
     |value| value.to_string(),
-    |bits| {
-        let address = PhysAddr::new(bits);
+    |written| {
+        let address = PhysAddr::new(written.bits);
         if address.page_offset() == 0 {
             address.page()
         } else {
@@ -142,9 +159,17 @@ as_number!(
         }
     }
 );
-as_number!(satp, option_satp, Satp, satp_text, |bits| Some(
-    Satp::from_bits(bits)
-));
+as_number!(satp, option_satp, Satp, satp_text, |written| {
+    let xlen = if written.digits == RV32_DIGITS {
+        Xlen::Rv32
+    } else {
+        Xlen::Rv64
+    };
+    Some(Satp::from_bits_of(written.bits, xlen))
+});
+
+/// Digits of a register of RV32.
+const RV32_DIGITS: usize = 8;
 
 /// Frames as a list of their addresses, in order and each once.
 pub(super) mod phys_pages {
@@ -189,9 +214,12 @@ pub(super) fn word_text(value: u64) -> String {
     format!("{value:#x}")
 }
 
-/// satp with all its digits, so that its fields can be told apart.
+/// satp with all its digits, so that its fields can be told apart: eight on RV32, sixteen on RV64.
 pub(super) fn satp_text(value: Satp) -> String {
-    format!("{:#018x}", value.bits())
+    match value.xlen() {
+        Xlen::Rv32 => format!("{:#010x}", value.bits()),
+        Xlen::Rv64 => format!("{:#018x}", value.bits()),
+    }
 }
 
 /// Registers as a map from names to values, in their order.
@@ -208,7 +236,7 @@ pub(super) mod registers {
 
     impl<'de> serde::Deserialize<'de> for Value {
         fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-            number(from).map(Self)
+            number(from).map(|written| Self(written.bits))
         }
     }
 
@@ -323,16 +351,12 @@ pub(super) mod mode {
         from: D,
     ) -> Result<TranslationMode, D::Error> {
         let text = String::deserialize(from)?;
-        let number = match text.as_str() {
-            "Bare" => Some(0),
-            "Sv39" => Some(8),
-            "Sv48" => Some(9),
-            "Sv57" => Some(10),
-            other => other.parse().ok(),
+        let by_number = || {
+            let number: u8 = text.parse().ok()?;
+            (number < 16).then(|| TranslationMode::from_satp_mode(number))
         };
-        number
-            .filter(|mode| *mode < 16)
-            .map(TranslationMode::from_satp_mode)
+        TranslationMode::from_name(&text)
+            .or_else(by_number)
             .ok_or_else(|| {
                 de::Error::custom(format!(
                     "{text:?} is not a translation mode such as \"Sv39\""

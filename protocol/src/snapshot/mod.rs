@@ -24,10 +24,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::addr::{PhysAddr, PhysPage, PhysRange, VirtAddr};
 use crate::coalesce::MappedRange;
-use crate::level::{Level, TranslationMode};
+use crate::level::Level;
+use crate::mode::TranslationMode;
 use crate::pte::{LeafFlags, Pte};
 use crate::satp::Satp;
 use crate::translate::{Translation, translate};
+use crate::walk::TableWords;
 
 pub use entries::{TableEntries, UnpackError};
 pub use list_edit::ListEdit;
@@ -335,7 +337,7 @@ fn is_zero_u64(number: &u64) -> bool {
 }
 
 impl Table {
-    /// Entry `index`; `None` where the frame could not be read, or past 511.
+    /// Entry `index`; `None` where the frame could not be read, or past the last.
     pub fn entry(&self, index: usize) -> Option<Pte> {
         self.entries
             .as_ref()?
@@ -456,13 +458,40 @@ impl Space {
             .find(|table| table.frame == frame && table.level == level)
     }
 
+    /// The entry that lies at the physical address `at`, in a table of this space.
+    pub fn entry_at(&self, at: PhysAddr) -> Option<Pte> {
+        let frame = at.page()?;
+        let (table, offset) = match self.table(frame) {
+            Some(table) => (table, at.page_offset()),
+            // A G-stage root goes on for four frames.
+            None => {
+                let root = self.tables.first()?;
+                (root, at.checked_offset_from(root.frame.start())?)
+            }
+        };
+        table.entry(usize::try_from(offset / self.mode.entry_bytes()).ok()?)
+    }
+
+    /// The 512 words of `frame`, where a table of this space fills it or a part of a table does.
+    pub fn frame_words(&self, frame: PhysPage) -> Option<TableWords> {
+        let entry_bytes = self.mode.entry_bytes();
+        let at = |offset: u64| {
+            let at = frame.start().checked_add(offset)?;
+            self.entry_at(at).map(Pte::bits)
+        };
+        let mut words = [0; crate::ENTRIES_PER_TABLE];
+        for (word, offset) in words.iter_mut().zip((0..).step_by(8)) {
+            *word = at(offset)?;
+            if entry_bytes == 4 {
+                *word |= at(offset + 4)? << 32;
+            }
+        }
+        Some(words)
+    }
+
     /// Translates `address` through the tables in this snapshot.
     pub fn translate(&self, address: VirtAddr) -> Translation {
-        let read = |at: PhysAddr| {
-            let words = at.page().and_then(|frame| self.table(frame));
-            let pte = words.and_then(|table| table.entry(at.page_offset() as usize / 8));
-            Ok::<_, core::convert::Infallible>(pte)
-        };
+        let read = |at: PhysAddr| Ok::<_, core::convert::Infallible>(self.entry_at(at));
         match translate(self.mode, self.root, address, read) {
             Ok(translation) => translation,
             Err(never) => match never {},

@@ -18,7 +18,7 @@ use super::{
     Provenance, Region, Snapshot, Space, SpaceKind, Table, Taken, TraceEvent, Watch, list_edit,
 };
 use crate::addr::PhysPage;
-use crate::level::TranslationMode;
+use crate::mode::TranslationMode;
 
 /// Most mappings that all moments of a recording may have together: about a gigabyte of them.
 const MAX_MAPPINGS: usize = 8 << 20;

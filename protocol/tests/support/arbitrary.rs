@@ -62,25 +62,39 @@ fn flags() -> impl Strategy<Value = LeafFlags> {
 
 /// A table's words: mostly empty, with runs, or anything at all.
 pub(crate) fn entries() -> impl Strategy<Value = TableEntries> {
-    let sparse = vec(
-        (0..ENTRIES_PER_TABLE, 1usize..20, any::<u64>(), number()),
-        0..6,
-    );
-    let sparse = sparse.prop_map(|runs| {
-        let mut words = [0; ENTRIES_PER_TABLE];
-        for (first, length, word, step) in runs {
-            let run = words.iter_mut().skip(first).take(length);
-            let mut next = word;
-            for place in run {
-                *place = next;
-                next = next.wrapping_add(step);
+    let sparse = || {
+        vec(
+            (0..ENTRIES_PER_TABLE, 1usize..20, any::<u64>(), number()),
+            0..6,
+        )
+    };
+    let sparse = || {
+        sparse().prop_map(|runs| {
+            let mut words = [0; ENTRIES_PER_TABLE];
+            for (first, length, word, step) in runs {
+                let run = words.iter_mut().skip(first).take(length);
+                let mut next = word;
+                for place in run {
+                    *place = next;
+                    next = next.wrapping_add(step);
+                }
             }
-        }
-        words
+            words
+        })
+    };
+    let dense = vec(any::<u64>(), ENTRIES_PER_TABLE);
+    // Sv32's tables and the G-stage's roots are longer.
+    let long = (sparse(), select(&[1024usize, 2048, 4096])).prop_map(|(words, length)| {
+        let mut words = words.to_vec();
+        words.resize(length, 0);
+        words.rotate_right(7);
+        TableEntries::new(words)
     });
-    let dense = vec(any::<u64>(), ENTRIES_PER_TABLE)
-        .prop_map(|words| words.try_into().unwrap_or([0; ENTRIES_PER_TABLE]));
-    prop_oneof![9 => sparse, 1 => dense].prop_map(|words| TableEntries::new(&words))
+    prop_oneof![
+        9 => sparse().prop_map(TableEntries::new),
+        1 => dense.prop_map(TableEntries::new),
+        2 => long,
+    ]
 }
 
 fn mode() -> impl Strategy<Value = TranslationMode> {

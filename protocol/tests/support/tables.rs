@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use pagescope_protocol::walk::{TableReader, TableWords};
 use pagescope_protocol::{
@@ -24,11 +25,11 @@ impl TableReader for Memory {
     fn read_tables(
         &mut self,
         frames: &[PhysPage],
-    ) -> Result<Vec<Option<Box<TableWords>>>, Infallible> {
+    ) -> Result<Vec<Option<Arc<TableWords>>>, Infallible> {
         self.batches.push(frames.to_vec());
         let wanted = frames.iter().take(self.answers.unwrap_or(usize::MAX));
         Ok(wanted
-            .map(|frame| self.frames.get(frame).cloned())
+            .map(|frame| self.frames.get(frame).map(|words| Arc::new(**words)))
             .collect())
     }
 }
@@ -89,7 +90,7 @@ impl Builder {
     /// Maps the leaf-sized piece around `virt`, unless part of it is mapped already.
     pub(crate) fn map(&mut self, level: Level, virt: VirtAddr, frame: PhysPage, flags: LeafFlags) {
         let virt = virt.align_down(level.entry_size());
-        let virt = self.mode.sign_extend(virt.as_u64());
+        let virt = self.mode.canonical(virt.as_u64());
         let frame = frame.start().align_down(level.entry_size());
         let frame = page(frame.as_u64() >> 12);
         let mut table = self.root;

@@ -35,7 +35,7 @@ pub fn walk_text(mode: TranslationMode, translation: &Translation) -> String {
     }
     text.push('\n');
     for step in translation.trail.iter() {
-        step_line(step, &mut text);
+        step_line(mode, step, &mut text);
     }
     match translation.outcome {
         Outcome::Mapped(mapped) if mapped.page_size == 0 => {
@@ -57,18 +57,19 @@ pub fn walk_text(mode: TranslationMode, translation: &Translation) -> String {
     text
 }
 
-fn step_line(step: &Step, text: &mut String) {
+fn step_line(mode: TranslationMode, step: &Step, text: &mut String) {
     let Step {
         level,
         table,
         index,
+        pte_address,
         pte,
         kind,
     } = *step;
-    let at = step.pte_address();
+    let entry_bytes = mode.entry_bytes();
     let _ = write!(
         text,
-        "  {level} {table} + {index:>3}·8 = {at}: {pte}  {}",
+        "  {level} {table} + {index:>3}·{entry_bytes} = {pte_address}: {pte}  {}",
         kind.name()
     );
     let _ = match kind {

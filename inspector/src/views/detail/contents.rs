@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use egui::{RichText, ScrollArea, Ui};
 use pagescope_protocol::PhysPage;
 use pagescope_protocol::snapshot::{PhysicalKind, Snapshot};
+use pagescope_protocol::walk::TableWords;
 
 use super::heading;
 use crate::session::Command;
@@ -63,17 +64,13 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
 }
 
 /// The words that the snapshot itself holds: of a table, or of a frame that was captured.
-fn words_of<'a>(
-    snapshot: &'a Snapshot,
-    scene: &Scene<'a>,
-    frame: PhysPage,
-) -> Option<&'a [u64; 512]> {
-    let table = scene.state.space().and_then(|space| space.table(frame));
-    if let Some(entries) = table.and_then(|table| table.entries.as_ref()) {
-        return Some(entries.words());
+fn words_of(snapshot: &Snapshot, scene: &Scene<'_>, frame: PhysPage) -> Option<TableWords> {
+    let space = scene.state.space();
+    if let Some(words) = space.and_then(|space| space.frame_words(frame)) {
+        return Some(words);
     }
-    let captured = snapshot.frames.iter().find(|held| held.frame == frame);
-    captured.map(|held| held.words.words())
+    let captured = snapshot.frames.iter().find(|held| held.frame == frame)?;
+    captured.words.words().try_into().ok()
 }
 
 fn hex(ui: &mut Ui, scene: &Scene<'_>, byte: &dyn Fn(usize) -> u8) {

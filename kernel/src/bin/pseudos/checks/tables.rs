@@ -109,7 +109,7 @@ fn check_leaves(table: Table) -> Outcome {
             continue;
         }
         let offset = index as u64 * table.level.entry_size();
-        let virt = MODE.sign_extend(table.covers_from.as_u64().wrapping_add(offset));
+        let virt = MODE.canonical(table.covers_from.as_u64().wrapping_add(offset));
         for page in pages_of_ram(leaf.page, table.level) {
             let Some(window) = window_of_frame(page) else {
                 continue;
