@@ -9,6 +9,7 @@ use pagescope::capture::Capturer;
 use pagescope::capture::settle::ATTEMPTS;
 use pagescope::link::{Cancel, FoundState, MonitorTarget, Target as _};
 use pagescope::session::{Command, Connection, Event, FollowReport, Rate, Session, Source, Watch};
+use pagescope_protocol::VirtAddr;
 use pagescope_protocol::snapshot::{Snapshot, Taken};
 use support::{HANG_GUARD, Machine, pagescope, stderr, stdout};
 
@@ -53,10 +54,8 @@ fn a_running_guest_is_seen_to_move() {
     }
 }
 
-/// What settled is a moment that was: its leaves are as many as its heap counter says.
-///
-/// Layout `pseudos` maps each page that kalloc returns. So in a moment that was, every page below the counter is
-/// mapped, and the next one is not unless it waits to become a table.
+/// What settled is a moment that was: layout `pseudos` maps each page that kalloc returns, so the pages that the
+/// heap counter counts are mapped, up to the newest.
 #[test]
 fn what_settled_was_so() {
     let machine = Machine::boot("pace=1", false);

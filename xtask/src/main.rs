@@ -3,6 +3,7 @@
 //! ```text
 //!  cargo xtask demo ──▶ needs ──▶ install ──▶ cargo run … demo
 //!  cargo xtask test ──▶ needs ──▶ install ──▶ format, clippy, doc, test ──▶ docs, window
+//!  cargo xtask soak ──▶ needs ──▶ install ──▶ cargo test … soak, in full length
 //!  cargo xtask docs ──▶ needs ──▶ install ──▶ cargo build ──▶ pictures and numbers in docs/
 //! ```
 //!
@@ -14,6 +15,7 @@ mod docs;
 mod failure;
 mod install;
 mod needs;
+mod soak;
 mod test;
 mod window;
 
@@ -49,6 +51,10 @@ Pagescope's own commands. Each installs what is missing, builds, and runs.
       Draws the pictures, lists and numbers in docs/ again, from live guests. --check writes nothing, and
       says whether the layouts' drawings are as the guests are.
 
+  cargo xtask soak [NAME…]
+      The long runs: 1,000 times attach, capture and detach leak nothing; QEMU is killed 200 times while it
+      is looked at. `cargo xtask test` runs the same, shorter. NAME runs only the tests whose names have it.
+
 What is missing is installed through rustup, and through apt-get as root or with a sudo that asks
 for no password; otherwise the line to type is printed.
 ";
@@ -65,12 +71,13 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(())
         }
-        "demo" | "docs" | "test" if asks_for_help => {
+        "demo" | "docs" | "soak" | "test" if asks_for_help => {
             print!("{HELP}");
             Ok(())
         }
         "demo" => demo::run(rest),
         "docs" => docs::run(rest),
+        "soak" => soak::run(rest),
         "test" => test::run(rest),
         other => Err(Failure::usage(format!(
             "there is no `cargo xtask {other}`; `cargo xtask` alone lists what there is"

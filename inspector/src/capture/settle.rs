@@ -16,10 +16,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pagescope_protocol::snapshot::{Snapshot, Taken, Unsettled};
-use pagescope_protocol::{PhysPage, Satp};
+use pagescope_protocol::{PhysPage, PhysRange, Satp};
 
 use super::Capturer;
-use super::tables::read_frames;
 use crate::link::{Cancel, HartId, LinkError, Target};
 
 /// How often a guest that moves under the reader is read before what moves is called unsettled.
@@ -99,19 +98,56 @@ impl Capturer {
 
 /// The tables whose words are others now, in the order of their frames.
 fn torn_tables(target: &mut dyn Target, snapshot: &Snapshot) -> Result<Vec<PhysPage>, LinkError> {
-    let tables = snapshot.spaces.iter().flat_map(|space| &space.tables);
     let mut seen = BTreeSet::new();
-    let readable: Vec<_> = tables
-        .filter_map(|table| Some((table.frame, table.entries.as_ref()?)))
-        .filter(|(frame, _)| seen.insert(*frame))
-        .collect();
-    let frames: Vec<PhysPage> = readable.iter().map(|(frame, _)| *frame).collect();
-    let again = read_frames(target, &frames)?;
-    let moved = readable.iter().zip(&again).filter(|((_, before), now)| {
-        let now = now.as_ref().map(|words| &words[..]);
-        now != Some(&before.words()[..])
-    });
-    let mut torn: Vec<PhysPage> = moved.map(|((frame, _), _)| *frame).collect();
+    let mut tables = Vec::new();
+    let mut ranges = Vec::new();
+    for space in &snapshot.spaces {
+        let entry_bytes = space.mode.entry_bytes();
+        for table in &space.tables {
+            let Some(entries) = &table.entries else {
+                continue;
+            };
+            let size = entries.words().len() as u64 * entry_bytes;
+            let range = PhysRange::new(table.frame.start(), size);
+            if let Some(range) = range.filter(|_| seen.insert(table.frame)) {
+                tables.push((table.frame, entries.words(), entry_bytes as usize));
+                ranges.push(range);
+            }
+        }
+    }
+    let again = target.read_physical(&ranges)?;
+    let moved = tables
+        .iter()
+        .zip(&again)
+        .filter(|((_, before, entry_bytes), now)| {
+            !now.as_ref()
+                .is_some_and(|now| holds(now, before, *entry_bytes))
+        });
+    let mut torn: Vec<PhysPage> = moved.map(|((frame, ..), _)| *frame).collect();
     torn.sort_unstable();
     Ok(torn)
+}
+
+/// Whether `bytes` are these entries, of so many bytes each.
+fn holds(bytes: &[u8], entries: &[u64], entry_bytes: usize) -> bool {
+    let mut now = bytes.chunks_exact(entry_bytes).map(|entry| {
+        let mut word = [0; 8];
+        word[..entry_bytes].copy_from_slice(entry);
+        u64::from_le_bytes(word)
+    });
+    entries.iter().all(|entry| now.next() == Some(*entry)) && now.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds;
+
+    #[test]
+    fn entries_of_both_widths_are_compared() {
+        let bytes = [1, 0, 0, 0, 2, 0, 0, 0];
+        assert!(holds(&bytes, &[0x2_0000_0001], 8));
+        assert!(holds(&bytes, &[1, 2], 4));
+        assert!(!holds(&bytes, &[1, 3], 4));
+        assert!(!holds(&bytes, &[1], 4) && !holds(&bytes, &[1, 2, 0], 4));
+    }
 }

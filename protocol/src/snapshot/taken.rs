@@ -78,7 +78,7 @@ impl Unsettled {
             .tables
             .iter()
             .filter(|table| self.tables.binary_search(&table.frame).is_ok());
-        torn.map(|table| (table.covers_from, table.level.table_size()))
+        torn.map(|table| (table.covers_from, space.mode.table_size(table.level)))
     }
 }
 

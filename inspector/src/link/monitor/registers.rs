@@ -10,7 +10,7 @@
 //!
 //! 16 digits are a register of RV64, 8 one of RV32. Newer versions print more of them, under the same names.
 
-use pagescope_protocol::Satp;
+use pagescope_protocol::{Satp, Xlen};
 
 use crate::link::{HartId, Registers};
 
@@ -102,7 +102,10 @@ impl PrintedHart {
                 registers.pc = Some(value);
                 self.xlen_bits = bits;
             }
-            "satp" => registers.satp = Some(Satp::from_bits(value)),
+            "satp" => {
+                let xlen = if bits == 32 { Xlen::Rv32 } else { Xlen::Rv64 };
+                registers.satp = Some(Satp::from_bits_of(value, xlen));
+            }
             _ => {}
         }
         if registers.get(name).is_none() {
@@ -159,6 +162,8 @@ mod tests {
         let harts = harts("CPU#0\n pc       80000074\n satp     80087fff\n");
         assert_eq!(harts[0].xlen_bits, 32);
         assert_eq!(harts[0].registers.pc, Some(0x8000_0074));
+        let satp = Satp::from_bits_of(0x8008_7fff, Xlen::Rv32);
+        assert_eq!(harts[0].registers.satp, Some(satp));
     }
 
     #[test]

@@ -79,12 +79,9 @@ impl MonitorTarget {
         let status = monitor.status()?;
         let printed = registers::harts(&monitor.command(registers::REGISTERS)?);
         let xlen_bits = printed.first().map_or(0, |hart| hart.xlen_bits);
-        if xlen_bits != 64 {
+        if !matches!(xlen_bits, 32 | 64) {
             return Err(LinkError::OtherArchitecture {
-                found: match xlen_bits {
-                    32 => "riscv:rv32, which is not supported yet".to_owned(),
-                    _ => "unknown (its registers are not RISC-V's)".to_owned(),
-                },
+                found: "unknown (its registers are not RISC-V's)".to_owned(),
             });
         }
         let facts = TargetFacts {
