@@ -11,6 +11,7 @@ use crate::capture::live::translate_live;
 use crate::export::text::walk_text;
 use crate::guest::ElfFile;
 use crate::link::HartId;
+use crate::session::Source;
 
 /// A translation as scripts get it.
 #[derive(Debug, Serialize)]
@@ -39,14 +40,20 @@ struct StepAnswer {
 pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
     let elf = source::elf(options.elf.as_deref())?;
     let address = parse_address(&options.va, elf.as_deref())?;
-    let (mode, translation) = match Place::parse(&options.addr)? {
+    let (mode, translation) = match Place::chosen(&options.addr, &options.watch)? {
         place @ Place::File(_) => {
             let snapshot = source::one_moment(place, None)?;
             let space = source::space_chosen(&snapshot, &options.space)?;
             (space.mode, space.translate(address))
         }
-        Place::Live(at) => {
-            let mut opened = source::open(at, elf)?;
+        Place::Watch(watch) => {
+            let mut opened = source::open_source(&Source::Watch { watch, elf })?;
+            let result = walk_running(&mut opened, &options.space, &options.va);
+            source::leave(opened);
+            result?
+        }
+        Place::Live(at, watch) => {
+            let mut opened = source::open(at, watch, elf)?;
             let result = walk_live(&mut opened, &options.space, &options.va);
             source::leave(opened);
             result?
@@ -64,6 +71,20 @@ pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
 
 fn unreadable(at: pagescope_protocol::PhysAddr) -> String {
     format!("the entry at {at} could not be read: it is not RAM, or not in this file")
+}
+
+/// Through tables that were read twice: entries that are read one after the other need not fit each other.
+fn walk_running(
+    opened: &mut crate::session::Opened,
+    choice: &SpaceChoice,
+    address: &str,
+) -> Result<(TranslationMode, Translation), Failure> {
+    let elf = opened.capturer.elf().cloned();
+    let address = parse_address(address, elf.as_deref())?;
+    let snapshot = source::capture(opened)?;
+    source::mention_changing(&snapshot);
+    let space = source::space_chosen(&snapshot, choice)?;
+    Ok((space.mode, space.translate(address)))
 }
 
 fn walk_live(
