@@ -5,6 +5,7 @@
 
 mod guests;
 pub mod live;
+pub mod settle;
 mod spaces;
 pub mod step;
 mod tables;
@@ -127,6 +128,20 @@ impl Capturer {
         target: &mut dyn Target,
         stop: impl FnOnce(&Snapshot) -> String,
     ) -> Result<Arc<Snapshot>, LinkError> {
+        let mut snapshot = self.read_everything(target)?;
+        snapshot.stop = stop(&snapshot);
+        Ok(self.remember(snapshot))
+    }
+
+    /// What the next capture shares with.
+    fn remember(&mut self, snapshot: Snapshot) -> Arc<Snapshot> {
+        let snapshot = Arc::new(snapshot);
+        self.last = Some(Arc::clone(&snapshot));
+        snapshot
+    }
+
+    /// Reads everything once.
+    fn read_everything(&mut self, target: &mut dyn Target) -> Result<Snapshot, LinkError> {
         let mut harts = Vec::new();
         for hart in target.harts()? {
             harts.push((hart, target.registers(hart)?));
@@ -154,9 +169,6 @@ impl Capturer {
             snapshot.regions.share_with(&last.regions);
             snapshot.trace.share_with(&last.trace);
         }
-        snapshot.stop = stop(&snapshot);
-        let snapshot = Arc::new(snapshot);
-        self.last = Some(Arc::clone(&snapshot));
         Ok(snapshot)
     }
 

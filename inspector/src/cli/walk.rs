@@ -11,11 +11,12 @@ use crate::capture::live::{HartTranslation, translate_on_hart};
 use crate::export::text::{staged_walk_text, walk_text};
 use crate::guest::ElfFile;
 use crate::link::HartId;
+use crate::session::Source;
 
 pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
     let elf = source::elf(options.elf.as_deref())?;
     let address = parse_address(&options.va, elf.as_deref())?;
-    let (modes, translation) = match Place::parse(&options.addr)? {
+    let (modes, translation) = match Place::chosen(&options.addr, &options.watch)? {
         place @ Place::File(_) => {
             let snapshot = source::one_moment(place, None)?;
             let space = source::space_chosen(&snapshot, &options.space)?;
@@ -24,8 +25,14 @@ pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
                 snapshot.translate(space, address),
             )
         }
-        Place::Live(at) => {
-            let mut opened = source::open(at, elf)?;
+        Place::Watch(watch) => {
+            let mut opened = source::open_source(&Source::Watch { watch, elf })?;
+            let result = walk_running(&mut opened, &options.space, &options.va);
+            source::leave(opened);
+            result?
+        }
+        Place::Live(at, watch) => {
+            let mut opened = source::open(at, watch, elf)?;
             let result = walk_live(&mut opened, &options.space, &options.va);
             source::leave(opened);
             result?
@@ -44,6 +51,21 @@ pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
         SpaceOutcome::Fault(_) => Ok(Answer::No),
         SpaceOutcome::Unreadable(at) => Err(Failure::Target(walk_answer::unreadable(at))),
     }
+}
+
+/// Through tables that were read twice: entries that are read one after the other need not fit each other.
+fn walk_running(
+    opened: &mut crate::session::Opened,
+    choice: &SpaceChoice,
+    address: &str,
+) -> Result<(Modes, SpaceTranslation), Failure> {
+    let elf = opened.capturer.elf().cloned();
+    let address = parse_address(address, elf.as_deref())?;
+    let snapshot = source::capture(opened)?;
+    source::mention_changing(&snapshot);
+    let space = source::space_chosen(&snapshot, choice)?;
+    let modes = Modes::of_space(&snapshot, space);
+    Ok((modes, snapshot.translate(space, address)))
 }
 
 fn walk_live(

@@ -6,6 +6,9 @@
 //!  serial      byte stream   I/O            their replies    memory, breakpoints
 //!                                               ▲
 //!  launch::Launch ──▶ Guest (QEMU of our own)   rsp::description (target.xml), qemu (monitor texts)
+//!
+//!  Address ──▶ transport ──▶ monitor::Monitor ──▶ monitor::MonitorTarget ──▶ dyn Target
+//!                            QMP, or a prompt     registers, RAM's file: while the machine runs
 //! ```
 //!
 //! Invariants
@@ -21,6 +24,7 @@ pub mod error;
 pub mod gdb;
 pub mod launch;
 pub mod memory;
+pub mod monitor;
 pub mod qemu;
 pub mod rsp;
 pub mod transport;
@@ -38,6 +42,7 @@ pub use address::{Address, AddressError};
 pub use error::LinkError;
 pub use gdb::{ConnectOptions, GdbTarget};
 pub use launch::{Guest, Launch, LaunchError};
+pub use monitor::{Monitor, MonitorOptions, MonitorTarget, RAM_FILE_OPTIONS};
 
 /// A machine that can be read, stopped, stepped and resumed.
 ///

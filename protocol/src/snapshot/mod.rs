@@ -17,6 +17,7 @@ mod region;
 mod shared;
 mod staged;
 mod table_list;
+mod taken;
 pub mod text;
 mod trace;
 
@@ -43,6 +44,7 @@ pub use region::{Region, RegionKind, RegionSpace};
 pub use shared::Shared;
 pub use staged::{SpaceFault, SpaceOutcome, SpaceTranslation, TableIndex};
 pub use table_list::TableList;
+pub use taken::{Taken, Unsettled};
 pub use trace::{MAX_TRACE_EVENTS, TraceEvent, TraceKind};
 
 /// The version of the format that this code writes.
@@ -58,6 +60,9 @@ pub struct Snapshot {
     /// What the guest was doing, in words: "kalloc(7) → 0x87ff7000".
     #[serde(default)]
     pub stop: String,
+    /// Whether the guest stood still, and what moved where it did not.
+    #[serde(default, skip_serializing_if = "Taken::is_stopped")]
+    pub taken: Taken,
     /// The lecturer's notes.
     #[serde(default)]
     pub notes: String,

@@ -16,7 +16,7 @@ use super::hex;
 use super::{
     FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, ListEdit, Mapping, MappingList,
     PhysicalRegion, Provenance, Region, Shared, Snapshot, Space, SpaceKind, Table, TableList,
-    TraceEvent, Watch, list_edit,
+    Taken, TraceEvent, Watch, list_edit,
 };
 use crate::addr::{PhysPage, VirtAddr};
 use crate::mode::TranslationMode;
@@ -43,6 +43,9 @@ pub struct RecordingStep {
     /// What the guest was doing, in words.
     #[serde(default)]
     pub stop: String,
+    /// Whether the guest stood still.
+    #[serde(default, skip_serializing_if = "Taken::is_stopped")]
+    pub taken: Taken,
     /// The lecturer's notes.
     #[serde(default)]
     pub notes: String,
@@ -250,6 +253,7 @@ impl RecordingStep {
         let rest = Rest::of(after);
         Self {
             stop: after.stop.clone(),
+            taken: after.taken.clone(),
             notes: after.notes.clone(),
             captured_at: after.provenance.captured_at.clone(),
             heap: after.heap,
@@ -304,6 +308,7 @@ impl RecordingStep {
                 ..rest.provenance
             },
             stop: self.stop.clone(),
+            taken: self.taken.clone(),
             notes: self.notes.clone(),
             kernel: self.kernel.clone(),
             heap: self.heap,
