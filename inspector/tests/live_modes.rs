@@ -38,7 +38,7 @@ use pagescope::link::Target;
 use pagescope_protocol::pte::MemoryType;
 use pagescope_protocol::snapshot::{SpaceKind, SpaceTranslation};
 use pagescope_protocol::translate::{Outcome, TranslationFault};
-use pagescope_protocol::two_stage::StagedTranslation;
+use pagescope_protocol::two_stage::{StagedOutcome, StagedTranslation};
 use pagescope_protocol::{LeafFlags, Pte, ReservedReason, VirtAddr};
 
 /// Addresses asked about on each machine.
@@ -69,9 +69,7 @@ fn of_stage(outcome: Outcome, leaf: Option<Pte>, extensions: bool) -> Verdict {
     use ReservedReason::{HighBits, MemoryType as ReservedType};
     match outcome {
         Outcome::Mapped(mapped) => {
-            let needs = leaf.is_some_and(|leaf| {
-                leaf.is_napot() || leaf.memory_type() != MemoryType::Platform
-            });
+            let needs = leaf.is_some_and(needs_extension);
             let readable = mapped.flags.contains(LeafFlags::READ);
             let is_seen = readable && (extensions || !needs);
             Verdict::Says(is_seen.then(|| mapped.address.as_u64()))
@@ -83,11 +81,23 @@ fn of_stage(outcome: Outcome, leaf: Option<Pte>, extensions: bool) -> Verdict {
     }
 }
 
+/// Whether a machine without Svnapot and Svpbmt faults at this leaf.
+fn needs_extension(leaf: Pte) -> bool {
+    leaf.is_napot() || leaf.memory_type() != MemoryType::Platform
+}
+
 /// What QEMU makes of both stages.
 fn of_both(staged: &StagedTranslation, second: &Mode, extensions: bool) -> Verdict {
     // What it takes for a guest physical address that the G-stage can translate.
-    let bits = if second.is_rv32() { 32 } else { second.address_bits() - 1 };
-    let asked = staged.steps.iter().map(|step| step.step.pte_address.as_u64());
+    let bits = if second.is_rv32() {
+        32
+    } else {
+        second.address_bits() - 1
+    };
+    let asked = staged
+        .steps
+        .iter()
+        .map(|step| step.step.pte_address.as_u64());
     let last = staged.last.as_ref().map(|last| last.address.as_u64());
     if asked.chain(last).any(|guest| guest >> bits != 0) {
         return Verdict::KnownFault;
@@ -98,12 +108,22 @@ fn of_both(staged: &StagedTranslation, second: &Mode, extensions: bool) -> Verdi
             let bits = pte.reserved_bits() != 0 || pte.memory_type() == MemoryType::Reserved;
             bits && extensions
         });
-        return if refused { Verdict::KnownFault } else { Verdict::Says(None) };
+        return if refused {
+            Verdict::KnownFault
+        } else {
+            Verdict::Says(None)
+        };
     };
+    if let StagedOutcome::Unreadable(_) = staged.outcome {
+        return Verdict::Says(None);
+    }
     let leaf = last.trail.last().map(|step| step.pte);
     match (staged.mapped(), of_stage(last.outcome, leaf, extensions)) {
-        (Some(mapped), says) if mapped.first_flags.contains(LeafFlags::READ) => says,
-        (Some(_), _) => Verdict::Says(None),
+        (Some(mapped), says) => {
+            let is_seen = mapped.first_flags.contains(LeafFlags::READ)
+                && (extensions || !first.is_some_and(needs_extension));
+            if is_seen { says } else { Verdict::Says(None) }
+        }
         (None, says) => says,
     }
 }
@@ -131,7 +151,7 @@ impl Tally {
     fn check(&self, what: &str) {
         println!("{what}: {self:?}");
         assert!(self.compared >= ADDRESSES / 2, "{what}: {self:?}");
-        assert!(self.mapped >= 150, "{what}: {self:?}");
+        assert!(self.mapped >= 60, "{what}: {self:?}");
     }
 }
 
@@ -205,7 +225,11 @@ fn one_stage_on_32_bits() {
 fn two_stages(first: &'static Mode, second: &'static Mode, cpu: &str, extensions: bool) {
     let mut random = Random::new(5 + first.number);
     // Guest physical addresses that QEMU translates, too: see the list of its faults.
-    let bits = if second.is_rv32() { 32 } else { second.address_bits() - 1 };
+    let bits = if second.is_rv32() {
+        32
+    } else {
+        second.address_bits() - 1
+    };
     let guest = TwoStage::build_within(first, second, TABLES, &mut random, 1500, bits);
     let vmid = if second.is_rv32() { 3 << 22 } else { 3 << 44 };
     let machine = BareMachine::start(&Wanted {
@@ -239,7 +263,10 @@ fn two_stages(first: &'static Mode, second: &'static Mode, cpu: &str, extensions
         let SpaceTranslation::Staged(ours) = ours else {
             panic!("{} has two stages", space.name);
         };
-        let what = format!("{} {} on {cpu}, {address:#x}: {ours:x?}", first.name, second.name);
+        let what = format!(
+            "{} {} on {cpu}, {address:#x}: {ours:x?}",
+            first.name, second.name
+        );
         let theirs = gva2gpa(&mut target, address);
         tally.take(&what, of_both(&ours, second, extensions), theirs);
         let reference = look_up_both(roots.0, roots.1, address, &guest.arena);
@@ -255,7 +282,10 @@ fn two_stages(first: &'static Mode, second: &'static Mode, cpu: &str, extensions
         assert_eq!(found, expected, "{what}");
     }
     tally.check(&format!("{} through {} on {cpu}", first.name, second.name));
-    assert!(refusals.len() >= 2, "the G-stage refuses more than one kind: {refusals:?}");
+    assert!(
+        refusals.len() >= 2,
+        "the G-stage refuses more than one kind: {refusals:?}"
+    );
 }
 
 #[test]
@@ -323,7 +353,12 @@ fn mappings_agree_with_info_mem() {
                 return None;
             };
             let flags = LeafFlags::from_letters(flags)?.bits();
-            Some((number(virt)?, number(phys)?, number(size)?, u64::from(flags)))
+            Some((
+                number(virt)?,
+                number(phys)?,
+                number(size)?,
+                u64::from(flags),
+            ))
         });
         let theirs = merged(theirs);
         let mut capturer = Capturer::new(&mut target, None).unwrap();

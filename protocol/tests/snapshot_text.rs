@@ -11,8 +11,8 @@ use pagescope_protocol::snapshot::text::{
 };
 use pagescope_protocol::snapshot::{
     FORMAT_VERSION, Heap, KernelFacts, Mapping, PhysicalKind, PhysicalRegion, Provenance,
-    Recording, Region, RegionKind, RegionSpace, Shared, Snapshot, Space, Table, TableEntries, Taken,
-    UnpackError, Unsettled,
+    Recording, Region, RegionKind, RegionSpace, Shared, Snapshot, Space, Table, TableEntries,
+    Taken, UnpackError, Unsettled,
 };
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, Pte, TranslationMode, VirtAddr};
 use proptest::prelude::*;

@@ -111,7 +111,10 @@ mod tests {
             .collect();
         assert_eq!(numbers, [vec![0, 2], vec![1], vec![4]]);
         assert_eq!(guests[0].running, [HartId::new(0)]);
-        let names: Vec<String> = stages_of(&guests).into_iter().map(|(_, name)| name).collect();
+        let names: Vec<String> = stages_of(&guests)
+            .into_iter()
+            .map(|(_, name)| name)
+            .collect();
         assert_eq!(names, ["VMID 3 physical", "VMID 3 physical (0xa0000000)"]);
     }
 }

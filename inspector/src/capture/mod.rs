@@ -316,7 +316,11 @@ fn hart_of(id: HartId, registers: &Registers) -> Hart {
         pc: registers.pc.map(VirtAddr::new),
         privilege: registers.privilege.map(|privilege| {
             // VS, VU: the names of the modes of a guest.
-            let prefix = if registers.virtualized == Some(true) { "V" } else { "" };
+            let prefix = if registers.virtualized == Some(true) {
+                "V"
+            } else {
+                ""
+            };
             format!("{prefix}{privilege}")
         }),
         satp: registers.satp,

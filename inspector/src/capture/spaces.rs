@@ -156,8 +156,8 @@ pub(super) fn walk_all(
     last: Option<&Snapshot>,
 ) -> Result<Vec<Space>, LinkError> {
     // A guest's tables are found through its G-stage, which is therefore walked before.
-    let (stages, others): (Vec<_>, Vec<_>) = (listed.into_iter())
-        .partition(|listed| matches!(listed.tables, Tables::GuestStage(_)));
+    let (stages, others): (Vec<_>, Vec<_>) =
+        (listed.into_iter()).partition(|listed| matches!(listed.tables, Tables::GuestStage(_)));
     let mut walked = Vec::new();
     for stage in stages {
         walked.push(stage.walk(None, reader, decoder, last)?);

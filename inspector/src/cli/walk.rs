@@ -108,8 +108,7 @@ fn walk_live(
         guest: how.stage.map(|stage| stage.mode()),
     };
     let machine = opened.capturer.machine().clone();
-    let translation =
-        translate_on_hart(target, &machine, how, address).map_err(Failure::target)?;
+    let translation = translate_on_hart(target, &machine, how, address).map_err(Failure::target)?;
     Ok((modes, translation))
 }
 

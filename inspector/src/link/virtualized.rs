@@ -32,7 +32,10 @@ pub fn find_out(
     let has_guest = |registers: &Registers| {
         let stage = registers.hgatp.map(|hgatp| hgatp.mode());
         let first = registers.vsatp.map(Satp::mode);
-        [stage, first].into_iter().flatten().any(|mode| mode != TranslationMode::Bare)
+        [stage, first]
+            .into_iter()
+            .flatten()
+            .any(|mode| mode != TranslationMode::Bare)
     };
     let is_qemu = matches!(target.facts().stub, Stub::Qemu { .. });
     let unknown = |registers: &Registers| registers.virtualized.is_none() && has_guest(registers);

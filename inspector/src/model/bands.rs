@@ -180,7 +180,10 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
     let space = &*in_machine_terms(snapshot, own_space);
     let fresh = fresh_ranges(space, difference);
     // Each table's window is a band of its own, so that its name can say whose it is.
-    let others = snapshot.spaces.iter().map(|other| in_machine_terms(snapshot, other));
+    let others = snapshot
+        .spaces
+        .iter()
+        .map(|other| in_machine_terms(snapshot, other));
     let mut tables: BTreeSet<PhysPage> = space.tables.iter().map(|table| table.frame).collect();
     for other in others {
         tables.extend(other.tables.iter().map(|table| table.frame));
@@ -441,7 +444,9 @@ pub fn fresh_ranges(space: &Space, difference: &Difference) -> Vec<(u64, u64)> {
     }
     let mut fresh = |virt: VirtAddr, level: Level, pte: Pte| {
         if let PteKind::Leaf(_) = space.mode.classify(pte, level) {
-            let last = virt.as_u64().saturating_add(space.mode.entry_size(level) - 1);
+            let last = virt
+                .as_u64()
+                .saturating_add(space.mode.entry_size(level) - 1);
             ranges.push((virt.as_u64(), last));
         }
     };

@@ -224,7 +224,7 @@ impl Derived {
                         .and_then(|space| space.table_at(*frame, *level));
                     // All that a new table maps is new with it.
                     for (_, pte) in table.iter().flat_map(|table| table.iter()) {
-                        if let PteKind::Leaf(leaf) = mode.classify(pte, *level)
+                        if let PteKind::Leaf(leaf) = self.mode().classify(pte, *level)
                             && leaf.size == PAGE_SIZE
                         {
                             self.fresh_frames.push(leaf.page);
@@ -288,7 +288,8 @@ impl Derived {
 
     /// How the space that is looked at is translated.
     pub fn mode(&self) -> TranslationMode {
-        self.translation.map_or(TranslationMode::Bare, |(mode, _)| mode)
+        self.translation
+            .map_or(TranslationMode::Bare, |(mode, _)| mode)
     }
 
     /// How the G-stage translates that it goes through; Bare where there is none.

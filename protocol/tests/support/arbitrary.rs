@@ -293,34 +293,36 @@ fn space() -> impl Strategy<Value = Space> {
         vec(table(), 0..6),
         vec(mapping(), 0..8),
     )
-        .prop_map(|(name, mode, (ids, (kind, number, through)), tables, mappings)| {
-            let (asid, root, harts, truncated) = ids;
-            let key = |table: &Arc<Table>| {
-                let level = std::cmp::Reverse(table.level);
-                (level, table.covers_from, table.frame)
-            };
-            let tables: BTreeMap<_, _> = tables
-                .into_iter()
-                .map(|table| (key(&table), table))
-                .collect();
-            let mappings: BTreeMap<_, _> = mappings
-                .into_iter()
-                .map(|mapping| (mapping.virt, mapping))
-                .collect();
-            Space {
-                name,
-                mode,
-                asid,
-                root,
-                kind,
-                number,
-                harts,
-                through,
-                truncated,
-                tables: tables.into_values().collect(),
-                mappings: mappings.into_values().collect(),
-            }
-        })
+        .prop_map(
+            |(name, mode, (ids, (kind, number, through)), tables, mappings)| {
+                let (asid, root, harts, truncated) = ids;
+                let key = |table: &Arc<Table>| {
+                    let level = std::cmp::Reverse(table.level);
+                    (level, table.covers_from, table.frame)
+                };
+                let tables: BTreeMap<_, _> = tables
+                    .into_iter()
+                    .map(|table| (key(&table), table))
+                    .collect();
+                let mappings: BTreeMap<_, _> = mappings
+                    .into_iter()
+                    .map(|mapping| (mapping.virt, mapping))
+                    .collect();
+                Space {
+                    name,
+                    mode,
+                    asid,
+                    root,
+                    kind,
+                    number,
+                    harts,
+                    through,
+                    truncated,
+                    tables: tables.into_values().collect(),
+                    mappings: mappings.into_values().collect(),
+                }
+            },
+        )
 }
 
 /// Any snapshot.

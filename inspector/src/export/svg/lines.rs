@@ -79,7 +79,8 @@ pub(super) fn windows(
         };
         let target = &cards[holder];
         let lane = number as f64;
-        let from_left = holder > number || (holder == number && leaf.index % target.columns < target.columns / 2);
+        let from_left = holder > number
+            || (holder == number && leaf.index % target.columns < target.columns / 2);
         let gap = gap(cards.len());
         let aside = gap * 0.2 + lane * gap * 0.36 / lanes;
         let x = if from_left {

@@ -86,7 +86,7 @@ pub fn staged_walk_text(
         let _ = write!(text, "{before}va[{}] = {}", step.level.number(), step.index);
     }
     text.push('\n');
-    let mut guest_lines = |trail: &Trail, text: &mut String| {
+    let guest_lines = |trail: &Trail, text: &mut String| {
         for step in trail.iter() {
             text.push_str(DEEPER);
             step_line(guest, step, text);

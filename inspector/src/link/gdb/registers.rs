@@ -9,9 +9,9 @@ use crate::link::{HartId, LinkError, Privilege, Registers};
 /// The registers beyond `g`'s that say something about memory and traps. A target that has no such
 /// register, or refuses it with E14 because the hart lacks its extension, leaves it out.
 const OF_INTEREST: [&str; 28] = [
-    "priv", "virt", "henvcfg", "satp", "sstatus", "stvec", "sepc", "scause", "stval", "sscratch", "sie", "sip",
-    "mstatus", "mtvec", "mepc", "mcause", "mtval", "mscratch", "mie", "mip", "medeleg", "mideleg",
-    "mhartid", "vsatp", "hgatp", "hstatus", "menvcfg", "pmpcfg0",
+    "priv", "virt", "henvcfg", "satp", "sstatus", "stvec", "sepc", "scause", "stval", "sscratch",
+    "sie", "sip", "mstatus", "mtvec", "mepc", "mcause", "mtval", "mscratch", "mie", "mip",
+    "medeleg", "mideleg", "mhartid", "vsatp", "hgatp", "hstatus", "menvcfg", "pmpcfg0",
 ];
 
 /// One request about registers.

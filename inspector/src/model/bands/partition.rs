@@ -110,7 +110,10 @@ fn physical_claims(snapshot: &Snapshot) -> Vec<Claim> {
             let kind = BandKind::Table(table.level);
             let start = table.frame.start().as_u64();
             // A G-stage root fills four frames.
-            let frames = space.mode.scheme().map_or(1, |scheme| scheme.frames(table.level));
+            let frames = space
+                .mode
+                .scheme()
+                .map_or(1, |scheme| scheme.frames(table.level));
             let size = frames * PAGE_SIZE;
             claims.extend(Claim::new(start, size, strength, kind, &name));
         }

@@ -163,7 +163,15 @@ fn walk(ui: &mut Ui, scene: &Scene<'_>, virt: VirtAddr, out: &mut Vec<UiCommand>
     heading(ui, scene, "The walk", &format!("of {virt}"));
     if let Some(space) = scene.state.space() {
         let root = format!("root = {}", space.root);
-        row(ui, scene, scene.derived.root_register(), palette.dim, &root, None, out);
+        row(
+            ui,
+            scene,
+            scene.derived.root_register(),
+            palette.dim,
+            &root,
+            None,
+            out,
+        );
     }
     if let Some(staged) = &focus.staged {
         return staged_walk(ui, scene, staged, out);
@@ -216,7 +224,15 @@ fn staged_walk(
         };
         let color = palette.level(step.level);
         let name = step.level.to_string();
-        row(ui, scene, &name, color, &arithmetic(mode, step), Some(select), out);
+        row(
+            ui,
+            scene,
+            &name,
+            color,
+            &arithmetic(mode, step),
+            Some(select),
+            out,
+        );
         guest_rows(ui, scene, guest, out);
     }
     if let Some(last) = &staged.last {
@@ -238,12 +254,7 @@ fn staged_walk(
 }
 
 /// The G-stage's steps, a row each, marked `g2`, `g1`, `g0`.
-fn guest_rows(
-    ui: &mut Ui,
-    scene: &Scene<'_>,
-    guest: &Translation,
-    out: &mut Vec<UiCommand>,
-) {
+fn guest_rows(ui: &mut Ui, scene: &Scene<'_>, guest: &Translation, out: &mut Vec<UiCommand>) {
     let stage = scene.derived.guest_mode();
     for step in guest.trail.iter() {
         let name = format!("g{}", step.level.number());

@@ -328,7 +328,10 @@ pub(super) fn describe_table(ui: &mut Ui, table: &Table, scene: &Scene<'_>) {
         ui.label("It was moving while it was read: what it shows may be half old and half new.");
     }
     match table.parent {
-        None => ui.label(format!("The root: {} holds its frame.", scene.derived.root_register())),
+        None => ui.label(format!(
+            "The root: {} holds its frame.",
+            scene.derived.root_register()
+        )),
         Some(parent) => ui.label(format!(
             "Linked by entry {} of the table at {parent}.",
             table.parent_index
@@ -453,7 +456,10 @@ fn interact(
         let kind = space.mode.classify(pte, level);
         ui.label(RichText::new(format!("{level}[{index}], {}", kind.name())).strong());
         let virt = entry_address(space.mode, table.covers_from, level, index);
-        ui.monospace(format!("{virt} + {}", size_text(space.mode.entry_size(level))));
+        ui.monospace(format!(
+            "{virt} + {}",
+            size_text(space.mode.entry_size(level))
+        ));
         if kind != PteKind::Invalid {
             ui.monospace(pte.to_string());
         }
