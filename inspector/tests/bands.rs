@@ -58,6 +58,7 @@ fn space(mappings: Vec<Mapping>) -> Space {
         kind: None,
         number: None,
         harts: vec![0],
+        through: None,
         truncated: false,
         tables: Vec::new().into(),
         mappings: mappings.into(),

@@ -38,6 +38,7 @@ fn space(name: &str, mappings: Vec<Mapping>) -> Space {
         kind: None,
         number: None,
         harts: Vec::new(),
+        through: None,
         truncated: false,
         tables: Vec::new().into(),
         mappings: mappings.into(),

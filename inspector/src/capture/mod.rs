@@ -3,7 +3,9 @@
 //! Nothing is read but RAM. A walk of tables takes one round for each level, pipelined; a table
 //! whose words are the same as in the last capture is shared with it.
 
+mod guests;
 pub mod live;
+pub mod settle;
 mod spaces;
 pub mod step;
 mod tables;
@@ -18,7 +20,7 @@ use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, VirtAddr};
 
 use crate::guest::info::{InfoPlace, KernelSpace};
 use crate::guest::{ElfFile, KernelInfo, MachineMap, RamSource};
-use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target};
+use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target, virtualized};
 
 use tables::{Kept, RamTables};
 
@@ -131,10 +133,25 @@ impl Capturer {
         target: &mut dyn Target,
         stop: impl FnOnce(&Snapshot) -> String,
     ) -> Result<Arc<Snapshot>, LinkError> {
+        let mut snapshot = self.read_everything(target)?;
+        snapshot.stop = stop(&snapshot);
+        Ok(self.remember(snapshot))
+    }
+
+    /// What the next capture shares with.
+    fn remember(&mut self, snapshot: Snapshot) -> Arc<Snapshot> {
+        let snapshot = Arc::new(snapshot);
+        self.last = Some(Arc::clone(&snapshot));
+        snapshot
+    }
+
+    /// Reads everything once.
+    fn read_everything(&mut self, target: &mut dyn Target) -> Result<Snapshot, LinkError> {
         let mut harts = Vec::new();
         for hart in target.harts()? {
             harts.push((hart, target.registers(hart)?));
         }
+        virtualized::find_out(target, &mut harts)?;
         let mut snapshot = Snapshot {
             version: FORMAT_VERSION,
             physical: self.machine.regions().to_vec().into(),
@@ -147,10 +164,9 @@ impl Capturer {
         let published = self.kernel(target, &mut snapshot)?;
         snapshot.provenance = self.provenance(target, snapshot.kernel.as_ref());
         let (mut reader, decoder) = RamTables::new(target, &self.machine, &mut self.kept);
-        for listed in spaces::list(&harts, &published) {
-            let space = listed.walk(&mut reader, decoder, self.last.as_deref())?;
-            snapshot.spaces.push(space);
-        }
+        let listed = spaces::list(&harts, &published);
+        let last = self.last.as_deref();
+        snapshot.spaces = spaces::walk_all(listed, &mut reader, decoder, last)?;
         let read = reader.into_read();
         self.kept.keep(read);
         if let Some(last) = &self.last {
@@ -158,9 +174,6 @@ impl Capturer {
             snapshot.regions.share_with(&last.regions);
             snapshot.trace.share_with(&last.trace);
         }
-        snapshot.stop = stop(&snapshot);
-        let snapshot = Arc::new(snapshot);
-        self.last = Some(Arc::clone(&snapshot));
         Ok(snapshot)
     }
 
@@ -306,7 +319,15 @@ fn hart_of(id: HartId, registers: &Registers) -> Hart {
     Hart {
         id: id.number(),
         pc: registers.pc.map(VirtAddr::new),
-        privilege: registers.privilege.map(|privilege| privilege.to_string()),
+        privilege: registers.privilege.map(|privilege| {
+            // VS, VU: the names of the modes of a guest.
+            let prefix = if registers.virtualized == Some(true) {
+                "V"
+            } else {
+                ""
+            };
+            format!("{prefix}{privilege}")
+        }),
         satp: registers.satp,
         registers: registers
             .named

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::arguments::{Attach, Open};
+use super::source::Place;
 use super::{Answer, Failure, interrupt, source};
 use crate::app::{self, App, Link};
 use crate::link::Address;
@@ -15,10 +16,32 @@ use crate::session::{Connection, Event, Session, Source, Waker};
 const FIRST_ANSWER: Duration = Duration::from_millis(400);
 
 pub(super) fn attach(options: &Attach) -> Result<Answer, Failure> {
-    let address = Address::from_str(&options.addr).map_err(Failure::usage)?;
     let elf = source::elf(options.elf.as_deref())?;
-    let title = address.to_string();
-    window(Source::Attach { address, elf }, &title)
+    let monitor = options.monitor.as_deref();
+    let place = match &options.addr {
+        Some(addr) if !addr.starts_with("monitor:") => {
+            let address = Address::from_str(addr).map_err(Failure::usage)?;
+            let watch = monitor.map(source::watch).transpose()?;
+            Place::Live(address, watch)
+        }
+        addr => Place::looked_at(addr.as_deref().unwrap_or_default(), monitor)?,
+    };
+    match place {
+        Place::Live(address, watch) => {
+            let title = address.to_string();
+            let source = Source::Attach {
+                address,
+                elf,
+                watch,
+            };
+            window(source, &title)
+        }
+        Place::Watch(watch) => {
+            let title = watch.monitor.to_string();
+            window(Source::Watch { watch, elf }, &title)
+        }
+        Place::File(history) => show(App::offline(history, "")),
+    }
 }
 
 pub(super) fn open(options: &Open) -> Result<Answer, Failure> {
@@ -70,7 +93,7 @@ fn first_events(session: &Session) -> Result<Vec<Event>, Failure> {
         match event {
             Event::Connection(Connection::Lost { why }) => return Err(Failure::Target(why)),
             event => {
-                let is_there = matches!(event, Event::Moment(_));
+                let is_there = matches!(event, Event::Moment(_) | Event::Live(_));
                 events.push(event);
                 if is_there {
                     break;

@@ -6,6 +6,9 @@
 //!  serial      byte stream   I/O            their replies    memory, breakpoints
 //!                                               ▲
 //!  launch::Launch ──▶ Guest (QEMU of our own)   rsp::description (target.xml), qemu (monitor texts)
+//!
+//!  Address ──▶ transport ──▶ monitor::Monitor ──▶ monitor::MonitorTarget ──▶ dyn Target
+//!                            QMP, or a prompt     registers, RAM's file: while the machine runs
 //! ```
 //!
 //! Invariants
@@ -21,9 +24,11 @@ pub mod error;
 pub mod gdb;
 pub mod launch;
 pub mod memory;
+pub mod monitor;
 pub mod qemu;
 pub mod rsp;
 pub mod transport;
+pub mod virtualized;
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,12 +36,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pagescope_protocol::walk::TableWords;
-use pagescope_protocol::{PhysPage, PhysRange, Satp, VirtAddr};
+use pagescope_protocol::{Hgatp, PhysPage, PhysRange, Satp, VirtAddr};
 
 pub use address::{Address, AddressError};
 pub use error::LinkError;
 pub use gdb::{ConnectOptions, GdbTarget};
 pub use launch::{Guest, Launch, LaunchError};
+pub use monitor::{Monitor, MonitorOptions, MonitorTarget, RAM_FILE_OPTIONS};
 
 /// A machine that can be read, stopped, stepped and resumed.
 ///
@@ -287,10 +293,16 @@ pub struct Registers {
     pub pc: Option<u64>,
     /// x0 to x31.
     pub x: [Option<u64>; 32],
-    /// satp.
+    /// satp: of the host, where the hart runs virtualized.
     pub satp: Option<Satp>,
+    /// vsatp: a guest's first stage.
+    pub vsatp: Option<Satp>,
+    /// hgatp: a guest's G-stage.
+    pub hgatp: Option<Hgatp>,
     /// The privilege mode.
     pub privilege: Option<Privilege>,
+    /// V: whether the hart runs virtualized; `None` where that is not known. See [`virtualized`].
+    pub virtualized: Option<bool>,
     /// All that could be read, by the names and in the order of the target's description.
     pub named: Vec<(String, u64)>,
 }

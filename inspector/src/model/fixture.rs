@@ -20,7 +20,7 @@ use pagescope_protocol::coalesce::{self, coalesce};
 use pagescope_protocol::snapshot::{
     FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, Mapping, MappingList, PhysicalKind,
     PhysicalRegion, Provenance, Region, RegionKind, RegionSpace, Register, Shared, Snapshot, Space,
-    Table, TableEntries, TableList, Watch,
+    Table, TableEntries, TableList, Taken, Watch,
 };
 use pagescope_protocol::walk::{self, TableReader, TableWords, walk_space};
 use pagescope_protocol::{
@@ -220,6 +220,7 @@ impl Guest {
                 captured_at: "2026-11-21T12:00:00Z".into(),
             },
             stop,
+            taken: Taken::Stopped,
             notes: String::new(),
             kernel: Some(KernelFacts {
                 layout: "pseudos".into(),
@@ -283,6 +284,7 @@ fn space_at(memory: &mut Memory, root: PhysPage, name: &str, harts: &[u32]) -> S
         kind: None,
         number: None,
         harts: harts.to_vec(),
+        through: None,
         truncated: walked.truncated || mappings.truncated,
         tables: tables.collect(),
         mappings: mappings.ranges.into_iter().map(Mapping::from).collect(),

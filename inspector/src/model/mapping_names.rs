@@ -133,6 +133,7 @@ mod tests {
                 kind: None,
                 number: None,
                 harts: Vec::new(),
+                through: None,
                 truncated: false,
                 tables: tables.iter().map(|frame| table(*frame).into()).collect(),
                 mappings: vec![

@@ -6,6 +6,7 @@ pub mod difference;
 pub mod entry_words;
 pub mod fixture;
 pub mod frame_cells;
+pub mod guest_space;
 pub mod history;
 pub mod mapping_names;
 pub mod region_rows;
@@ -18,6 +19,7 @@ pub mod space_tables;
 
 pub use bands::{Band, BandKind, fold_scattered, fold_windows, physical_bands, virtual_bands};
 pub use difference::{Change, ChangeKind, Difference};
+pub use guest_space::in_machine_terms;
 pub use history::{History, Moment};
 pub use mapping_names::{named, named_mappings};
 pub use reverse::{FrameUse, frame_use};

@@ -268,6 +268,7 @@ impl Built {
             kind: None,
             number: None,
             harts: harts.to_vec(),
+            through: None,
             truncated: walked.truncated || mappings.truncated,
             tables: walked
                 .tables

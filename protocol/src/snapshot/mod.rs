@@ -15,7 +15,9 @@ mod names;
 mod recording;
 mod region;
 mod shared;
+mod staged;
 mod table_list;
+mod taken;
 pub mod text;
 mod trace;
 
@@ -40,7 +42,9 @@ pub use mapping_list::MappingList;
 pub use recording::{Recording, RecordingError, RecordingStep, SpaceChange};
 pub use region::{Region, RegionKind, RegionSpace};
 pub use shared::Shared;
+pub use staged::{SpaceFault, SpaceOutcome, SpaceTranslation, TableIndex};
 pub use table_list::TableList;
+pub use taken::{Taken, Unsettled};
 pub use trace::{MAX_TRACE_EVENTS, TraceEvent, TraceKind};
 
 /// The version of the format that this code writes.
@@ -56,6 +60,9 @@ pub struct Snapshot {
     /// What the guest was doing, in words: "kalloc(7) → 0x87ff7000".
     #[serde(default)]
     pub stop: String,
+    /// Whether the guest stood still, and what moved where it did not.
+    #[serde(default, skip_serializing_if = "Taken::is_stopped")]
+    pub taken: Taken,
     /// The lecturer's notes.
     #[serde(default)]
     pub notes: String,
@@ -270,6 +277,10 @@ pub struct Space {
     /// The harts that run in it now; none where the kernel published it and no hart does.
     #[serde(default)]
     pub harts: Vec<u32>,
+    /// The space of the G-stage that its tables and results go through, by name: then its tables' frames
+    /// and what its mappings lead to are guest physical.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<String>,
     /// Whether a limit cut the tables or the mappings short.
     #[serde(default)]
     pub truncated: bool,
@@ -290,6 +301,10 @@ pub enum SpaceKind {
     Hart,
     /// A process's.
     Process,
+    /// A hypervisor's guest's: the first stage, by vsatp.
+    Guest,
+    /// What a hypervisor's guest has for physical memory: the G-stage, by hgatp.
+    GuestPhysical,
     /// Anything else, and what a newer version has a word for.
     #[serde(other)]
     Other,

@@ -16,7 +16,7 @@ use super::hex;
 use super::{
     FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, ListEdit, Mapping, MappingList,
     PhysicalRegion, Provenance, Region, Shared, Snapshot, Space, SpaceKind, Table, TableList,
-    TraceEvent, Watch, list_edit,
+    Taken, TraceEvent, Watch, list_edit,
 };
 use crate::addr::{PhysPage, VirtAddr};
 use crate::mode::TranslationMode;
@@ -43,6 +43,9 @@ pub struct RecordingStep {
     /// What the guest was doing, in words.
     #[serde(default)]
     pub stop: String,
+    /// Whether the guest stood still.
+    #[serde(default, skip_serializing_if = "Taken::is_stopped")]
+    pub taken: Taken,
     /// The lecturer's notes.
     #[serde(default)]
     pub notes: String,
@@ -123,6 +126,9 @@ pub struct SpaceChange {
     /// The harts that run in it.
     #[serde(default)]
     pub harts: Vec<u32>,
+    /// The G-stage that it goes through, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<String>,
     /// Whether a limit cut it short.
     #[serde(default)]
     pub truncated: bool,
@@ -235,6 +241,7 @@ impl RecordingStep {
                     kind: space.kind,
                     number: space.number,
                     harts: space.harts.clone(),
+                    through: space.through.clone(),
                     truncated: space.truncated,
                     tables_gone,
                     tables,
@@ -246,6 +253,7 @@ impl RecordingStep {
         let rest = Rest::of(after);
         Self {
             stop: after.stop.clone(),
+            taken: after.taken.clone(),
             notes: after.notes.clone(),
             captured_at: after.provenance.captured_at.clone(),
             heap: after.heap,
@@ -286,6 +294,7 @@ impl RecordingStep {
                     kind: change.kind,
                     number: change.number,
                     harts: change.harts.clone(),
+                    through: change.through.clone(),
                     truncated: change.truncated,
                     tables: tables_after(number, old.map(|old| &old.tables), change)?,
                     mappings: mappings_after(number, old.map(|old| &old.mappings), change)?,
@@ -299,6 +308,7 @@ impl RecordingStep {
                 ..rest.provenance
             },
             stop: self.stop.clone(),
+            taken: self.taken.clone(),
             notes: self.notes.clone(),
             kernel: self.kernel.clone(),
             heap: self.heap,

@@ -13,7 +13,7 @@ use ron::ser::PrettyConfig;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Hart, Recording, RecordingStep, Snapshot, Space, SpaceChange, hex};
+use super::{Hart, Recording, RecordingStep, Snapshot, Space, SpaceChange, Taken, hex};
 
 const HEADER: &str = "\
 // Pagescope: the memory of a running system, for people first.
@@ -323,6 +323,7 @@ impl Writer {
             version,
             provenance,
             stop,
+            taken,
             notes,
             kernel,
             heap,
@@ -337,6 +338,7 @@ impl Writer {
         self.field("version", version);
         self.field("provenance", provenance);
         self.field("stop", stop);
+        self.taken(taken);
         self.field("notes", notes);
         self.field("kernel", kernel);
         self.field("heap", heap);
@@ -351,6 +353,13 @@ impl Writer {
         self.close("],\n");
         self.list("frames", frames);
         self.list("trace", trace);
+    }
+
+    /// Left out where the guest stood still.
+    fn taken(&mut self, taken: &Taken) {
+        if !taken.is_stopped() {
+            self.field("taken", taken);
+        }
     }
 
     fn harts(&mut self, harts: &[Hart]) {
@@ -398,6 +407,7 @@ impl Writer {
             kind,
             number,
             harts,
+            through,
             truncated,
             tables,
             mappings,
@@ -410,6 +420,7 @@ impl Writer {
         self.optional("kind", kind.as_ref());
         self.optional("number", number.as_ref());
         self.field("harts", harts);
+        self.optional("through", through.as_ref());
         self.field("truncated", truncated);
         self.list("tables", tables);
         self.list("mappings", mappings);
@@ -419,6 +430,7 @@ impl Writer {
     fn step_fields(&mut self, step: &RecordingStep) {
         let RecordingStep {
             stop,
+            taken,
             notes,
             captured_at,
             heap,
@@ -431,6 +443,7 @@ impl Writer {
             rest,
         } = step;
         self.field("stop", stop);
+        self.taken(taken);
         self.field("notes", notes);
         self.field("captured_at", captured_at);
         self.field("heap", heap);
@@ -460,6 +473,7 @@ impl Writer {
             kind,
             number,
             harts,
+            through,
             truncated,
             tables_gone,
             tables,
@@ -474,6 +488,7 @@ impl Writer {
         self.optional("kind", kind.as_ref());
         self.optional("number", number.as_ref());
         self.field("harts", harts);
+        self.optional("through", through.as_ref());
         self.field("truncated", truncated);
         self.field("tables_gone", tables_gone);
         self.list("tables", tables);
