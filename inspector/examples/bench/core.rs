@@ -17,7 +17,7 @@ use pagescope_protocol::{PhysPage, TranslationMode, VirtAddr};
 
 use crate::allocations::{Memory, measure};
 use crate::measure::{Runs, Timing};
-use crate::ram_target::{ROOT, RamTarget, scattered, scattered_leaf, tables_of};
+use crate::ram_target::{ROOT, RamTarget, ordinary, scattered, scattered_leaf, tables_of};
 
 /// How many addresses are translated, and how many frames are looked up.
 const QUESTIONS: usize = 20_000;
@@ -99,7 +99,6 @@ fn capturer(target: &mut RamTarget) -> Capturer {
 
 /// Measures everything at one size.
 pub(crate) fn costs(leaves: usize, runs: Runs) -> Vec<Cost> {
-    let mut target = RamTarget::new(&scattered(leaves));
     let entries = tables_of(leaves) * 512;
     let mut costs = Vec::new();
     let mut add = |name, unit, timing, memory| {
@@ -118,25 +117,24 @@ pub(crate) fn costs(leaves: usize, runs: Runs) -> Vec<Cost> {
         });
     };
 
-    let mut all = || {
+    let all = |target: &mut RamTarget| {
         let mut decoder = Decoder::default();
-        let walk = walk(&mut target, &mut decoder);
+        let walk = walk(target, &mut decoder);
         let list = mappings(&walk, &mut decoder);
-        assert_eq!(list.len(), leaves);
         (walk, list, decoder)
     };
-    let timing = runs.time(&mut all);
-    let (done, memory) = measure(&mut all);
-    add(
-        "read, decode, coalesce",
-        Unit::Entry,
-        timing.clone(),
-        memory,
-    );
+    let mut target = RamTarget::new(&ordinary(leaves));
+    let timing = runs.time(|| all(&mut target));
+    let (_, memory) = measure(|| all(&mut target));
+    add("read, decode, coalesce", Unit::Entry, timing, memory);
+    let mut target = RamTarget::new(&scattered(leaves));
+    let timing = runs.time(|| all(&mut target));
+    let ((walked, list, mut decoder), memory) = measure(|| all(&mut target));
+    assert_eq!(list.len(), leaves);
+    drop(list);
     add("read, decode, coalesce", Unit::Leaf, timing, memory);
-    let (walked, _, mut decoder) = done;
 
-    let words: Vec<_> = walked.tables.iter().map(|table| {
+    let words = walked.tables.iter().map(|table| {
         let words = table.words.clone().expect("an array can always be read");
         (table.level, words)
     });

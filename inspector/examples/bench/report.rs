@@ -44,7 +44,10 @@ impl Report {
     /// What Pagescope itself costs, at each size.
     pub(crate) fn costs(&mut self, all: &[(usize, Vec<Cost>)]) {
         let sizes = all.iter().map(|(leaves, _)| format!("{leaves:>12}"));
-        println!("Without a guest: RAM is an array; scattered leaves of 4 KiB\n");
+        println!(
+            "Without a guest: RAM is an array. Leaves of 4 KiB that lie scattered; in the line \"an entry\" a space as\n\
+             most are, half empty, its pages beside each other\n"
+        );
         println!(
             "{:<26} {:>10} {}   growth   spread",
             "",

@@ -31,6 +31,12 @@ pub const RAM_SIZE: u64 = 128 << 20;
 /// Where the root table lies.
 pub const ROOT: u64 = 0x8400_0000;
 
+/// What may be done through each leaf.
+const LEAF_FLAGS: LeafFlags = LeafFlags::READ
+    .union(LeafFlags::WRITE)
+    .union(LeafFlags::ACCESSED)
+    .union(LeafFlags::DIRTY);
+
 /// Entries of a table.
 const ENTRIES: usize = 512;
 
@@ -56,11 +62,23 @@ pub fn scattered(leaves: usize) -> Vec<u64> {
 
 /// The leaf that page `number` of [`scattered`] has.
 pub fn scattered_leaf(number: usize) -> Pte {
-    let flags = LeafFlags::READ | LeafFlags::WRITE | LeafFlags::ACCESSED | LeafFlags::DIRTY;
     // Downwards by three, over the first 64 MiB.
     let frames = (ROOT - RAM_START) / 4096;
     let offset = (3 * number as u64) % frames;
-    Pte::leaf(frame(ROOT - (offset + 1) * 4096), flags)
+    Pte::leaf(frame(ROOT - (offset + 1) * 4096), LEAF_FLAGS)
+}
+
+/// Tables as [`scattered`] makes, with pages as most kernels have them: beside each other in physical memory too, and
+/// the upper half of each table empty.
+pub fn ordinary(leaves: usize) -> Vec<u64> {
+    let mut words = scattered(leaves);
+    let first = words.len() - leaves.div_ceil(ENTRIES) * ENTRIES;
+    for (number, word) in words[first..].iter_mut().enumerate() {
+        let leaf = Pte::leaf(frame(RAM_START + number as u64 * 4096), LEAF_FLAGS);
+        let is_mapped = number < leaves && number % ENTRIES < ENTRIES / 2;
+        *word = if is_mapped { leaf.bits() } else { 0 };
+    }
+    words
 }
 
 /// How many tables [`scattered`] makes.
