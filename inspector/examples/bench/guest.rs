@@ -238,6 +238,8 @@ fn packet(payload: &str) -> Vec<u8> {
 /// Has the only hart's satp name the tables, with `number` as the register's number in the stub's description.
 pub(crate) fn set_satp(socket: &Path, number: u64, satp: u64) -> io::Result<()> {
     let mut bare = Bare::connect(socket)?;
+    // QEMU takes registers one by one only from who has read its description (`gdbstub.c`, `gdb_has_xml`).
+    bare.ask("qXfer:features:read:target.xml:0,400")?;
     let value: String = satp
         .to_le_bytes()
         .iter()
