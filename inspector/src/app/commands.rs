@@ -109,8 +109,11 @@ impl App {
             Command::Resume
             | Command::StepInstruction { .. }
             | Command::StepCall { .. }
-            | Command::ReadFrame(_)
             | Command::Capture => connection.is_stopped(),
+            Command::ReadFrame(_) => connection.can_read(),
+            Command::ChooseWay(_) => {
+                connection.is_stopped() || matches!(connection, Connection::Running)
+            }
             Command::Pause => matches!(connection, Connection::Running),
             Command::Reconnect => !connection.is_attached(),
             Command::Detach => connection.is_attached(),

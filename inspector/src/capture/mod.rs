@@ -125,10 +125,7 @@ impl Capturer {
         target: &mut dyn Target,
         stop: impl FnOnce(&Snapshot) -> String,
     ) -> Result<Arc<Snapshot>, LinkError> {
-        let mut harts = Vec::new();
-        for hart in target.harts()? {
-            harts.push((hart, target.registers(hart)?));
-        }
+        let harts = target.all_registers()?;
         let mut snapshot = Snapshot {
             version: FORMAT_VERSION,
             physical: self.machine.regions().to_vec(),
@@ -271,6 +268,7 @@ impl Capturer {
             }
             Stub::Qemu { version: None } => format!("QEMU, {}", facts.architecture),
             Stub::Other => format!("{}, {}", facts.architecture, self.machine.ram_source()),
+            Stub::Dump { kind } => format!("{kind}, {}", facts.architecture),
         };
         let guest = match (kernel, &self.elf) {
             (Some(kernel), _) => format!("{}, {}", kernel.layout, kernel.strategy),

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::arguments::{Attach, Open};
+use super::source::Place;
 use super::{Answer, Failure, interrupt, source};
 use crate::app::{self, App, Link};
 use crate::link::Address;
@@ -18,13 +19,17 @@ pub(super) fn attach(options: &Attach) -> Result<Answer, Failure> {
     let address = Address::from_str(&options.addr).map_err(Failure::usage)?;
     let elf = source::elf(options.elf.as_deref())?;
     let title = address.to_string();
-    window(Source::Attach { address, elf }, &title)
+    window(source::live(address, &options.from)?.with_elf(elf), &title)
 }
 
 pub(super) fn open(options: &Open) -> Result<Answer, Failure> {
-    let history = source::history(&options.file)?;
+    let elf = source::elf(options.elf.as_deref())?;
     let name = options.file.file_name().unwrap_or(options.file.as_os_str());
-    show(App::offline(history, name.to_string_lossy()))
+    let name = name.to_string_lossy();
+    match Place::file(&options.file, &options.from)? {
+        Place::File(history) => show(App::offline(history, name)),
+        Place::Live(dump) => window(dump.with_elf(elf), &name),
+    }
 }
 
 /// A window on a guest; the guest is left as it was found when the window closes.

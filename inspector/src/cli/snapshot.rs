@@ -12,9 +12,9 @@ use crate::export::file::write_atomically;
 pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
     let elf = source::elf(options.elf.as_deref())?;
     source::can_write(&options.out)?;
-    let snapshot = match Place::parse(&options.addr)? {
-        Place::Live(address) if options.full => {
-            let mut opened = source::open(address, elf)?;
+    let snapshot = match Place::parse(&options.addr, &options.from)? {
+        Place::Live(live) if options.full => {
+            let mut opened = source::open(live, elf)?;
             let result = full(&mut opened);
             source::leave(opened);
             let snapshot = result.map_err(Failure::target)?;

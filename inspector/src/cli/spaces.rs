@@ -23,7 +23,7 @@ struct SpaceAnswer {
 }
 
 pub(super) fn run(options: &Listing) -> Result<Answer, Failure> {
-    let snapshot = source::one_moment(Place::parse(&options.addr)?, None)?;
+    let snapshot = source::one_moment(Place::parse(&options.addr, &options.from)?, None)?;
     let answer: Vec<SpaceAnswer> = snapshot.spaces.iter().map(space).collect();
     format::print(options.format, &answer, || text(&snapshot))?;
     Ok(Answer::Yes)

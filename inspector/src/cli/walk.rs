@@ -39,7 +39,7 @@ struct StepAnswer {
 pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
     let elf = source::elf(options.elf.as_deref())?;
     let address = parse_address(&options.va, elf.as_deref())?;
-    let (mode, translation) = match Place::parse(&options.addr)? {
+    let (mode, translation) = match Place::parse(&options.addr, &options.from)? {
         place @ Place::File(_) => {
             let snapshot = source::one_moment(place, None)?;
             let space = source::space_chosen(&snapshot, &options.space)?;

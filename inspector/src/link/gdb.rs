@@ -108,7 +108,7 @@ pub struct GdbTarget {
     told: BTreeMap<String, String>,
     /// Parts of the description that came with other answers.
     documents: Documents,
-    /// The harts, where they are known and the machine has not moved since.
+    /// The harts, where they are known and cannot be others by now.
     harts: Option<Vec<HartId>>,
     /// The thread that `g` and `p` are about, if nothing has moved it since.
     selected: Option<HartId>,
@@ -201,8 +201,11 @@ impl GdbTarget {
         };
         // A stop reply selects the hart it is about (`gdb_set_stop_cpu`).
         self.selected = None;
-        self.harts = None;
         self.told.clear();
+        // QEMU's machines have the harts that they began with.
+        if !matches!(self.facts.stub, Stub::Qemu { .. }) {
+            self.harts = None;
+        }
         self.client.start(request.as_bytes())?;
         self.motion = match hart {
             Some(hart) => Motion::Stepping(hart),
@@ -273,9 +276,6 @@ impl GdbTarget {
 impl Target for GdbTarget {
     fn harts(&mut self) -> Result<Vec<HartId>, LinkError> {
         self.need_stopped("harts")?;
-        if let Some(harts) = &self.harts {
-            return Ok(harts.clone());
-        }
         let mut harts = Vec::new();
         let mut reply = self.client.request(b"qfThreadInfo")?;
         while reply.starts_with(b"m") {
@@ -302,7 +302,10 @@ impl Target for GdbTarget {
     }
 
     fn all_registers(&mut self) -> Result<Vec<(HartId, Registers)>, LinkError> {
-        let harts = self.harts()?;
+        let harts = match &self.harts {
+            Some(harts) => harts.clone(),
+            None => self.harts()?,
+        };
         self.read_all_registers(&harts)
     }
 

@@ -17,6 +17,7 @@
 //!   its breakpoints of ours gone; its physical-memory switch as it was.
 
 pub mod address;
+pub mod dump;
 pub mod error;
 pub mod gdb;
 pub mod launch;
@@ -34,6 +35,7 @@ use pagescope_protocol::walk::TableWords;
 use pagescope_protocol::{PhysPage, PhysRange, Satp, VirtAddr};
 
 pub use address::{Address, AddressError};
+pub use dump::{DumpOptions, DumpTarget};
 pub use error::LinkError;
 pub use gdb::{ConnectOptions, GdbTarget};
 pub use launch::{Guest, Launch, LaunchError};
@@ -347,6 +349,11 @@ pub enum Stub {
     },
     /// Some other stub.
     Other,
+    /// Nobody: it is a file.
+    Dump {
+        /// `core dump`, `raw RAM image`.
+        kind: &'static str,
+    },
 }
 
 /// How physical memory is read; the faster way is the lesser one.

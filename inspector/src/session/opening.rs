@@ -10,8 +10,10 @@ use super::console::Console;
 use crate::capture::Capturer;
 use crate::capture::step::{CallStepper, StepError};
 use crate::guest::{ElfError, ElfFile};
+use crate::link::memory::mapped::RamFile;
 use crate::link::{
-    Address, Cancel, ConnectOptions, GdbTarget, Guest, Launch, LaunchError, LinkError, Target,
+    Address, Cancel, ConnectOptions, DumpOptions, DumpTarget, GdbTarget, Guest, Launch,
+    LaunchError, LinkError, PhysicalAccess, Target,
 };
 
 /// The function that allocates a page, in our kernel and in most that are taught.
@@ -34,9 +36,27 @@ pub enum Source {
         address: Address,
         /// Its ELF.
         elf: Option<Arc<ElfFile>>,
+        /// How its memory is read.
+        memory: MemoryChoice,
+    },
+    /// A guest's memory in a file.
+    Dump {
+        /// The file, and what it does not say itself.
+        dump: DumpOptions,
+        /// The guest's ELF.
+        elf: Option<Arc<ElfFile>>,
     },
     /// Our own kernel in a QEMU of our own, which ends with the session.
     Demo(Demo),
+}
+
+/// How a guest's memory is read.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct MemoryChoice {
+    /// The way; `None` takes the fastest that there is.
+    pub way: Option<PhysicalAccess>,
+    /// The file that holds its RAM, where the user knows of one.
+    pub ram_file: Option<RamFile>,
 }
 
 /// Our own kernel in a QEMU of our own.
@@ -84,10 +104,29 @@ pub enum OpenError {
 }
 
 impl Source {
+    /// A guest that runs already, whose memory is read by the fastest way.
+    pub fn attach(address: Address, elf: Option<Arc<ElfFile>>) -> Self {
+        Self::Attach {
+            address,
+            elf,
+            memory: MemoryChoice::default(),
+        }
+    }
+
+    /// The same, with this ELF.
+    #[must_use]
+    pub fn with_elf(mut self, named: Option<Arc<ElfFile>>) -> Self {
+        if let Self::Attach { elf, .. } | Self::Dump { elf, .. } = &mut self {
+            *elf = named;
+        }
+        self
+    }
+
     /// What is being opened, in words.
     pub fn what(&self) -> String {
         match self {
             Self::Attach { address, .. } => format!("connecting to {address}"),
+            Self::Dump { dump, .. } => format!("opening {}", dump.path.display()),
             Self::Demo(_) => "starting QEMU with our kernel".into(),
         }
     }
@@ -98,18 +137,40 @@ impl Source {
     /// [`OpenError`], which names the thing and the remedy.
     pub fn open(&self, cancel: &Cancel) -> Result<Opened, OpenError> {
         match self {
-            Self::Attach { address, elf } => attach(address, elf.clone(), cancel),
+            Self::Attach {
+                address,
+                elf,
+                memory,
+            } => attach(address, elf.clone(), memory, cancel),
+            Self::Dump { dump, elf } => open_dump(dump, elf.clone()),
             Self::Demo(demo) => demo.open(cancel),
         }
     }
 }
 
+fn open_dump(dump: &DumpOptions, elf: Option<Arc<ElfFile>>) -> Result<Opened, OpenError> {
+    let mut target = DumpTarget::open(dump)?;
+    let capturer = Capturer::new(&mut target, elf)?;
+    Ok(Opened {
+        target: Box::new(target),
+        // Nothing in it can be stepped.
+        stepper: None,
+        capturer,
+        guest: None,
+        console: None,
+        stop: "dumped".into(),
+    })
+}
+
 fn attach(
     address: &Address,
     elf: Option<Arc<ElfFile>>,
+    memory: &MemoryChoice,
     cancel: &Cancel,
 ) -> Result<Opened, OpenError> {
     let options = ConnectOptions {
+        ram_file: memory.ram_file.clone(),
+        way: memory.way,
         cancel: cancel.clone(),
         ..ConnectOptions::default()
     };

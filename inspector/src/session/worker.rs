@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::opening::{Opened, Source};
 use super::{Command, Connection, Event};
 use crate::capture::step::{CallStepper, StepError, return_text};
-use crate::link::{Cancel, HartId, LinkError, StopReason, TargetFacts};
+use crate::link::{Cancel, HartId, LinkError, StopReason, Stub, TargetFacts};
 
 /// Commands and events that may wait; enough for the busiest second, and bounded.
 const CHANNEL_CAPACITY: usize = 256;
@@ -141,9 +141,11 @@ impl From<WindowGone> for Trouble {
 impl From<LinkError> for Trouble {
     fn from(error: LinkError) -> Self {
         match error {
-            LinkError::Refused { .. } | LinkError::Running { .. } | LinkError::Cancelled => {
-                Self::Failed(error.to_string())
-            }
+            LinkError::Refused { .. }
+            | LinkError::Running { .. }
+            | LinkError::NoWay { .. }
+            | LinkError::Offline { .. }
+            | LinkError::Cancelled => Self::Failed(error.to_string()),
             lost => Self::Lost(lost),
         }
     }
@@ -215,6 +217,9 @@ impl Worker {
         let state = match &self.opened {
             None => return Ok(()),
             Some(opened) if opened.target.is_running() => Connection::Running,
+            Some(opened) if matches!(opened.target.facts().stub, Stub::Dump { .. }) => {
+                Connection::Dump
+            }
             Some(_) => Connection::Stopped,
         };
         self.out.connection(state)
@@ -232,8 +237,7 @@ impl Worker {
                     .as_ref()
                     .map(|stepper| stepper.symbol.clone());
                 self.out.send(Event::StepSymbol(symbol))?;
-                self.out
-                    .send(Event::Target(target_text(opened.target.facts())))?;
+                tell_ways(&self.out, &mut opened)?;
                 if let Some(guest) = &opened.guest {
                     self.out.send(Event::Log(guest.command_line().into()))?;
                 }
@@ -277,6 +281,14 @@ impl Worker {
             }
             Command::StepCall { symbol, count } => self.step_calls(&symbol, count)?,
             Command::Capture => self.capture("captured again".into())?,
+            Command::ChooseWay(way) => {
+                let opened = self.opened()?;
+                opened.target.choose_way(way)?;
+                if let Some(opened) = &mut self.opened {
+                    tell_ways(&self.out, opened)?;
+                }
+                self.report_state()?;
+            }
             Command::ReadFrame(frame) => {
                 let opened = self.opened()?;
                 let bytes = opened.capturer.frame(opened.target.as_mut(), frame)?;
@@ -422,9 +434,16 @@ fn stop_text(reason: StopReason) -> String {
     }
 }
 
-/// `127.0.0.1:1234 · QEMU 7.2.22 · mapped RAM`.
+/// Tells the window what the target is and how its memory is read.
+fn tell_ways(out: &Outbox, opened: &mut Opened) -> Result<(), WindowGone> {
+    out.send(Event::Target(target_text(opened.target.facts())))?;
+    // A target that cannot be asked says so at the next command.
+    let ways = opened.target.ways().unwrap_or_default();
+    out.send(Event::Ways(ways))
+}
+
+/// `127.0.0.1:1234 · QEMU 7.2.22`; how its memory is read is said beside it.
 fn target_text(facts: &TargetFacts) -> String {
-    use crate::link::Stub;
     let stub = match &facts.stub {
         Stub::Qemu {
             version: Some(version),
@@ -436,6 +455,7 @@ fn target_text(facts: &TargetFacts) -> String {
         }
         Stub::Qemu { version: None } => "QEMU".into(),
         Stub::Other => "gdb stub".into(),
+        Stub::Dump { kind } => return format!("{} · {kind}", facts.address),
     };
-    format!("{} · {stub} · {}", facts.address, facts.physical)
+    format!("{} · {stub}", facts.address)
 }

@@ -104,7 +104,7 @@ pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
                 ui.label(RichText::new(words).color(palette.dim));
                 return;
             }
-            Connection::Stopped | Connection::Busy { .. } => {
+            Connection::Stopped | Connection::Dump | Connection::Busy { .. } => {
                 ui.label(RichText::new("Reading the guest's memory").font(theme::strong(22.0)));
                 return;
             }

@@ -7,6 +7,7 @@ use pagescope_protocol::snapshot::{Hart, Snapshot, Space};
 use pagescope_protocol::{PhysPage, TranslationMode};
 
 use super::command::{FilePurpose, Tab};
+use crate::link::WayOffer;
 use crate::model::{History, Moment, Selection};
 use crate::session::Connection;
 
@@ -59,6 +60,8 @@ pub struct State {
     pub connection: Connection,
     /// Facts about the target.
     pub target: String,
+    /// The ways to its memory, the fastest first.
+    pub ways: Vec<WayOffer>,
     /// The function that a step steps.
     pub step_symbol: Option<String>,
     /// How many calls a step takes.
@@ -97,6 +100,7 @@ impl State {
             has_session: false,
             connection,
             target: String::new(),
+            ways: Vec::new(),
             step_symbol: None,
             step_count: 1,
             hart: 0,

@@ -190,7 +190,7 @@ impl GdbTarget {
         }
         self.facts.architecture = named.to_owned();
         self.facts.xlen_bits = 64;
-        Ok(())
+        self.has_vcont().map(drop)
     }
 
     /// Asks at once for what the first document includes, where that is there already.

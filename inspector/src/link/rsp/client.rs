@@ -500,6 +500,11 @@ impl Client {
         Ok(())
     }
 
+    /// The error for a connection that is of no use any more.
+    pub fn lost(&mut self, why: &str) -> LinkError {
+        self.wire.lost(why)
+    }
+
     /// The error for a stub that does `what`.
     pub fn protocol(&self, what: &str) -> LinkError {
         self.wire.protocol(what)
