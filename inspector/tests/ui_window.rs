@@ -110,6 +110,10 @@ fn the_way_to_memory_is_shown_and_another_can_be_chosen() {
         .click();
     harness.run();
     assert_eq!(guest.asked(), []);
+    if harness.query_by_label("gdb port").is_none() {
+        harness.get_by_label("Memory: process memory ▾").click();
+        harness.run();
+    }
     harness.get_by_label("gdb port").click();
     harness.run();
     let chosen = Command::ChooseWay(PhysicalAccess::GdbPort);
