@@ -4,6 +4,7 @@
 //!  cargo xtask demo ──▶ needs ──▶ install ──▶ cargo run … demo
 //!  cargo xtask test ──▶ needs ──▶ install ──▶ format, clippy, doc, test ──▶ docs, window
 //!  cargo xtask docs ──▶ needs ──▶ install ──▶ cargo build ──▶ pictures and numbers in docs/
+//!  cargo xtask fuzz ──▶ needs ──▶ install ──▶ cargo build with coverage ──▶ each target of fuzz/
 //! ```
 //!
 //! Uses the standard library alone, so that it builds in a moment: it is what installs the rest.
@@ -12,6 +13,7 @@ mod command;
 mod demo;
 mod docs;
 mod failure;
+mod fuzz;
 mod install;
 mod needs;
 mod test;
@@ -43,11 +45,16 @@ Pagescope's own commands. Each installs what is missing, builds, and runs.
         test            unit, property, window-query and live QEMU tests; the kernel's self-test
         docs            the layouts' drawings in docs/ are as the guests are
         window          the real window, on a display without a screen, on a live guest
+        fuzz            each fuzz target, for a short while
       STEP runs only the steps named. --quick leaves out what needs QEMU or a display.
 
   cargo xtask docs [--check]
       Draws the pictures, lists and numbers in docs/ again, from live guests. --check writes nothing, and
       says whether the layouts' drawings are as the guests are.
+
+  cargo xtask fuzz [--seconds N] [TARGET…]
+      Gives Pagescope bytes that mean no good, for N seconds (60) a target: what a gdb stub replies, tables,
+      ELFs, snapshots, profiles, core files. The targets are the folders of fuzz/corpus.
 
 What is missing is installed through rustup, and through apt-get as root or with a sudo that asks
 for no password; otherwise the line to type is printed.
@@ -65,12 +72,13 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(())
         }
-        "demo" | "docs" | "test" if asks_for_help => {
+        "demo" | "docs" | "fuzz" | "test" if asks_for_help => {
             print!("{HELP}");
             Ok(())
         }
         "demo" => demo::run(rest),
         "docs" => docs::run(rest),
+        "fuzz" => fuzz::run(rest),
         "test" => test::run(rest),
         other => Err(Failure::usage(format!(
             "there is no `cargo xtask {other}`; `cargo xtask` alone lists what there is"

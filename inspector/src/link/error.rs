@@ -53,7 +53,7 @@ pub enum LinkError {
     },
     /// The machine is of a kind that we do not show.
     #[error(
-        "the target is of architecture {found}; Pagescope shows 64-bit RISC-V (riscv:rv64), so start qemu-system-riscv64"
+        "the target is of architecture {found}; Pagescope shows RISC-V (riscv:rv64, riscv:rv32), so start qemu-system-riscv64 or qemu-system-riscv32"
     )]
     OtherArchitecture {
         /// The architecture that its description names.

@@ -136,7 +136,7 @@ impl GdbTarget {
     /// Connects, which stops the machine. Whatever fails after that, the machine is left as found.
     ///
     /// # Errors
-    /// When nobody is there, or somebody who is no gdb stub of a 64-bit RISC-V machine.
+    /// When nobody is there, or somebody who is no gdb stub of a RISC-V machine.
     pub fn connect(address: &Address, options: ConnectOptions) -> Result<Self, LinkError> {
         open::connect(address, options)
     }

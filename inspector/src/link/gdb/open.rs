@@ -180,16 +180,13 @@ impl GdbTarget {
         })?;
         let named = self.description.architecture.as_str();
         let xlen = self.description.xlen_bits().unwrap_or(0);
-        match (named, xlen) {
-            ("riscv:rv64", _) | ("riscv", 64) => {}
-            ("riscv:rv32", _) | ("riscv", 32) => {
-                return Err(other("riscv:rv32, which is not supported yet"));
-            }
+        self.facts.xlen_bits = match (named, xlen) {
+            ("riscv:rv64", _) | ("riscv", 64) => 64,
+            ("riscv:rv32", _) | ("riscv", 32) => 32,
             ("", _) => return Err(other("unknown (the stub does not name it)")),
             _ => return Err(other(named)),
-        }
+        };
         self.facts.architecture = named.to_owned();
-        self.facts.xlen_bits = 64;
         self.has_vcont().map(drop)
     }
 
