@@ -25,9 +25,13 @@ fn sv39() {
         let mut random = Random::new(11);
         let mut arena = Arena::new(TABLES);
         let mut tables = Tables::new(mode, &mut arena);
-        fill(&mut tables, &mut arena, &mut random, 1500, &mut |random, size| {
-            random.below(1 << 44) & !(size - 1)
-        });
+        fill(
+            &mut tables,
+            &mut arena,
+            &mut random,
+            1500,
+            &mut |random, size| random.below(1 << 44) & !(size - 1),
+        );
         let machine = BareMachine::start(&Wanted {
             program: "qemu-system-riscv64",
             cpu: "rv64",
@@ -43,13 +47,20 @@ fn sv39() {
         for _ in 0..2000 {
             let address = probe(&tables, &mut random);
             let theirs = gva2gpa(&mut target, address);
-            let answer = look_up(mode, tables.root, address, Access::Map, &mut |at, b| arena.read(at, b));
+            let answer = look_up(mode, tables.root, address, Access::Map, &mut |at, b| {
+                arena.read(at, b)
+            });
             let ours = space.translate(VirtAddr::new(address)).mapped();
-            let reference = match &answer { Answer::Mapped(f) => Some(f.address), _ => None };
+            let reference = match &answer {
+                Answer::Mapped(f) => Some(f.address),
+                _ => None,
+            };
             assert_eq!(ours.map(|m| m.address.as_u64()), reference);
             if theirs != reference {
                 differ += 1;
-                if differ < 40 { println!("{} {address:#x} {theirs:x?} {answer:x?}", mode.name); }
+                if differ < 40 {
+                    println!("{} {address:#x} {theirs:x?} {answer:x?}", mode.name);
+                }
             }
         }
         println!("{} differ {differ}", mode.name);
@@ -58,34 +69,78 @@ fn sv39() {
 
 #[test]
 fn two() {
-    for (first, second) in [(&SV39, &SV39X4), (&SV48, &SV57X4), (&SV57, &SV48X4), (&SV32, &SV32X4)] {
+    for (first, second) in [
+        (&SV39, &SV39X4),
+        (&SV48, &SV57X4),
+        (&SV57, &SV48X4),
+        (&SV32, &SV32X4),
+    ] {
         let mut random = Random::new(5);
         let two = TwoStage::build(first, second, TABLES, &mut random, 1500);
         let machine = BareMachine::start(&Wanted {
-            program: if first.is_rv32() { "qemu-system-riscv32" } else { "qemu-system-riscv64" },
-            cpu: if first.is_rv32() { "rv32,h=on" } else { "rv64,svnapot=on,svpbmt=on" },
+            program: if first.is_rv32() {
+                "qemu-system-riscv32"
+            } else {
+                "qemu-system-riscv64"
+            },
+            cpu: if first.is_rv32() {
+                "rv32,h=on"
+            } else {
+                "rv64,svnapot=on,svpbmt=on"
+            },
             tables: &two.arena.bytes,
-            registers: &[("vsatp", first.register(two.first.root)), ("hgatp", second.register(two.second.root))],
+            registers: &[
+                ("vsatp", first.register(two.first.root)),
+                ("hgatp", second.register(two.second.root)),
+            ],
             virtualized: true,
         });
         let mut target = machine.qemu.connect();
-        println!("{}", target.monitor("info registers").unwrap().unwrap().lines().take(30).collect::<Vec<_>>().join("|"));
+        println!(
+            "{}",
+            target
+                .monitor("info registers")
+                .unwrap()
+                .unwrap()
+                .lines()
+                .take(30)
+                .collect::<Vec<_>>()
+                .join("|")
+        );
         for name in ["satp", "vsatp", "hgatp"] {
-            println!("{name} {:x?}", target.register(pagescope::link::HartId::new(0), name));
+            println!(
+                "{name} {:x?}",
+                target.register(pagescope::link::HartId::new(0), name)
+            );
         }
         let mut differ = 0;
         let mut mapped = 0;
         for _ in 0..2000 {
             let address = probe(&two.first, &mut random);
             let theirs = gva2gpa(&mut target, address);
-            let answer = look_up_both((first, two.first.root), (second, two.second.root), address, &two.arena);
-            let reference = match &answer { BothAnswer::Mapped { second, .. } => Some(second.address), _ => None };
-            if reference.is_some() { mapped += 1; }
+            let answer = look_up_both(
+                (first, two.first.root),
+                (second, two.second.root),
+                address,
+                &two.arena,
+            );
+            let reference = match &answer {
+                BothAnswer::Mapped { second, .. } => Some(second.address),
+                _ => None,
+            };
+            if reference.is_some() {
+                mapped += 1;
+            }
             if theirs != reference {
                 differ += 1;
-                if differ < 40 { println!("{} {address:#x} {theirs:x?} {answer:x?}", first.name); }
+                if differ < 40 {
+                    println!("{} {address:#x} {theirs:x?} {answer:x?}", first.name);
+                }
             }
         }
-        println!("{} {} differ {differ} mapped {mapped}", first.name, second.name);
+        println!(
+            "{} {} differ {differ} mapped {mapped}",
+            first.name, second.name
+        );
     }
 }

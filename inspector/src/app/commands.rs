@@ -106,11 +106,10 @@ impl App {
     fn ask(&mut self, command: Command) {
         let connection = &self.state.connection;
         let makes_sense = match command {
-            Command::Resume
-            | Command::StepInstruction { .. }
-            | Command::StepCall { .. }
-            | Command::Capture => connection.is_stopped(),
-            Command::ReadFrame(_) => connection.can_read(),
+            Command::Resume | Command::StepInstruction { .. } | Command::StepCall { .. } => {
+                connection.is_stopped()
+            }
+            Command::ReadFrame(_) | Command::Capture => connection.can_read(),
             Command::ChooseWay(_) => {
                 connection.is_stopped() || matches!(connection, Connection::Running)
             }

@@ -3,6 +3,7 @@
 //! Nothing is read but RAM. A walk of tables takes one round for each level, pipelined; a table
 //! whose words are the same as in the last capture is shared with it.
 
+mod ahead;
 pub mod live;
 mod names;
 mod spaces;
@@ -64,6 +65,7 @@ impl Capturer {
             None => None,
         };
         if let Some(info) = info {
+            self.info = place;
             self.believe_about_ram(&info);
             self.see_layout(&info);
         }
@@ -137,7 +139,14 @@ impl Capturer {
         };
         let published = self.kernel(target, &mut snapshot)?;
         snapshot.provenance = self.provenance(target, snapshot.kernel.as_ref());
+        let is_asked = target.facts().physical.asks_the_stub();
         let mut reader = RamTables::new(target, &self.machine);
+        if is_asked {
+            let satps = harts.iter().filter_map(|(_, registers)| registers.satp);
+            let satps = satps.chain(published.iter().map(|space| space.satp));
+            let roots = satps.map(|satp| (satp.mode(), satp.root()));
+            ahead::read_ahead(&mut reader, roots, RamTables::begin)?;
+        }
         for listed in spaces::list(&harts, &published) {
             let space = listed.walk(&mut reader, self.last.as_deref())?;
             snapshot.spaces.push(space);
@@ -234,7 +243,7 @@ impl Capturer {
         }
         snapshot.physical = self.machine.regions().to_vec();
         snapshot.kernel = Some(info.facts());
-        snapshot.heap = info.heap(target, &self.machine)?;
+        snapshot.heap = info.heap(&self.machine);
         if let Some(heap) = snapshot.heap {
             snapshot.watches.push(Watch {
                 name: "heap counter".into(),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pagescope_protocol::PhysPage;
 use pagescope_protocol::walk::{TableReader, TableWords};
+use pagescope_protocol::{Level, PhysPage};
 
 use crate::guest::MachineMap;
 use crate::link::{LinkError, Target};
@@ -27,6 +27,14 @@ impl<'a> RamTables<'a> {
             machine,
             read: BTreeMap::new(),
         }
+    }
+}
+
+impl RamTables<'_> {
+    /// Says what is read next, for whoever waits.
+    pub(super) fn begin(&mut self, level: Level, tables: usize) {
+        self.target
+            .begin(&format!("{tables} tables of level {}", level.number()));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::opening::{Opened, Source};
 use super::{Command, Connection, Event};
 use crate::capture::step::{CallStepper, StepError, return_text};
+use crate::link::progress::Listener;
 use crate::link::{Cancel, HartId, LinkError, StopReason, Stub, TargetFacts};
 
 /// Commands and events that may wait; enough for the busiest second, and bounded.
@@ -63,6 +65,7 @@ impl Session {
             cancel: cancel.clone(),
             out,
             opened: None,
+            told_progress: Arc::default(),
         };
         let thread = thread::Builder::new()
             .name("link".into())
@@ -119,6 +122,8 @@ struct Worker {
     cancel: Cancel,
     out: Outbox,
     opened: Option<Opened>,
+    /// Whether the window was told how far a read has come.
+    told_progress: Arc<AtomicBool>,
 }
 
 /// What ended a command early.
@@ -181,6 +186,10 @@ impl Worker {
                 Err(RecvTimeoutError::Disconnected) => Err(Trouble::WindowGone),
             };
             if self.settle(result).is_err() {
+                break;
+            }
+            // What was told of its progress is not so any more.
+            if self.told_progress.swap(false, Ordering::Relaxed) && self.report_state().is_err() {
                 break;
             }
         }
@@ -246,6 +255,7 @@ impl Worker {
                     console.listen(move |text| out.send(Event::Console(text)).is_ok());
                 }
                 let stop = opened.stop.clone();
+                opened.target.report_to(self.listener());
                 self.opened = Some(opened);
                 let result = self.capture(stop);
                 self.settle(result)
@@ -256,6 +266,17 @@ impl Worker {
                 self.out.connection(Connection::Lost { why })
             }
         }
+    }
+
+    /// Tells the window how far a long read has come.
+    fn listener(&self) -> Listener {
+        let (out, told) = (self.out.clone(), Arc::clone(&self.told_progress));
+        Arc::new(move |report| {
+            told.store(true, Ordering::Relaxed);
+            // A window that is gone is noticed at the next command.
+            let what = report.to_string();
+            let _ = out.connection(Connection::Busy { what });
+        })
     }
 
     fn obey(&mut self, command: Command) -> Result<(), Trouble> {

@@ -64,8 +64,19 @@ impl BareMachine {
         let qemu = Qemu::program(
             wanted.program,
             &[
-                "-M", "virt", "-m", "128M", "-bios", "none", "-S", "-cpu", wanted.cpu, "-device",
-                &load(&code, CODE), "-device", &load(&tables, TABLES),
+                "-M",
+                "virt",
+                "-m",
+                "128M",
+                "-bios",
+                "none",
+                "-S",
+                "-cpu",
+                wanted.cpu,
+                "-device",
+                &load(&code, CODE),
+                "-device",
+                &load(&tables, TABLES),
             ],
         );
         let mut hands = Hands::on(&qemu.address);
@@ -139,7 +150,9 @@ impl Hands {
 
     fn number(&self, name: &str) -> u32 {
         let found = self.description.register(name);
-        found.unwrap_or_else(|| panic!("the stub shows no {name}")).number
+        found
+            .unwrap_or_else(|| panic!("the stub shows no {name}"))
+            .number
     }
 
     fn set(&mut self, name: &str, value: u64) {

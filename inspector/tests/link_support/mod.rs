@@ -259,6 +259,7 @@ pub fn plain(request: &str) -> Answer {
                 CPU
             };
             let from = usize::from_str_radix(words[4], 16).unwrap();
+            let from = from.min(document.len());
             let size = usize::from_str_radix(words[5], 16).unwrap();
             let end = (from + size).min(document.len());
             let more = if end < document.len() { 'm' } else { 'l' };

@@ -153,7 +153,9 @@ fn napot(
 pub(crate) fn probe(tables: &Tables, random: &mut Random) -> u64 {
     let mode = tables.mode;
     let spot = random.pick(&tables.spots);
-    let inside = spot.address.wrapping_add(random.below(mode.page_size(spot.level)));
+    let inside = spot
+        .address
+        .wrapping_add(random.below(mode.page_size(spot.level)));
     match random.below(20) {
         // Another entry of a table on the way.
         0..3 => {

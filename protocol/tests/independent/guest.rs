@@ -20,7 +20,13 @@ impl Guest<'_> {
     fn host(&self, address: u64) -> Option<u64> {
         let arena: &Arena = self.arena;
         let mut read = |at, bytes| arena.read(at, bytes);
-        match look_up(self.second.mode, self.second.root, address, Access::Map, &mut read) {
+        match look_up(
+            self.second.mode,
+            self.second.root,
+            address,
+            Access::Map,
+            &mut read,
+        ) {
             Answer::Mapped(found) => Some(found.address),
             _ => None,
         }
@@ -87,9 +93,13 @@ impl TwoStage {
         let mut second = Tables::new(second, &mut arena);
         let mut seconds = random.clone();
         // What the guest's memory leads to, and all that a G-stage can have wrong.
-        fill(&mut second, &mut arena, random, count, &mut |random, size| {
-            random.below(1 << 34) & !(size - 1)
-        });
+        fill(
+            &mut second,
+            &mut arena,
+            random,
+            count,
+            &mut |random, size| random.below(1 << 34) & !(size - 1),
+        );
         // First-stage leaves lead mostly to what is mapped, or broken, there.
         let (good, other): (Vec<_>, Vec<_>) = (second.spots.iter().copied())
             .partition(|spot| matches!(spot.what, What::Leaf | What::TypedLeaf | What::Napot));
@@ -101,12 +111,18 @@ impl TwoStage {
             bits,
         };
         let mut first = Tables::new(first, &mut guest);
-        fill(&mut first, &mut guest, random, count, &mut |random, size| {
-            let among = if random.percent(85) { &good } else { &other };
-            let spot = *random.pick(among);
-            let inside = random.below(second_mode.page_size(spot.level));
-            (spot.address + inside) % (1 << bits) & !(size - 1)
-        });
+        fill(
+            &mut first,
+            &mut guest,
+            random,
+            count,
+            &mut |random, size| {
+                let among = if random.percent(85) { &good } else { &other };
+                let spot = *random.pick(among);
+                let inside = random.below(second_mode.page_size(spot.level));
+                (spot.address + inside) % (1 << bits) & !(size - 1)
+            },
+        );
         let mut whole = Self {
             arena,
             first,
