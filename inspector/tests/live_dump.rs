@@ -22,11 +22,9 @@ fn captured(options: &DumpOptions, machine: &Machine) -> Arc<Snapshot> {
 
 /// The spaces, without what their mappings are called: a dump does not tell which devices there are.
 fn spaces(snapshot: &Snapshot) -> Vec<Space> {
-    let mut spaces: Vec<Space> = snapshot.spaces.to_vec();
+    let mut spaces: Vec<Space> = snapshot.spaces.iter().cloned().collect();
     for space in &mut spaces {
-        for mapping in &mut space.mappings {
-            mapping.name = Default::default();
-        }
+        space.mappings = space.mappings.named(|_| Default::default());
     }
     spaces
 }

@@ -11,7 +11,8 @@ use pagescope_protocol::snapshot::text::{
 };
 use pagescope_protocol::snapshot::{
     FORMAT_VERSION, Heap, KernelFacts, Mapping, PhysicalKind, PhysicalRegion, Provenance,
-    Recording, Region, RegionKind, RegionSpace, Snapshot, Space, Table, TableEntries, UnpackError,
+    Recording, Region, RegionKind, RegionSpace, Shared, Snapshot, Space, Table, TableEntries,
+    Taken, UnpackError, Unsettled,
 };
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, Pte, TranslationMode, VirtAddr};
 use proptest::prelude::*;
@@ -135,6 +136,7 @@ fn example() -> Snapshot {
             captured_at: "2026-11-21T12:00:00Z".into(),
         },
         stop: "kalloc(3) → 0x87ffb000".into(),
+        taken: Taken::Stopped,
         notes: "Why does L0 map itself?\nBecause …".into(),
         kernel: Some(KernelFacts {
             layout: "pseudos".into(),
@@ -164,7 +166,8 @@ fn example() -> Snapshot {
                 kind: PhysicalKind::Ram,
                 name: "RAM".into(),
             },
-        ],
+        ]
+        .into(),
         regions: vec![Region {
             start: 0x8000_0000,
             size: 0xc000,
@@ -172,7 +175,8 @@ fn example() -> Snapshot {
             kind: RegionKind::Text,
             name: ".text".into(),
             ..Region::default()
-        }],
+        }]
+        .into(),
         watches: Vec::new(),
         spaces: vec![Space {
             name: "hart 0".into(),
@@ -182,6 +186,7 @@ fn example() -> Snapshot {
             kind: None,
             number: None,
             harts: vec![0],
+            through: None,
             truncated: false,
             tables: vec![
                 table(Level::L2, 0x87ffc, None, 0, &[(2, pointer(0x87ffd))]),
@@ -199,14 +204,16 @@ fn example() -> Snapshot {
                     0x87e0_0000,
                     &[507, 508, 509, 510, 511].map(|index| (index, leaf(0x87e00 + index as u64))),
                 ),
-            ],
+            ]
+            .into(),
             mappings: vec![
                 mapping(0x87ff_b000, 0x4000, "rw---ad", "heap"),
                 mapping(0x87ff_f000, 0x1000, "rw---ad", "heap counter"),
-            ],
+            ]
+            .into(),
         }],
-        frames: Vec::new(),
-        trace: Vec::new(),
+        frames: Shared::default(),
+        trace: Shared::default(),
     }
 }
 
@@ -398,6 +405,48 @@ fn unknown_fields_are_passed_over_and_missing_ones_have_defaults() {
     assert_eq!((read.heap, read.spaces[0].harts.len()), (None, 0));
 }
 
+/// What was still moving stands in the file; a file that says nothing was taken of a guest that stood still.
+#[test]
+fn a_running_guest_and_what_moved_are_said() {
+    let moving = Snapshot {
+        taken: Taken::Running(Unsettled {
+            tables: vec![page(0x87ffb), page(0x87ffe)],
+            harts: vec![1],
+            kernel: true,
+        }),
+        ..example()
+    };
+    let text = snapshot_to_text(&moving);
+    assert!(
+        text.contains(
+            "    taken: Running((tables: [\"0x87ffb000\", \"0x87ffe000\"], harts: [1], kernel: true)),\n"
+        ),
+        "{text}"
+    );
+    assert_eq!(from_text(&text), Ok(Document::Snapshot(moving.clone())));
+    let space = &moving.spaces[0];
+    let unsettled = moving.taken.unsettled().unwrap();
+    let ranges: Vec<_> = unsettled.ranges(space).collect();
+    assert_eq!(ranges, [(VirtAddr::new(0x87e0_0000), 2 << 20)]);
+    assert!(moving.taken.is_torn(page(0x87ffe)) && !moving.taken.is_torn(page(0x87ffc)));
+
+    // By hand in any order: they are looked up as if they were in order.
+    let unsorted = text.replace(
+        "\"0x87ffb000\", \"0x87ffe000\"",
+        "0x87ffe000, \"0x87ffb000\"",
+    );
+    assert_eq!(from_text(&unsorted), Ok(Document::Snapshot(moving.clone())));
+    let recording = Recording::of([&example(), &moving].into_iter()).unwrap();
+    let text = recording_to_text(&recording);
+    let Ok(Document::Recording(read)) = from_text(&text) else {
+        panic!("{text}")
+    };
+    let moments = read.moments().unwrap();
+    assert_eq!(*moments[0], example());
+    assert_eq!(*moments[1], moving);
+    assert!(!snapshot_to_text(&example()).contains("taken"));
+}
+
 /// Numbers may be written by hand, with and without quotes, and comments may stand anywhere.
 #[test]
 fn a_file_may_be_edited_by_hand() {
@@ -435,7 +484,9 @@ fn impossible_mappings_are_refused() {
     }
     // In a step of a recording as well.
     let mut after = example();
-    after.spaces[0].mappings[0].size = 0x3000;
+    after.spaces[0]
+        .mappings
+        .edit(|mappings| mappings[0].size = 0x3000);
     let recording = Recording::of([&example(), &after].into_iter()).unwrap();
     let text = recording_to_text(&recording).replacen("size: \"0x3000\"", "size: \"0x0\"", 1);
     assert!(matches!(
@@ -477,9 +528,13 @@ fn packing_says_what_it_does_not_understand() {
 #[test]
 fn a_step_that_does_not_fit_says_which() {
     let mut after = example();
-    after.spaces[0].mappings.pop();
+    after.spaces[0]
+        .mappings
+        .edit(|mappings| drop(mappings.pop()));
     let mut recording = Recording::of([&example(), &after].into_iter()).unwrap();
-    recording.base.spaces[0].mappings.pop();
+    recording.base.spaces[0]
+        .mappings
+        .edit(|mappings| drop(mappings.pop()));
     let error = recording.moments().unwrap_err().to_string();
     assert!(
         error.contains("step 1") && error.contains("87fff000"),
@@ -491,7 +546,9 @@ fn a_step_that_does_not_fit_says_which() {
 #[test]
 fn moments_share_the_tables_that_did_not_change() {
     let mut after = example();
-    after.spaces[0].mappings[0].name = "heap of 4".into();
+    after.spaces[0]
+        .mappings
+        .edit(|mappings| mappings[0].name = "heap of 4".into());
     let recording = Recording::of([&example(), &after].into_iter()).unwrap();
     let moments = recording.moments().unwrap();
     let [before, after] = [&moments[0], &moments[1]].map(|moment| &moment.spaces[0].tables);

@@ -3,6 +3,7 @@
 //! ```text
 //!  cargo xtask demo ──▶ needs ──▶ install ──▶ cargo run … demo
 //!  cargo xtask test ──▶ needs ──▶ install ──▶ format, clippy, doc, test ──▶ docs, window
+//!  cargo xtask soak ──▶ needs ──▶ install ──▶ cargo test … soak, in full length
 //!  cargo xtask docs ──▶ needs ──▶ install ──▶ cargo build ──▶ pictures and numbers in docs/
 //!  cargo xtask fuzz ──▶ needs ──▶ install ──▶ cargo build with coverage ──▶ each target of fuzz/
 //! ```
@@ -16,6 +17,7 @@ mod failure;
 mod fuzz;
 mod install;
 mod needs;
+mod soak;
 mod test;
 mod window;
 
@@ -56,6 +58,10 @@ Pagescope's own commands. Each installs what is missing, builds, and runs.
       Gives Pagescope bytes that mean no good, for N seconds (60) a target: what a gdb stub replies, tables,
       ELFs, snapshots, profiles, core files. The targets are the folders of fuzz/corpus.
 
+  cargo xtask soak [NAME…]
+      The long runs: 1,000 times attach, capture and detach leak nothing; QEMU is killed 200 times while it
+      is looked at. `cargo xtask test` runs the same, shorter. NAME runs only the tests whose names have it.
+
 What is missing is installed through rustup, and through apt-get as root or with a sudo that asks
 for no password; otherwise the line to type is printed.
 ";
@@ -72,13 +78,14 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(())
         }
-        "demo" | "docs" | "fuzz" | "test" if asks_for_help => {
+        "demo" | "docs" | "fuzz" | "soak" | "test" if asks_for_help => {
             print!("{HELP}");
             Ok(())
         }
         "demo" => demo::run(rest),
         "docs" => docs::run(rest),
         "fuzz" => fuzz::run(rest),
+        "soak" => soak::run(rest),
         "test" => test::run(rest),
         other => Err(Failure::usage(format!(
             "there is no `cargo xtask {other}`; `cargo xtask` alone lists what there is"

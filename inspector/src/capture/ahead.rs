@@ -125,6 +125,6 @@ mod tests {
         let mut memory = Memory { rounds: Vec::new() };
         let bare = (TranslationMode::Bare, PhysPage::from_truncated(7));
         read_ahead(&mut memory, [bare].into_iter(), |_, _, _| ()).unwrap();
-        assert_eq!(memory.rounds, []);
+        assert!(memory.rounds.is_empty());
     }
 }

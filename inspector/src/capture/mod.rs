@@ -4,8 +4,9 @@
 //! whose words are the same as in the last capture is shared with it.
 
 mod ahead;
+mod guests;
 pub mod live;
-mod names;
+pub mod settle;
 mod spaces;
 pub mod step;
 mod tables;
@@ -20,9 +21,9 @@ use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, VirtAddr};
 
 use crate::guest::info::{InfoPlace, KernelSpace};
 use crate::guest::{ElfFile, KernelInfo, MachineMap, RamSource};
-use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target};
+use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target, virtualized};
 
-use tables::RamTables;
+use tables::{Kept, RamTables};
 
 /// How many mapped frames `--full` keeps at most: 512 MiB of them.
 const MAX_FULL_FRAMES: usize = 1 << 17;
@@ -34,6 +35,7 @@ pub struct Capturer {
     machine: MachineMap,
     info: Option<InfoPlace>,
     last: Option<Arc<Snapshot>>,
+    kept: Kept,
 }
 
 impl Capturer {
@@ -48,6 +50,7 @@ impl Capturer {
             machine,
             info: None,
             last: None,
+            kept: Kept::default(),
         };
         if (capturer.elf.is_some() || capturer.machine.ram_source() == RamSource::BuiltIn)
             && target.facts().physical != PhysicalAccess::Unavailable
@@ -127,10 +130,25 @@ impl Capturer {
         target: &mut dyn Target,
         stop: impl FnOnce(&Snapshot) -> String,
     ) -> Result<Arc<Snapshot>, LinkError> {
-        let harts = target.all_registers()?;
+        let mut snapshot = self.read_everything(target)?;
+        snapshot.stop = stop(&snapshot);
+        Ok(self.remember(snapshot))
+    }
+
+    /// What the next capture shares with.
+    fn remember(&mut self, snapshot: Snapshot) -> Arc<Snapshot> {
+        let snapshot = Arc::new(snapshot);
+        self.last = Some(Arc::clone(&snapshot));
+        snapshot
+    }
+
+    /// Reads everything once.
+    fn read_everything(&mut self, target: &mut dyn Target) -> Result<Snapshot, LinkError> {
+        let mut harts = target.all_registers()?;
+        virtualized::find_out(target, &mut harts)?;
         let mut snapshot = Snapshot {
             version: FORMAT_VERSION,
-            physical: self.machine.regions().to_vec(),
+            physical: self.machine.regions().to_vec().into(),
             harts: harts
                 .iter()
                 .map(|(id, registers)| hart_of(*id, registers))
@@ -140,21 +158,23 @@ impl Capturer {
         let published = self.kernel(target, &mut snapshot)?;
         snapshot.provenance = self.provenance(target, snapshot.kernel.as_ref());
         let is_asked = target.facts().physical.asks_the_stub();
-        let mut reader = RamTables::new(target, &self.machine);
+        let (mut reader, decoder) = RamTables::new(target, &self.machine, &mut self.kept);
         if is_asked {
             let satps = harts.iter().filter_map(|(_, registers)| registers.satp);
             let satps = satps.chain(published.iter().map(|space| space.satp));
             let roots = satps.map(|satp| (satp.mode(), satp.root()));
             ahead::read_ahead(&mut reader, roots, RamTables::begin)?;
         }
-        for listed in spaces::list(&harts, &published) {
-            let space = listed.walk(&mut reader, self.last.as_deref())?;
-            snapshot.spaces.push(space);
+        let listed = spaces::list(&harts, &published);
+        let last = self.last.as_deref();
+        snapshot.spaces = spaces::walk_all(listed, &mut reader, decoder, last)?;
+        let read = reader.into_read();
+        self.kept.keep(read);
+        if let Some(last) = &self.last {
+            snapshot.physical.share_with(&last.physical);
+            snapshot.regions.share_with(&last.regions);
+            snapshot.trace.share_with(&last.trace);
         }
-        names::name_mappings(&mut snapshot);
-        snapshot.stop = stop(&snapshot);
-        let snapshot = Arc::new(snapshot);
-        self.last = Some(Arc::clone(&snapshot));
         Ok(snapshot)
     }
 
@@ -183,7 +203,7 @@ impl Capturer {
         frames.dedup();
         let mapped = frames.len();
         frames.truncate(MAX_FULL_FRAMES);
-        let read = tables::read_frames(target, &frames)?;
+        let read = target.read_frames(&frames)?;
         let words = frames.into_iter().zip(read);
         let contents = words.filter_map(|(frame, words)| {
             let words = TableEntries::new(words? as Arc<[u64]>);
@@ -219,7 +239,7 @@ impl Capturer {
         snapshot: &mut Snapshot,
     ) -> Result<Vec<KernelSpace>, LinkError> {
         if let Some(elf) = &self.elf {
-            snapshot.regions = elf.sections().to_vec();
+            snapshot.regions = elf.sections().to_vec().into();
         }
         if self.info.is_none() {
             self.info = InfoPlace::find(target, &self.machine, self.elf.as_deref())?;
@@ -239,9 +259,9 @@ impl Capturer {
         self.believe_about_ram(&info);
         self.see_layout(&info);
         if let Some(elf) = &self.elf {
-            snapshot.regions = elf.sections().to_vec();
+            snapshot.regions = elf.sections().to_vec().into();
         }
-        snapshot.physical = self.machine.regions().to_vec();
+        snapshot.physical = self.machine.regions().to_vec().into();
         snapshot.kernel = Some(info.facts());
         snapshot.heap = info.heap(&self.machine);
         if let Some(heap) = snapshot.heap {
@@ -252,7 +272,8 @@ impl Capturer {
             });
         }
         let before = self.last.as_deref().map_or(&[][..], |last| &last.trace);
-        snapshot.trace = info.trace(target, &self.machine, self.elf.as_deref(), before)?;
+        let trace = info.trace(target, &self.machine, self.elf.as_deref(), before)?;
+        snapshot.trace = trace.into();
         // The kernel's own names win over the ELF's sections of the same place.
         let told: Vec<PhysRange> = info.regions.iter().filter_map(Region::physical).collect();
         snapshot.regions.retain(|section| {
@@ -300,7 +321,15 @@ fn hart_of(id: HartId, registers: &Registers) -> Hart {
     Hart {
         id: id.number(),
         pc: registers.pc.map(VirtAddr::new),
-        privilege: registers.privilege.map(|privilege| privilege.to_string()),
+        privilege: registers.privilege.map(|privilege| {
+            // VS, VU: the names of the modes of a guest.
+            let prefix = if registers.virtualized == Some(true) {
+                "V"
+            } else {
+                ""
+            };
+            format!("{prefix}{privilege}")
+        }),
         satp: registers.satp,
         registers: registers
             .named

@@ -8,6 +8,8 @@ const AFTER_HELP: &str = "\
 ADDR is where a target is: HOST:PORT or unix:PATH of a gdb port (start QEMU with -s for
 127.0.0.1:1234), or serial:PATH. A snapshot file serves wherever an ADDR only needs reading, and so do a
 dump of the guest's memory (QEMU's dump-guest-memory FILE) and an image of its RAM, with --satp.
+monitor:unix:PATH or monitor:HOST:PORT is QEMU's monitor (-qmp or -monitor): the guest is looked at while it
+runs, and never stopped. Its RAM has to lie in a file (memory-backend-file, share=on).
 
 Try it:
   pagescope demo                          a window on our kernel, in a QEMU of its own
@@ -17,6 +19,7 @@ Try it:
   pagescope spaces :1234                  every address space: the harts', the processes'
   pagescope regions :1234                 what the kernel names, mapped or not
   pagescope check :1234                   are the page tables sound, and where are their windows
+  pagescope follow monitor:unix:/tmp/qmp  what changes while the guest runs
 
 Exit codes: 0 success, 1 the answer is no (not mapped, not sound), 2 usage, 3 target not reached or
 read.";
@@ -56,6 +59,13 @@ pub enum Command {
         after_help = "Examples:\n  pagescope map :1234\n  pagescope map lecture.ron --space \"process 3\" --format json\n  pagescope map :1234 --phys"
     )]
     Map(Map),
+    /// Follow a guest while it runs: print what changes, line by line, without stopping it
+    ///
+    /// Each look reads twice; what moved in between is read anew, and said where it does not settle.
+    #[command(
+        after_help = "Start QEMU with its RAM in a file and a monitor:\n  qemu-system-riscv64 -M virt,memory-backend=ram -object memory-backend-file,id=ram,size=128M,mem-path=/dev/shm/guest.ram,share=on -qmp unix:/tmp/qmp,server=on,wait=off …\nExamples:\n  pagescope follow monitor:unix:/tmp/qmp\n  pagescope follow monitor:unix:/tmp/qmp --rate 30 --for 10 --format json"
+    )]
+    Follow(Follow),
     /// List the address spaces: whose they are, where a hart runs in them, how they are translated
     ///
     /// Besides those that harts run in now, the ones that our kernel publishes: every process's.
@@ -238,11 +248,52 @@ pub struct SpaceChoice {
     pub space: Option<String>,
 }
 
+/// How a guest is looked at while it runs.
+#[derive(Debug, Args)]
+pub struct WatchChoice {
+    /// QEMU's monitor (-qmp or -monitor): unix:PATH or HOST:PORT. It says whether the guest ran
+    #[arg(long, value_name = "ADDR")]
+    pub monitor: Option<String>,
+    /// Look while the guest runs, through --monitor alone: ADDR is not connected to, nothing is stopped
+    #[arg(long, requires = "monitor")]
+    pub running: bool,
+}
+
+/// `follow`
+#[derive(Debug, Args)]
+pub struct Follow {
+    /// QEMU's monitor: monitor:unix:PATH or monitor:HOST:PORT; or anything, with --monitor
+    pub addr: String,
+    /// QEMU's monitor (-qmp or -monitor): unix:PATH or HOST:PORT. ADDR is not connected to
+    #[arg(long, value_name = "ADDR")]
+    pub monitor: Option<String>,
+    /// How often to look, in times a second: 1 to 60
+    #[arg(long, default_value_t = 10, value_name = "HZ")]
+    pub rate: u32,
+    /// End after so many seconds
+    #[arg(long = "for", value_name = "SECONDS")]
+    pub seconds: Option<u32>,
+    /// End after so many looks
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+    /// The guest kernel's ELF, for names
+    #[arg(long, value_name = "FILE")]
+    pub elf: Option<PathBuf>,
+    /// How to print: json and ron give one object a line
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
 /// `attach`
 #[derive(Debug, Args)]
 pub struct Attach {
-    /// The guest's gdb port: HOST:PORT, unix:PATH or serial:PATH
-    pub addr: String,
+    /// The guest's gdb port: HOST:PORT, unix:PATH or serial:PATH. Without it, and with --monitor, the guest is
+    /// looked at while it runs, and is not stopped
+    #[arg(required_unless_present = "monitor")]
+    pub addr: Option<String>,
+    /// QEMU's monitor (-qmp or -monitor), to follow the guest while it runs: unix:PATH or HOST:PORT
+    #[arg(long, value_name = "ADDR")]
+    pub monitor: Option<String>,
     /// The guest kernel's ELF: names, and where kalloc is
     #[arg(long, value_name = "FILE")]
     pub elf: Option<PathBuf>,
@@ -283,6 +334,9 @@ pub struct Walk {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub from: MemoryArguments,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub watch: WatchChoice,
 }
 
 /// `map`
@@ -305,6 +359,9 @@ pub struct Map {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub from: MemoryArguments,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub watch: WatchChoice,
 }
 
 /// `spaces`
@@ -318,6 +375,9 @@ pub struct Listing {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub from: MemoryArguments,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub watch: WatchChoice,
 }
 
 /// `regions`
@@ -381,6 +441,9 @@ pub struct Snapshot {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub from: MemoryArguments,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub watch: WatchChoice,
 }
 
 /// `step`
@@ -431,6 +494,9 @@ pub struct Check {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub from: MemoryArguments,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub watch: WatchChoice,
 }
 
 /// `diff`

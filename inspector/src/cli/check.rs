@@ -68,7 +68,10 @@ struct FindingAnswer {
 
 pub(super) fn run(options: &Check) -> Result<Answer, Failure> {
     let elf = source::elf(options.elf.as_deref())?;
-    let snapshot = source::one_moment(Place::parse(&options.addr, &options.from)?, elf)?;
+    let snapshot = source::one_moment(
+        Place::chosen(&options.addr, &options.watch, &options.from)?,
+        elf,
+    )?;
     let spaces: Vec<&Space> = match (options.hart, &options.space) {
         (_, Some(name)) => vec![source::space_named(&snapshot, name)?],
         (Some(hart), None) => vec![source::space_of(&snapshot, hart)?],
@@ -115,7 +118,7 @@ fn table(facts: &TableFacts) -> TableAnswer {
         level: facts.level().number(),
         table: format::hex(facts.frame().start().as_u64()),
         covers_from: format::hex(facts.table.covers_from.as_u64()),
-        covers_size: facts.level().table_size(),
+        covers_size: facts.covers_bytes(),
         also_read_as: facts.also_read_as.iter().map(|l| l.number()).collect(),
         windows: facts.windows.iter().map(window).collect(),
     }

@@ -16,7 +16,7 @@ pub(super) fn run(options: &Export) -> Result<Answer, Failure> {
     let elf = source::elf(options.elf.as_deref())?;
     let history = match Place::file(&options.file, &options.from)? {
         Place::File(history) => history,
-        dump @ Place::Live(_) => {
+        dump => {
             let mut history = History::new();
             history.push(source::one_moment(dump, elf)?);
             history
@@ -31,6 +31,7 @@ pub(super) fn run(options: &Export) -> Result<Answer, Failure> {
         ))
     })?;
     let snapshot = &moment.snapshot;
+    source::mention_changing(snapshot);
     let space = match &options.space.space {
         Some(name) => Some(source::space_named(snapshot, name)?),
         None => snapshot.space_of_hart(options.space.hart),

@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod diff;
 mod export;
+mod follow;
 mod format;
 mod interrupt;
 mod kernel;
@@ -20,6 +21,7 @@ mod spaces;
 mod step;
 mod trace;
 mod walk;
+mod walk_answer;
 
 use std::process::ExitCode;
 
@@ -79,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Open(options) => open::open(&options),
         Command::Walk(options) => walk::run(&options),
         Command::Map(options) => map::run(&options),
+        Command::Follow(options) => follow::run(&options),
         Command::Spaces(options) => spaces::run(&options),
         Command::Regions(options) => regions::run(&options),
         Command::Trace(options) => trace::run(&options),

@@ -16,10 +16,33 @@ use crate::session::{Connection, Event, Session, Source, Waker};
 const FIRST_ANSWER: Duration = Duration::from_millis(400);
 
 pub(super) fn attach(options: &Attach) -> Result<Answer, Failure> {
-    let address = Address::from_str(&options.addr).map_err(Failure::usage)?;
     let elf = source::elf(options.elf.as_deref())?;
-    let title = address.to_string();
-    window(source::live(address, &options.from)?.with_elf(elf), &title)
+    let monitor = options.monitor.as_deref();
+    let place = match &options.addr {
+        Some(addr) if !addr.starts_with("monitor:") => {
+            let address = Address::from_str(addr).map_err(Failure::usage)?;
+            let watch = monitor.map(source::watch).transpose()?;
+            Place::Live(source::live(address, &options.from)?.with_watch(watch))
+        }
+        addr => {
+            let addr = addr.as_deref().unwrap_or_default();
+            Place::looked_at(addr, monitor, &options.from)?
+        }
+    };
+    match place {
+        Place::Live(live) => {
+            let title = match &live {
+                Source::Attach { address, .. } => address.to_string(),
+                other => other.what(),
+            };
+            window(live.with_elf(elf), &title)
+        }
+        Place::Watch(watch) => {
+            let title = watch.monitor.to_string();
+            window(Source::Watch { watch, elf }, &title)
+        }
+        Place::File(history) => show(App::offline(history, "")),
+    }
 }
 
 pub(super) fn open(options: &Open) -> Result<Answer, Failure> {
@@ -29,6 +52,7 @@ pub(super) fn open(options: &Open) -> Result<Answer, Failure> {
     match Place::file(&options.file, &options.from)? {
         Place::File(history) => show(App::offline(history, name)),
         Place::Live(dump) => window(dump.with_elf(elf), &name),
+        Place::Watch(_) => Err(Failure::Usage(format!("{name} is no file"))),
     }
 }
 
@@ -75,7 +99,7 @@ fn first_events(session: &Session) -> Result<Vec<Event>, Failure> {
         match event {
             Event::Connection(Connection::Lost { why }) => return Err(Failure::Target(why)),
             event => {
-                let is_there = matches!(event, Event::Moment(_));
+                let is_there = matches!(event, Event::Moment(_) | Event::Live(_));
                 events.push(event);
                 if is_there {
                     break;

@@ -8,7 +8,7 @@ use pagescope_protocol::PhysAddr;
 use pagescope_protocol::snapshot::text::Document;
 use pagescope_protocol::snapshot::{Snapshot, Space};
 
-use super::arguments::{MemoryArguments, MemoryWay, SpaceChoice};
+use super::arguments::{MemoryArguments, MemoryWay, SpaceChoice, WatchChoice};
 use super::{Failure, interrupt};
 use crate::export::file::read_document;
 use crate::guest::{ElfError, ElfFile};
@@ -16,12 +16,17 @@ use crate::link::dump::FileKind;
 use crate::link::memory::mapped::RamFile;
 use crate::link::{Address, DumpOptions, LinkError, PhysicalAccess};
 use crate::model::History;
-use crate::session::{MemoryChoice, OpenError, Opened, Source};
+use crate::session::{MemoryChoice, OpenError, Opened, Source, Watch};
+
+/// What an ADDR begins with that is a monitor's.
+const MONITOR: &str = "monitor:";
 
 /// What an ADDR turned out to be.
 pub(super) enum Place {
-    /// A guest, or a dump of one.
+    /// A guest, which is stopped while it is looked at, or a dump of one.
     Live(Source),
+    /// A guest that is looked at while it runs.
+    Watch(Watch),
     /// A file with moments in it.
     File(History),
 }
@@ -29,6 +34,9 @@ pub(super) enum Place {
 impl Place {
     /// A snapshot or a dump where there is a file of that name or it is called `….ron`, else an address.
     pub(super) fn parse(text: &str, from: &MemoryArguments) -> Result<Self, Failure> {
+        if let Some(monitor) = text.strip_prefix(MONITOR) {
+            return watch(monitor).map(Self::Watch);
+        }
         let path = Path::new(text);
         let looks_like_file = path.extension().is_some_and(|extension| extension == "ron");
         if looks_like_file || path.is_file() {
@@ -63,6 +71,38 @@ impl Place {
             })),
         }
     }
+
+    /// The same, with the options that say how to look.
+    pub(super) fn chosen(
+        text: &str,
+        choice: &WatchChoice,
+        from: &MemoryArguments,
+    ) -> Result<Self, Failure> {
+        if choice.running {
+            return Self::looked_at(text, choice.monitor.as_deref(), from);
+        }
+        match (Self::parse(text, from)?, &choice.monitor) {
+            (Self::Live(live @ Source::Attach { .. }), Some(monitor)) => {
+                Ok(Self::Live(live.with_watch(Some(watch(monitor)?))))
+            }
+            (Self::File(_) | Self::Live(Source::Dump { .. }), Some(_)) => Err(Failure::Usage(
+                format!("{text} is a file, which has no monitor: leave --monitor out"),
+            )),
+            (place, _) => Ok(place),
+        }
+    }
+
+    /// A guest that is looked at while it runs: through `monitor` where it is named.
+    pub(super) fn looked_at(
+        text: &str,
+        monitor: Option<&str>,
+        from: &MemoryArguments,
+    ) -> Result<Self, Failure> {
+        match monitor {
+            Some(monitor) => watch(monitor).map(Self::Watch),
+            None => Self::parse(text, from),
+        }
+    }
 }
 
 /// A guest, with what was said about its memory.
@@ -84,6 +124,7 @@ pub(super) fn live(address: Address, from: &MemoryArguments) -> Result<Source, F
         address,
         elf: None,
         memory: MemoryChoice { way, ram_file },
+        watch: None,
     })
 }
 
@@ -111,6 +152,24 @@ fn dump(path: &Path, from: &MemoryArguments) -> Result<DumpOptions, Failure> {
         ram_base: base.map(PhysAddr::new),
         satps: satps.collect::<Result<_, _>>()?,
     })
+}
+
+/// QEMU's monitor at this address.
+pub(super) fn watch(monitor: &str) -> Result<Watch, Failure> {
+    let monitor = monitor.strip_prefix(MONITOR).unwrap_or(monitor);
+    Ok(Watch {
+        monitor: Address::from_str(monitor).map_err(Failure::usage)?,
+        ram_file: None,
+    })
+}
+
+/// Why `what` does not go over the gdb port alone, and what to do.
+pub(super) fn needs_monitor(what: &str) -> String {
+    format!(
+        "{what} needs QEMU's monitor, because the gdb port stops the guest: start QEMU with {} -qmp \
+         unix:/tmp/qmp,server=on,wait=off and give monitor:unix:/tmp/qmp as ADDR",
+        crate::link::RAM_FILE_OPTIONS
+    )
 }
 
 /// The moments in a file.
@@ -182,7 +241,10 @@ pub(super) fn open_source(source: &Source) -> Result<Opened, Failure> {
 /// Leaves the guest as it was found. A command's answer does not depend on how that went, but the
 /// user must know.
 pub(super) fn leave(opened: Opened) {
-    let Opened { target, guest, .. } = opened;
+    let Opened {
+        target, guest, eye, ..
+    } = opened;
+    drop(eye);
     if let Err(error) = target.detach() {
         eprintln!("pagescope: the guest may not be as it was found: {error}");
     }
@@ -202,27 +264,47 @@ pub(super) fn one_moment(
                 .map(|moment| Arc::clone(&moment.snapshot));
             last.ok_or_else(|| Failure::Usage("the file holds no moment".into()))
         }
-        Place::Live(live) => {
-            let mut opened = open(live, elf)?;
-            let stop = opened.stop.clone();
-            let snapshot = opened.capturer.capture(opened.target.as_mut(), stop);
-            leave(opened);
-            let snapshot = snapshot.map_err(Failure::target)?;
-            // In a file these are the lecturer's.
-            for note in snapshot.notes.lines() {
-                eprintln!("pagescope: {note}");
-            }
-            Ok(snapshot)
-        }
+        Place::Live(live) => captured(open(live, elf)?),
+        Place::Watch(watch) => captured(open_source(&Source::Watch { watch, elf })?),
     }?;
     mention_changing(&snapshot);
     Ok(snapshot)
 }
 
+/// One moment of a guest, which is left afterwards.
+fn captured(mut opened: Opened) -> Result<Arc<Snapshot>, Failure> {
+    let snapshot = capture(&mut opened);
+    leave(opened);
+    let snapshot = snapshot?;
+    // In a file these are the lecturer's.
+    for note in snapshot.notes.lines() {
+        eprintln!("pagescope: {note}");
+    }
+    Ok(snapshot)
+}
+
+/// One moment of a guest, whether it runs or stands still.
+pub(super) fn capture(opened: &mut Opened) -> Result<Arc<Snapshot>, Failure> {
+    if let Some(looked) = opened.look(&interrupt::cancel()).map_err(Failure::target)? {
+        return Ok(looked);
+    }
+    let stop = opened.stop.clone();
+    let target = opened.target.as_mut();
+    opened
+        .capturer
+        .capture(target, stop)
+        .map_err(Failure::target)
+}
+
 /// Says where the kernel was changing what it says of regions and spaces.
 pub(super) fn mention_changing(snapshot: &Snapshot) {
     let changing = snapshot.kernel.as_ref().map_or(0, |kernel| kernel.changing);
-    if changing > 0 {
+    if let Some(unsettled) = snapshot.taken.unsettled() {
+        eprintln!(
+            "pagescope: taken while the guest ran, and did not settle: {unsettled}; what is said of that may be \
+             half old and half new"
+        );
+    } else if changing > 0 {
         eprintln!(
             "pagescope: the kernel was changing its regions or spaces at this moment; \
              some may be half changed"

@@ -49,7 +49,7 @@ impl StepAnswer {
 }
 
 /// The field that a change stands in says its sign.
-fn strip_sign(text: &str) -> String {
+pub(super) fn strip_sign(text: &str) -> String {
     text.trim_start_matches(['+', '−', '~', ' ']).into()
 }
 

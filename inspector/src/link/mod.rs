@@ -6,6 +6,9 @@
 //!  serial      byte stream   I/O            their replies    memory, breakpoints
 //!                                               ▲
 //!  launch::Launch ──▶ Guest (QEMU of our own)   rsp::description (target.xml), qemu (monitor texts)
+//!
+//!  Address ──▶ transport ──▶ monitor::Monitor ──▶ monitor::MonitorTarget ──▶ dyn Target
+//!                            QMP, or a prompt     registers, RAM's file: while the machine runs
 //! ```
 //!
 //! Invariants
@@ -22,10 +25,12 @@ pub mod error;
 pub mod gdb;
 pub mod launch;
 pub mod memory;
+pub mod monitor;
 pub mod progress;
 pub mod qemu;
 pub mod rsp;
 pub mod transport;
+pub mod virtualized;
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,13 +38,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pagescope_protocol::walk::TableWords;
-use pagescope_protocol::{PhysPage, PhysRange, Satp, VirtAddr};
+use pagescope_protocol::{Hgatp, PhysPage, PhysRange, Satp, VirtAddr};
 
 pub use address::{Address, AddressError};
 pub use dump::{DumpOptions, DumpTarget};
 pub use error::LinkError;
 pub use gdb::{ConnectOptions, GdbTarget};
 pub use launch::{Guest, Launch, LaunchError};
+pub use monitor::{Monitor, MonitorOptions, MonitorTarget, RAM_FILE_OPTIONS};
 
 /// A machine that can be read, stopped, stepped and resumed.
 ///
@@ -111,6 +117,21 @@ pub trait Target: Send {
         let answers = self.read_physical(&ranges)?;
         let words = |bytes: Option<Vec<u8>>| memory::words_of(&bytes?);
         Ok(answers.into_iter().map(words).collect())
+    }
+
+    /// As [`read_frames`](Self::read_frames), where `known` says, at the same place as `frames`, what stood in a frame
+    /// before. A frame that holds the same still is answered with those words, shared.
+    ///
+    /// # Errors
+    /// When the target as a whole cannot be read.
+    fn read_frames_again(
+        &mut self,
+        frames: &[PhysPage],
+        known: &[Option<Arc<TableWords>>],
+    ) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
+        let mut answers = self.read_frames(frames)?;
+        share_known(&mut answers, known);
+        Ok(answers)
     }
 
     /// Stops every hart that is about to execute the instruction at `address`. Setting it twice is
@@ -215,6 +236,19 @@ pub trait Target: Send {
     fn detach(self: Box<Self>) -> Result<(), LinkError>;
 }
 
+/// Puts the words of `known` in the place of answers that are the same.
+fn share_known(answers: &mut [Option<Arc<TableWords>>], known: &[Option<Arc<TableWords>>]) {
+    for (answer, known) in answers.iter_mut().zip(known) {
+        let is_shared = |one: &Arc<TableWords>, other| Arc::ptr_eq(one, other);
+        if let (Some(answer), Some(known)) = (answer, known)
+            && !is_shared(answer, known)
+            && answer == known
+        {
+            *answer = Arc::clone(known);
+        }
+    }
+}
+
 /// A hart by its number, from 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct HartId(u32);
@@ -280,10 +314,16 @@ pub struct Registers {
     pub pc: Option<u64>,
     /// x0 to x31.
     pub x: [Option<u64>; 32],
-    /// satp.
+    /// satp: of the host, where the hart runs virtualized.
     pub satp: Option<Satp>,
+    /// vsatp: a guest's first stage.
+    pub vsatp: Option<Satp>,
+    /// hgatp: a guest's G-stage.
+    pub hgatp: Option<Hgatp>,
     /// The privilege mode.
     pub privilege: Option<Privilege>,
+    /// V: whether the hart runs virtualized; `None` where that is not known. See [`virtualized`].
+    pub virtualized: Option<bool>,
     /// All that could be read, by the names and in the order of the target's description.
     pub named: Vec<(String, u64)>,
 }

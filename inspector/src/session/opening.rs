@@ -1,13 +1,16 @@
-//! From "where" to a target that can be captured: attaching to a guest, or starting our own.
+//! From "where" to a target that can be captured: attaching to a guest, looking on, or starting our own.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pagescope_protocol::snapshot::Snapshot;
 use thiserror::Error;
 
 use super::console::Console;
+use super::follow::{Eye, Watch};
 use crate::capture::Capturer;
+use crate::capture::settle::ATTEMPTS;
 use crate::capture::step::{CallStepper, StepError};
 use crate::guest::{ElfError, ElfFile};
 use crate::link::memory::mapped::RamFile;
@@ -38,12 +41,21 @@ pub enum Source {
         elf: Option<Arc<ElfFile>>,
         /// How its memory is read.
         memory: MemoryChoice,
+        /// Its monitor, to follow it while it runs.
+        watch: Option<Watch>,
     },
     /// A guest's memory in a file.
     Dump {
         /// The file, and what it does not say itself.
         dump: DumpOptions,
         /// The guest's ELF.
+        elf: Option<Arc<ElfFile>>,
+    },
+    /// A guest that runs already and is never stopped: its monitor alone.
+    Watch {
+        /// Its monitor.
+        watch: Watch,
+        /// Its ELF.
         elf: Option<Arc<ElfFile>>,
     },
     /// Our own kernel in a QEMU of our own, which ends with the session.
@@ -76,6 +88,8 @@ pub struct Opened {
     pub target: Box<dyn Target>,
     /// What captures it.
     pub capturer: Capturer,
+    /// What it is looked at through while it runs.
+    pub eye: Eye,
     /// Steps the allocation function, where the ELF has one.
     pub stepper: Option<CallStepper>,
     /// Our own QEMU; dropped after the target.
@@ -103,6 +117,32 @@ pub enum OpenError {
     Boot(#[from] StepError),
 }
 
+impl Opened {
+    /// Looks at the guest while it runs; `None` where it stands still, or nothing can be seen of it.
+    ///
+    /// # Errors
+    /// When what it is looked at through is lost.
+    pub fn look(&mut self, cancel: &Cancel) -> Result<Option<Arc<Snapshot>>, LinkError> {
+        if !self.target.is_running() {
+            return Ok(None);
+        }
+        let Self {
+            target,
+            capturer,
+            eye,
+            ..
+        } = self;
+        let through: &mut dyn Target = match eye {
+            Eye::Target => target.as_mut(),
+            Eye::Monitor(monitor) => monitor.as_mut(),
+            Eye::Blind(_) => return Ok(None),
+        };
+        capturer
+            .capture_running(through, ATTEMPTS, cancel)
+            .map(Some)
+    }
+}
+
 impl Source {
     /// A guest that runs already, whose memory is read by the fastest way.
     pub fn attach(address: Address, elf: Option<Arc<ElfFile>>) -> Self {
@@ -110,13 +150,25 @@ impl Source {
             address,
             elf,
             memory: MemoryChoice::default(),
+            watch: None,
         }
+    }
+
+    /// The same, followed through this monitor while it runs.
+    #[must_use]
+    pub fn with_watch(mut self, named: Option<Watch>) -> Self {
+        if let Self::Attach { watch, .. } = &mut self {
+            *watch = named;
+        }
+        self
     }
 
     /// The same, with this ELF.
     #[must_use]
     pub fn with_elf(mut self, named: Option<Arc<ElfFile>>) -> Self {
-        if let Self::Attach { elf, .. } | Self::Dump { elf, .. } = &mut self {
+        if let Self::Attach { elf, .. } | Self::Dump { elf, .. } | Self::Watch { elf, .. } =
+            &mut self
+        {
             *elf = named;
         }
         self
@@ -127,6 +179,7 @@ impl Source {
         match self {
             Self::Attach { address, .. } => format!("connecting to {address}"),
             Self::Dump { dump, .. } => format!("opening {}", dump.path.display()),
+            Self::Watch { watch, .. } => format!("connecting to {}", watch.monitor),
             Self::Demo(_) => "starting QEMU with our kernel".into(),
         }
     }
@@ -141,8 +194,10 @@ impl Source {
                 address,
                 elf,
                 memory,
-            } => attach(address, elf.clone(), memory, cancel),
+                watch,
+            } => attach(address, elf.clone(), memory, watch.as_ref(), cancel),
             Self::Dump { dump, elf } => open_dump(dump, elf.clone()),
+            Self::Watch { watch, elf } => look_on(watch, elf.clone(), cancel),
             Self::Demo(demo) => demo.open(cancel),
         }
     }
@@ -156,6 +211,7 @@ fn open_dump(dump: &DumpOptions, elf: Option<Arc<ElfFile>>) -> Result<Opened, Op
         // Nothing in it can be stepped.
         stepper: None,
         capturer,
+        eye: Eye::Blind("A dump is a moment that is past: nothing in it runs.".into()),
         guest: None,
         console: None,
         stop: "dumped".into(),
@@ -166,12 +222,23 @@ fn attach(
     address: &Address,
     elf: Option<Arc<ElfFile>>,
     memory: &MemoryChoice,
+    watch: Option<&Watch>,
     cancel: &Cancel,
 ) -> Result<Opened, OpenError> {
+    // Before the gdb port, which stops the guest: what is wrong here costs it nothing.
+    let eye = match watch {
+        Some(watch) => Eye::Monitor(Box::new(watch.connect(cancel)?)),
+        None => Eye::gdb_port_alone(),
+    };
     let options = ConnectOptions {
         ram_file: memory.ram_file.clone(),
         way: memory.way,
         cancel: cancel.clone(),
+        // The gdb port cannot always say whether the guest ran; the monitor was asked before.
+        found: match &eye {
+            Eye::Monitor(monitor) => Some(monitor.facts().found),
+            Eye::Target | Eye::Blind(_) => None,
+        },
         ..ConnectOptions::default()
     };
     let mut target = GdbTarget::connect(address, options)?;
@@ -180,6 +247,22 @@ fn attach(
         target: Box::new(target),
         stepper: stepper(&capturer),
         capturer,
+        eye,
+        guest: None,
+        console: None,
+        stop: "attached".into(),
+    })
+}
+
+/// Looks at a guest through its monitor alone, which stops nothing.
+fn look_on(watch: &Watch, elf: Option<Arc<ElfFile>>, cancel: &Cancel) -> Result<Opened, OpenError> {
+    let mut target = watch.connect(cancel)?;
+    let capturer = Capturer::new(&mut target, elf)?;
+    Ok(Opened {
+        target: Box::new(target),
+        stepper: stepper(&capturer),
+        capturer,
+        eye: Eye::Target,
         guest: None,
         console: None,
         stop: "attached".into(),
@@ -207,6 +290,15 @@ impl Demo {
             ..guest.connect_options()
         };
         let mut target = GdbTarget::connect(guest.address(), options)?;
+        let eye = match Watch::of(&guest).map(|watch| watch.connect(cancel)) {
+            Some(Ok(eye)) => Eye::Monitor(Box::new(eye)),
+            Some(Err(error)) => Eye::Blind(error.to_string()),
+            None => Eye::Blind(
+                "There was no room for the guest's RAM in a file (/dev/shm, the folder for temporary files): \
+                 make some, and reconnect."
+                    .into(),
+            ),
+        };
         let capturer = Capturer::new(&mut target, Some(elf))?;
         let stepper = stepper(&capturer);
         let idle = capturer.elf().and_then(|elf| elf.address_of(BOOTED_SYMBOL));
@@ -220,6 +312,7 @@ impl Demo {
         Ok(Opened {
             target: Box::new(target),
             capturer,
+            eye,
             stepper,
             guest: Some(guest),
             console,

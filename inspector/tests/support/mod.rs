@@ -5,6 +5,7 @@
 
 pub(crate) mod console;
 pub(crate) mod proxy;
+pub(crate) mod restless;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pagescope_protocol::snapshot::{
     FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, Mapping, PhysicalKind, PhysicalRegion,
     Provenance, Region, RegionKind, RegionSpace, Register, Snapshot, Space, SpaceKind, Table,
-    TableEntries, TraceEvent, TraceKind, Watch,
+    TableEntries, Taken, TraceEvent, TraceKind, Unsettled, Watch,
 };
 use pagescope_protocol::{
     ENTRIES_PER_TABLE, LeafFlags, Level, PAGE_SIZE, PhysAddr, PhysPage, Satp, TranslationMode,
@@ -115,6 +115,20 @@ fn heap() -> impl Strategy<Value = Heap> {
             freed,
         },
     )
+}
+
+fn taken() -> impl Strategy<Value = Taken> {
+    let moved = (vec(page(), 0..4), vec(any::<u32>(), 0..3), any::<bool>());
+    let running = moved.prop_map(|(mut tables, harts, kernel)| {
+        tables.sort_unstable();
+        tables.dedup();
+        Taken::Running(Unsettled {
+            tables,
+            harts,
+            kernel,
+        })
+    });
+    prop_oneof![Just(Taken::Stopped), running]
 }
 
 fn kernel() -> impl Strategy<Value = KernelFacts> {
@@ -262,9 +276,15 @@ fn space() -> impl Strategy<Value = Space> {
         SpaceKind::Kernel,
         SpaceKind::Hart,
         SpaceKind::Process,
+        SpaceKind::Guest,
+        SpaceKind::GuestPhysical,
         SpaceKind::Other,
     ];
-    let whose = (option::of(select(kinds)), option::of(any::<u64>()));
+    let whose = (
+        option::of(select(kinds)),
+        option::of(any::<u64>()),
+        option::of(any::<String>()),
+    );
     let ids = (any::<u16>(), page(), vec(any::<u32>(), 0..3), any::<bool>());
     (
         name(),
@@ -273,33 +293,36 @@ fn space() -> impl Strategy<Value = Space> {
         vec(table(), 0..6),
         vec(mapping(), 0..8),
     )
-        .prop_map(|(name, mode, (ids, (kind, number)), tables, mappings)| {
-            let (asid, root, harts, truncated) = ids;
-            let key = |table: &Arc<Table>| {
-                let level = std::cmp::Reverse(table.level);
-                (level, table.covers_from, table.frame)
-            };
-            let tables: BTreeMap<_, _> = tables
-                .into_iter()
-                .map(|table| (key(&table), table))
-                .collect();
-            let mappings: BTreeMap<_, _> = mappings
-                .into_iter()
-                .map(|mapping| (mapping.virt, mapping))
-                .collect();
-            Space {
-                name,
-                mode,
-                asid,
-                root,
-                kind,
-                number,
-                harts,
-                truncated,
-                tables: tables.into_values().collect(),
-                mappings: mappings.into_values().collect(),
-            }
-        })
+        .prop_map(
+            |(name, mode, (ids, (kind, number, through)), tables, mappings)| {
+                let (asid, root, harts, truncated) = ids;
+                let key = |table: &Arc<Table>| {
+                    let level = std::cmp::Reverse(table.level);
+                    (level, table.covers_from, table.frame)
+                };
+                let tables: BTreeMap<_, _> = tables
+                    .into_iter()
+                    .map(|table| (key(&table), table))
+                    .collect();
+                let mappings: BTreeMap<_, _> = mappings
+                    .into_iter()
+                    .map(|mapping| (mapping.virt, mapping))
+                    .collect();
+                Space {
+                    name,
+                    mode,
+                    asid,
+                    root,
+                    kind,
+                    number,
+                    harts,
+                    through,
+                    truncated,
+                    tables: tables.into_values().collect(),
+                    mappings: mappings.into_values().collect(),
+                }
+            },
+        )
 }
 
 /// Any snapshot.
@@ -320,7 +343,7 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
         });
     let frame = (page(), entries()).prop_map(|(frame, words)| FrameContents { frame, words });
     (
-        (provenance, name(), name()),
+        (provenance, name(), taken(), name()),
         (option::of(kernel()), option::of(heap())),
         vec(hart(), 0..3),
         (vec(physical(), 0..5), vec(region(), 0..8)),
@@ -329,7 +352,7 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
     )
         .prop_map(
             |(
-                (provenance, stop, notes),
+                (provenance, stop, taken, notes),
                 (kernel, heap),
                 harts,
                 (physical, regions),
@@ -339,16 +362,17 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
                 version: FORMAT_VERSION,
                 provenance,
                 stop,
+                taken,
                 notes,
                 kernel,
                 heap,
                 harts,
-                physical,
-                regions,
+                physical: physical.into(),
+                regions: regions.into(),
                 watches,
                 spaces,
-                frames,
-                trace,
+                frames: frames.into(),
+                trace: trace.into(),
             },
         )
 }
