@@ -5,6 +5,7 @@
 //!  cargo xtask test ──▶ needs ──▶ install ──▶ format, clippy, doc, test ──▶ docs, window
 //!  cargo xtask soak ──▶ needs ──▶ install ──▶ cargo test … soak, in full length
 //!  cargo xtask docs ──▶ needs ──▶ install ──▶ cargo build ──▶ pictures and numbers in docs/
+//!  cargo xtask fuzz ──▶ needs ──▶ install ──▶ cargo build with coverage ──▶ each target of fuzz/
 //! ```
 //!
 //! Uses the standard library alone, so that it builds in a moment: it is what installs the rest.
@@ -13,6 +14,7 @@ mod command;
 mod demo;
 mod docs;
 mod failure;
+mod fuzz;
 mod install;
 mod needs;
 mod soak;
@@ -45,6 +47,7 @@ Pagescope's own commands. Each installs what is missing, builds, and runs.
         test            unit, property, window-query and live QEMU tests; the kernel's self-test
         docs            the layouts' drawings in docs/ are as the guests are
         window          the real window, on a display without a screen, on a live guest
+        fuzz            each fuzz target, for a short while
       STEP runs only the steps named. --quick leaves out what needs QEMU or a display.
 
   cargo xtask docs [--check]
@@ -54,6 +57,10 @@ Pagescope's own commands. Each installs what is missing, builds, and runs.
   cargo xtask soak [NAME…]
       The long runs: 1,000 times attach, capture and detach leak nothing; QEMU is killed 200 times while it
       is looked at. `cargo xtask test` runs the same, shorter. NAME runs only the tests whose names have it.
+
+  cargo xtask fuzz [--seconds N] [TARGET…]
+      Gives Pagescope bytes that mean no good, for N seconds (60) a target: what a gdb stub replies, tables,
+      ELFs, snapshots, profiles, core files. The targets are the folders of fuzz/corpus.
 
 What is missing is installed through rustup, and through apt-get as root or with a sudo that asks
 for no password; otherwise the line to type is printed.
@@ -71,13 +78,14 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(())
         }
-        "demo" | "docs" | "soak" | "test" if asks_for_help => {
+        "demo" | "docs" | "fuzz" | "soak" | "test" if asks_for_help => {
             print!("{HELP}");
             Ok(())
         }
         "demo" => demo::run(rest),
         "docs" => docs::run(rest),
         "soak" => soak::run(rest),
+        "fuzz" => fuzz::run(rest),
         "test" => test::run(rest),
         other => Err(Failure::usage(format!(
             "there is no `cargo xtask {other}`; `cargo xtask` alone lists what there is"

@@ -1,16 +1,20 @@
 //! A guest's ELF: its symbols and sections. The file is hostile until it has been read.
 
+mod image;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use object::elf::{EM_RISCV, SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE};
-use object::read::elf::{FileHeader as _, ProgramHeader as _};
+use object::elf::{SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE};
 use object::{
-    Object as _, ObjectSection as _, ObjectSymbol as _, SectionFlags, SymbolKind, SymbolSection,
+    Object as _, ObjectSection as _, ObjectSymbol as _, ReadCache, ReadRef, SectionFlags,
+    SymbolKind, SymbolSection,
 };
 use pagescope_protocol::VirtAddr;
 use pagescope_protocol::snapshot::{Region, RegionKind, RegionSpace};
 use thiserror::Error;
+
+pub use image::{Sample, Segment};
 
 /// The largest file that is read: kernels with all their debug information are smaller.
 const MAX_BYTES: u64 = 4 << 30;
@@ -43,7 +47,7 @@ pub enum ElfError {
         what: String,
     },
     /// For another machine.
-    #[error("{path} is for {found}, not for 64-bit RISC-V; name the guest kernel's own ELF")]
+    #[error("{path} is for {found}, not for RISC-V; name the guest kernel's own ELF")]
     OtherMachine {
         /// The file.
         path: PathBuf,
@@ -81,13 +85,25 @@ pub struct ElfFile {
     /// Sorted by address.
     symbols: Vec<Symbol>,
     sections: Vec<Region>,
+    segments: Vec<Segment>,
+    samples: Vec<Sample>,
+    moved: Moved,
+}
+
+/// How far a file lies from where it is linked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Moved {
+    /// What is added to virtual addresses, in bytes, round the end.
+    pub virt: u64,
+    /// What is added to physical addresses, in bytes, round the end.
+    pub phys: u64,
 }
 
 impl ElfFile {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// [`ElfError`] where it cannot be read or is not a 64-bit RISC-V ELF.
+    /// [`ElfError`] where it cannot be read or is not a RISC-V ELF.
     pub fn open(path: &Path) -> Result<Self, ElfError> {
         let unreadable = |source| ElfError::Unreadable {
             path: path.into(),
@@ -100,14 +116,20 @@ impl ElfFile {
                 bytes,
             });
         }
-        Self::parse(path, &fs::read(path).map_err(unreadable)?)
+        // Only what is looked at is read: debug information can be larger than all the rest.
+        let file = fs::File::open(path).map_err(unreadable)?;
+        Self::parse_data(path, &ReadCache::new(std::io::BufReader::new(file)))
     }
 
     /// Reads `bytes`, which are said to come from `path`.
     ///
     /// # Errors
-    /// [`ElfError`] where they are not a 64-bit RISC-V ELF.
+    /// [`ElfError`] where they are not a RISC-V ELF.
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ElfError> {
+        Self::parse_data(path, bytes)
+    }
+
+    fn parse_data<'a, R: ReadRef<'a>>(path: &Path, bytes: R) -> Result<Self, ElfError> {
         let not_elf = |what: String| ElfError::NotElf {
             path: path.into(),
             what,
@@ -116,7 +138,10 @@ impl ElfFile {
         if file.format() != object::BinaryFormat::Elf {
             return Err(not_elf(format!("it is {:?}", file.format())));
         }
-        if file.architecture() != object::Architecture::Riscv64 {
+        if !matches!(
+            file.architecture(),
+            object::Architecture::Riscv64 | object::Architecture::Riscv32
+        ) {
             let found = format!("{:?}", file.architecture());
             return Err(ElfError::OtherMachine {
                 path: path.into(),
@@ -146,11 +171,15 @@ impl ElfFile {
             })
             .collect();
         symbols.sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
+        let segments = image::segments(bytes);
         Ok(Self {
             path: path.into(),
             entry: file.entry(),
             symbols,
-            sections: sections(&file, bytes),
+            sections: sections(&file, &segments),
+            samples: image::samples(&file, &segments),
+            segments,
+            moved: Moved::default(),
         })
     }
 
@@ -219,7 +248,57 @@ impl ElfFile {
             entry: self.entry,
             symbols,
             sections: Vec::new(),
+            segments: Vec::new(),
+            samples: Vec::new(),
+            moved: self.moved,
         })
+    }
+
+    /// The file as it is where it lies so far from where it is linked: everything that this tells
+    /// is where the guest has it.
+    pub fn moved_by(&self, moved: Moved) -> Self {
+        let mut there = self.clone();
+        for symbol in &mut there.symbols {
+            symbol.address = symbol.address.wrapping_add(moved.virt);
+        }
+        there
+            .symbols
+            .sort_by(|a, b| (a.address, &a.name).cmp(&(b.address, &b.name)));
+        for section in &mut there.sections {
+            section.start = section.start.wrapping_add(moved.phys);
+        }
+        for segment in &mut there.segments {
+            segment.virt = segment.virt.wrapping_add(moved.virt);
+            segment.phys = segment.phys.wrapping_add(moved.phys);
+        }
+        for sample in &mut there.samples {
+            sample.virt = sample.virt.wrapping_add(moved.virt);
+            sample.phys = sample.phys.wrapping_add(moved.phys);
+        }
+        there.entry = there.entry.wrapping_add(moved.phys);
+        there.moved.virt = there.moved.virt.wrapping_add(moved.virt);
+        there.moved.phys = there.moved.phys.wrapping_add(moved.phys);
+        there
+    }
+
+    /// How far it lies from where it is linked, as far as is known.
+    pub const fn moved(&self) -> Moved {
+        self.moved
+    }
+
+    /// Its loaded segments.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Bytes that a guest's memory holds where the file lies.
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    /// The physical address of what is linked at `address`; `None` outside of its segments.
+    pub fn physical(&self, address: u64) -> Option<u64> {
+        image::physical(&self.segments, address)
     }
 
     /// The address of `symbol`.
@@ -273,8 +352,7 @@ impl ElfFile {
 }
 
 /// Sections that take up memory, at the physical addresses that their segments are loaded to.
-fn sections(file: &object::File<'_>, bytes: &[u8]) -> Vec<Region> {
-    let loads = load_addresses(bytes);
+fn sections<'a, R: ReadRef<'a>>(file: &object::File<'a, R>, segments: &[Segment]) -> Vec<Region> {
     let mut regions: Vec<Region> = file
         .sections()
         .filter_map(|section| {
@@ -294,12 +372,8 @@ fn sections(file: &object::File<'_>, bytes: &[u8]) -> Vec<Region> {
                 (true, _) => RegionKind::Text,
             };
             let address = section.address();
-            let load = loads.iter().find_map(|(virt, phys, size)| {
-                let offset = address.checked_sub(*virt)?;
-                (offset < *size).then(|| phys.wrapping_add(offset))
-            });
             Some(Region {
-                start: load.unwrap_or(address),
+                start: image::physical(segments, address).unwrap_or(address),
                 size: section.size(),
                 space: RegionSpace::Physical,
                 kind,
@@ -316,22 +390,6 @@ fn has(flags: object::elf::SectionFlags, flag: object::elf::SectionFlags) -> boo
     flags.0 & flag.0 != 0
 }
 
-/// (virtual address, physical address, bytes in memory) of each loaded segment.
-fn load_addresses(bytes: &[u8]) -> Vec<(u64, u64, u64)> {
-    let read = || -> object::Result<Vec<(u64, u64, u64)>> {
-        let header = object::elf::FileHeader64::<object::Endianness>::parse(bytes)?;
-        let endian = header.endian()?;
-        debug_assert_eq!(header.e_machine(endian), EM_RISCV);
-        let segments = header.program_headers(endian, bytes)?.iter();
-        let loads = segments.filter(|segment| segment.p_type(endian) == object::elf::PT_LOAD);
-        Ok(loads
-            .map(|s| (s.p_vaddr(endian), s.p_paddr(endian), s.p_memsz(endian)))
-            .collect())
-    };
-    // A file without segments has no other addresses than its sections'.
-    read().unwrap_or_default()
-}
-
 /// A file with nothing but these symbols, in the order of their addresses.
 #[cfg(test)]
 pub(super) fn file(symbols: &[(&str, u64)]) -> ElfFile {
@@ -345,6 +403,9 @@ pub(super) fn file(symbols: &[(&str, u64)]) -> ElfFile {
         entry: 0x8000_0000,
         symbols: symbols.collect(),
         sections: Vec::new(),
+        segments: Vec::new(),
+        samples: Vec::new(),
+        moved: Moved::default(),
     }
 }
 

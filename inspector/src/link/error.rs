@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::PhysicalAccess;
 use super::address::Address;
 
 /// What can go wrong with a link.
@@ -52,7 +53,7 @@ pub enum LinkError {
     },
     /// The machine is of a kind that we do not show.
     #[error(
-        "the target is of architecture {found}; Pagescope shows 64-bit RISC-V (riscv:rv64), so start qemu-system-riscv64"
+        "the target is of architecture {found}; Pagescope shows RISC-V (riscv:rv64, riscv:rv32), so start qemu-system-riscv64 or qemu-system-riscv32"
     )]
     OtherArchitecture {
         /// The architecture that its description names.
@@ -160,6 +161,14 @@ pub enum LinkError {
     NeedsGdbPort {
         /// What was asked for.
         what: &'static str,
+    },
+    /// Physical memory cannot be read by the way that was asked for.
+    #[error("memory cannot be read by this way ({way}): {why}")]
+    NoWay {
+        /// Which.
+        way: PhysicalAccess,
+        /// Why not, and what to do.
+        why: String,
     },
     /// The user, or the application's end, ended the wait.
     #[error("cancelled")]

@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::memory::mapped::RamFile;
 use super::{Address, Cancel, ConnectOptions};
 use keeper::Keeper;
 
@@ -249,7 +250,7 @@ impl Guest {
     /// The options to connect to it with.
     pub fn connect_options(&self) -> ConnectOptions {
         ConnectOptions {
-            ram_file: self.ram.clone(),
+            ram_file: self.ram.clone().map(RamFile::new),
             ..ConnectOptions::default()
         }
     }
