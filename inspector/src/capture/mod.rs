@@ -127,6 +127,7 @@ impl Capturer {
         stop: impl FnOnce(&Snapshot) -> String,
     ) -> Result<Arc<Snapshot>, LinkError> {
         let mut snapshot = self.read_everything(target)?;
+        names::name_mappings(&mut snapshot);
         snapshot.stop = stop(&snapshot);
         Ok(self.remember(snapshot))
     }
@@ -138,7 +139,7 @@ impl Capturer {
         snapshot
     }
 
-    /// Reads everything once.
+    /// Reads everything once, and names nothing yet.
     fn read_everything(&mut self, target: &mut dyn Target) -> Result<Snapshot, LinkError> {
         let mut harts = Vec::new();
         for hart in target.harts()? {
@@ -160,7 +161,6 @@ impl Capturer {
             let space = listed.walk(&mut reader, self.last.as_deref())?;
             snapshot.spaces.push(space);
         }
-        names::name_mappings(&mut snapshot);
         Ok(snapshot)
     }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use pagescope_protocol::snapshot::{Snapshot, Taken, Unsettled};
 use pagescope_protocol::{PhysPage, PhysRange, Satp};
 
-use super::Capturer;
+use super::{Capturer, names};
 use crate::link::{Cancel, HartId, LinkError, Target};
 
 /// How often a guest that moves under the reader is read before what moves is called unsettled.
@@ -48,6 +48,8 @@ impl Capturer {
                     false => format!("running, not settled: {moving}"),
                 };
                 snapshot.taken = Taken::Running(moving);
+                // Not between the two readings: it takes longer than they do.
+                names::name_mappings(&mut snapshot);
                 return Ok(self.remember(snapshot));
             }
         }
