@@ -254,7 +254,11 @@ fn qemu_not_installed() {
 fn qemu_killed_while_it_is_looked_at() {
     let machine = Machine::boot("pace=1", false);
     let address = machine.guest.address().clone();
-    let source = Source::Attach { address, elf: None };
+    let source = Source::Attach {
+        address,
+        elf: None,
+        watch: None,
+    };
     let session = Session::start(source, Arc::new(|| {})).expect("a thread");
     for _ in 0..100 {
         session
@@ -296,6 +300,7 @@ fn a_silent_server_can_be_cancelled() {
     let source = Source::Attach {
         address: address.parse().expect("an address"),
         elf: None,
+        watch: None,
     };
     let session = Session::start(source, Arc::new(|| {})).expect("a thread");
     let deadline = Instant::now() + HANG_GUARD;

@@ -36,7 +36,9 @@ fn booted(target: &mut MonitorTarget, capturer: &mut Capturer) -> Arc<Snapshot> 
     let deadline = Instant::now() + HANG_GUARD;
     loop {
         let seen = look(target, capturer);
-        let translates = seen.space_of_hart(0).is_some_and(|space| !space.tables.is_empty());
+        let translates = seen
+            .space_of_hart(0)
+            .is_some_and(|space| !space.tables.is_empty());
         if translates && counter(&seen) > 8 {
             return seen;
         }

@@ -54,13 +54,13 @@ Pagescope's own commands. Each installs what is missing, builds, and runs.
       Draws the pictures, lists and numbers in docs/ again, from live guests. --check writes nothing, and
       says whether the layouts' drawings are as the guests are.
 
-  cargo xtask soak [NAME…]
-      The long runs: 1,000 times attach, capture and detach leak nothing; QEMU is killed 200 times while it
-      is looked at. `cargo xtask test` runs the same, shorter. NAME runs only the tests whose names have it.
-
   cargo xtask fuzz [--seconds N] [TARGET…]
       Gives Pagescope bytes that mean no good, for N seconds (60) a target: what a gdb stub replies, tables,
       ELFs, snapshots, profiles, core files. The targets are the folders of fuzz/corpus.
+
+  cargo xtask soak [NAME…]
+      The long runs: 1,000 times attach, capture and detach leak nothing; QEMU is killed 200 times while it
+      is looked at. `cargo xtask test` runs the same, shorter. NAME runs only the tests whose names have it.
 
 What is missing is installed through rustup, and through apt-get as root or with a sudo that asks
 for no password; otherwise the line to type is printed.
@@ -84,8 +84,8 @@ fn main() -> ExitCode {
         }
         "demo" => demo::run(rest),
         "docs" => docs::run(rest),
-        "soak" => soak::run(rest),
         "fuzz" => fuzz::run(rest),
+        "soak" => soak::run(rest),
         "test" => test::run(rest),
         other => Err(Failure::usage(format!(
             "there is no `cargo xtask {other}`; `cargo xtask` alone lists what there is"

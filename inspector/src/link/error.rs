@@ -99,6 +99,14 @@ pub enum LinkError {
         /// What is wrong with it.
         why: String,
     },
+    /// Physical memory cannot be read by the way that was asked for.
+    #[error("memory cannot be read by this way ({way}): {why}")]
+    NoWay {
+        /// Which.
+        way: PhysicalAccess,
+        /// Why not, and what to do.
+        why: String,
+    },
     /// No monitor is there.
     #[error(
         "no monitor listens on {address}; start QEMU with {}",
@@ -161,14 +169,6 @@ pub enum LinkError {
     NeedsGdbPort {
         /// What was asked for.
         what: &'static str,
-    },
-    /// Physical memory cannot be read by the way that was asked for.
-    #[error("memory cannot be read by this way ({way}): {why}")]
-    NoWay {
-        /// Which.
-        way: PhysicalAccess,
-        /// Why not, and what to do.
-        why: String,
     },
     /// The user, or the application's end, ended the wait.
     #[error("cancelled")]
