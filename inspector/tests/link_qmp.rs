@@ -19,7 +19,7 @@ use pagescope_protocol::{PhysAddr, PhysRange};
 
 /// A QEMU with its RAM in a file and both forms of monitor; it waits at reset.
 struct Watched {
-    qemu: Qemu,
+    _qemu: Qemu,
     folder: tempfile::TempDir,
 }
 
@@ -45,8 +45,10 @@ impl Watched {
             &["-chardev", &hmp, "-mon", "chardev=hmp,mode=readline"],
             more,
         ];
-        let qemu = Qemu::start(&options.concat());
-        Self { qemu, folder }
+        Self {
+            _qemu: Qemu::start(&options.concat()),
+            folder,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {

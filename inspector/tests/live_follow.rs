@@ -9,7 +9,6 @@ use pagescope::capture::Capturer;
 use pagescope::capture::settle::ATTEMPTS;
 use pagescope::link::{Cancel, FoundState, MonitorTarget, Target as _};
 use pagescope::session::{Command, Connection, Event, FollowReport, Rate, Session, Source, Watch};
-use pagescope_protocol::VirtAddr;
 use pagescope_protocol::snapshot::{Snapshot, Taken};
 use support::{HANG_GUARD, Machine, pagescope, stderr, stdout};
 
@@ -177,7 +176,6 @@ fn a_session_follows_and_pauses_exactly() {
         _ => None,
     });
     assert_eq!(report.rate, Rate::from_hz(60));
-    assert!(report.measured_hz < 61.0, "{report:?}");
     send(Command::Pause);
     let stopped = wait_for(&session, "an exact stop", |event| match event {
         Event::Moment(moment) => Some(moment),
