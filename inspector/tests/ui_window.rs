@@ -354,12 +354,11 @@ fn changed(change: impl FnOnce(&mut Snapshot)) -> Harness<'static, App> {
 #[test]
 fn an_unreadable_table_is_unknown_and_not_empty() {
     let mut harness = changed(|snapshot| {
-        let tables = &mut snapshot.spaces[0].tables;
-        for table in tables {
-            if table.level == Level::L0 {
+        snapshot.spaces[0].tables.edit(|tables| {
+            for table in tables.iter_mut().filter(|table| table.level == Level::L0) {
                 Arc::make_mut(table).entries = None;
             }
-        }
+        });
     });
     harness
         .state_mut()
@@ -375,8 +374,8 @@ fn strange_snapshots_are_drawn_all_the_same() {
     changed(|snapshot| snapshot.harts.clear());
     changed(|snapshot| snapshot.spaces[0].mode = TranslationMode::Reserved(5));
     changed(|snapshot| snapshot.spaces[0].mode = TranslationMode::Sv57);
-    changed(|snapshot| snapshot.spaces[0].tables.clear());
-    changed(|snapshot| snapshot.spaces[0].mappings.clear());
+    changed(|snapshot| snapshot.spaces[0].tables.edit(Vec::clear));
+    changed(|snapshot| snapshot.spaces[0].mappings.edit(Vec::clear));
     changed(|snapshot| {
         for region in &mut snapshot.physical {
             region.start = PhysAddr::new(u64::MAX - 5);
@@ -391,9 +390,11 @@ fn strange_snapshots_are_drawn_all_the_same() {
             heap.next = PhysAddr::new(u64::MAX);
             heap.top = PhysAddr::new(0);
         }
-        for mapping in &mut snapshot.spaces[0].mappings {
-            mapping.size = u64::MAX;
-        }
+        snapshot.spaces[0].mappings.edit(|mappings| {
+            for mapping in mappings {
+                mapping.size = u64::MAX;
+            }
+        });
     });
 }
 

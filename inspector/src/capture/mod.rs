@@ -3,8 +3,8 @@
 //! Nothing is read but RAM. A walk of tables takes one round for each level, pipelined; a table
 //! whose words are the same as in the last capture is shared with it.
 
+mod guests;
 pub mod live;
-mod names;
 pub mod settle;
 mod spaces;
 pub mod step;
@@ -20,9 +20,9 @@ use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, VirtAddr};
 
 use crate::guest::info::{InfoPlace, KernelSpace};
 use crate::guest::{ElfFile, KernelInfo, MachineMap, RamSource};
-use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target};
+use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target, virtualized};
 
-use tables::RamTables;
+use tables::{Kept, RamTables};
 
 /// How many mapped frames `--full` keeps at most: 512 MiB of them.
 const MAX_FULL_FRAMES: usize = 1 << 17;
@@ -34,6 +34,7 @@ pub struct Capturer {
     machine: MachineMap,
     info: Option<InfoPlace>,
     last: Option<Arc<Snapshot>>,
+    kept: Kept,
 }
 
 impl Capturer {
@@ -48,6 +49,7 @@ impl Capturer {
             machine,
             info: None,
             last: None,
+            kept: Kept::default(),
         };
         if (capturer.elf.is_some() || capturer.machine.ram_source() == RamSource::BuiltIn)
             && target.facts().physical != PhysicalAccess::Unavailable
@@ -145,9 +147,10 @@ impl Capturer {
         for hart in target.harts()? {
             harts.push((hart, target.registers(hart)?));
         }
+        virtualized::find_out(target, &mut harts)?;
         let mut snapshot = Snapshot {
             version: FORMAT_VERSION,
-            physical: self.machine.regions().to_vec(),
+            physical: self.machine.regions().to_vec().into(),
             harts: harts
                 .iter()
                 .map(|(id, registers)| hart_of(*id, registers))
@@ -156,10 +159,16 @@ impl Capturer {
         };
         let published = self.kernel(target, &mut snapshot)?;
         snapshot.provenance = self.provenance(target, snapshot.kernel.as_ref());
-        let mut reader = RamTables::new(target, &self.machine);
-        for listed in spaces::list(&harts, &published) {
-            let space = listed.walk(&mut reader, self.last.as_deref())?;
-            snapshot.spaces.push(space);
+        let (mut reader, decoder) = RamTables::new(target, &self.machine, &mut self.kept);
+        let listed = spaces::list(&harts, &published);
+        let last = self.last.as_deref();
+        snapshot.spaces = spaces::walk_all(listed, &mut reader, decoder, last)?;
+        let read = reader.into_read();
+        self.kept.keep(read);
+        if let Some(last) = &self.last {
+            snapshot.physical.share_with(&last.physical);
+            snapshot.regions.share_with(&last.regions);
+            snapshot.trace.share_with(&last.trace);
         }
         Ok(snapshot)
     }
@@ -189,7 +198,7 @@ impl Capturer {
         frames.dedup();
         let mapped = frames.len();
         frames.truncate(MAX_FULL_FRAMES);
-        let read = tables::read_frames(target, &frames)?;
+        let read = target.read_frames(&frames)?;
         let words = frames.into_iter().zip(read);
         let contents = words.filter_map(|(frame, words)| {
             let words = TableEntries::new(words? as Arc<[u64]>);
@@ -225,7 +234,7 @@ impl Capturer {
         snapshot: &mut Snapshot,
     ) -> Result<Vec<KernelSpace>, LinkError> {
         if let Some(elf) = &self.elf {
-            snapshot.regions = elf.sections().to_vec();
+            snapshot.regions = elf.sections().to_vec().into();
         }
         if self.info.is_none() {
             self.info = InfoPlace::find(target, &self.machine, self.elf.as_deref())?;
@@ -245,9 +254,9 @@ impl Capturer {
         self.believe_about_ram(&info);
         self.see_layout(&info);
         if let Some(elf) = &self.elf {
-            snapshot.regions = elf.sections().to_vec();
+            snapshot.regions = elf.sections().to_vec().into();
         }
-        snapshot.physical = self.machine.regions().to_vec();
+        snapshot.physical = self.machine.regions().to_vec().into();
         snapshot.kernel = Some(info.facts());
         snapshot.heap = info.heap(target, &self.machine)?;
         if let Some(heap) = snapshot.heap {
@@ -258,7 +267,8 @@ impl Capturer {
             });
         }
         let before = self.last.as_deref().map_or(&[][..], |last| &last.trace);
-        snapshot.trace = info.trace(target, &self.machine, self.elf.as_deref(), before)?;
+        let trace = info.trace(target, &self.machine, self.elf.as_deref(), before)?;
+        snapshot.trace = trace.into();
         // The kernel's own names win over the ELF's sections of the same place.
         let told: Vec<PhysRange> = info.regions.iter().filter_map(Region::physical).collect();
         snapshot.regions.retain(|section| {
@@ -305,7 +315,15 @@ fn hart_of(id: HartId, registers: &Registers) -> Hart {
     Hart {
         id: id.number(),
         pc: registers.pc.map(VirtAddr::new),
-        privilege: registers.privilege.map(|privilege| privilege.to_string()),
+        privilege: registers.privilege.map(|privilege| {
+            // VS, VU: the names of the modes of a guest.
+            let prefix = if registers.virtualized == Some(true) {
+                "V"
+            } else {
+                ""
+            };
+            format!("{prefix}{privilege}")
+        }),
         satp: registers.satp,
         registers: registers
             .named

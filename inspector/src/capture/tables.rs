@@ -1,32 +1,61 @@
 //! Reading page tables out of a target's RAM.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use pagescope_protocol::PhysPage;
+use pagescope_protocol::decode::Decoder;
 use pagescope_protocol::walk::{TableReader, TableWords};
 
 use crate::guest::MachineMap;
 use crate::link::{LinkError, Target};
+
+/// What one capture leaves for the next one: a table that is as it was is neither copied nor decoded again.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    words: HashMap<PhysPage, Arc<TableWords>>,
+    pub(super) decoder: Decoder,
+}
+
+impl Kept {
+    /// Takes over what a capture has read, and forgets what it has not.
+    pub(super) fn keep(&mut self, read: HashMap<PhysPage, Option<Arc<TableWords>>>) {
+        let read = read.into_iter();
+        self.words = read
+            .filter_map(|(frame, words)| Some((frame, words?)))
+            .collect();
+        self.decoder.end_round();
+    }
+}
 
 /// A target's RAM as tables. A table that is said to lie elsewhere is unreadable: to look there
 /// could change a device. What spaces share is read once: the guest stands still meanwhile.
 pub(super) struct RamTables<'a> {
     target: &'a mut dyn Target,
     machine: &'a MachineMap,
-    read: BTreeMap<PhysPage, Option<Arc<TableWords>>>,
+    before: &'a HashMap<PhysPage, Arc<TableWords>>,
+    read: HashMap<PhysPage, Option<Arc<TableWords>>>,
 }
 
-/// Most tables that are kept for the next space of a capture: 32 MiB of them.
-const MAX_KEPT: usize = 1 << 13;
-
 impl<'a> RamTables<'a> {
-    pub(super) fn new(target: &'a mut dyn Target, machine: &'a MachineMap) -> Self {
-        Self {
+    /// A reader, and the decoder that goes with it.
+    pub(super) fn new(
+        target: &'a mut dyn Target,
+        machine: &'a MachineMap,
+        kept: &'a mut Kept,
+    ) -> (Self, &'a mut Decoder) {
+        let reader = Self {
             target,
             machine,
-            read: BTreeMap::new(),
-        }
+            before: &kept.words,
+            read: HashMap::new(),
+        };
+        (reader, &mut kept.decoder)
+    }
+
+    /// All that was read.
+    pub(super) fn into_read(self) -> HashMap<PhysPage, Option<Arc<TableWords>>> {
+        self.read
     }
 }
 
@@ -37,51 +66,18 @@ impl TableReader for RamTables<'_> {
         &mut self,
         frames: &[PhysPage],
     ) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
-        let missing: Vec<PhysPage> = frames
+        let is_missing =
+            |frame: &PhysPage| !self.read.contains_key(frame) && self.machine.is_ram(frame.range());
+        let missing: Vec<PhysPage> = frames.iter().copied().filter(is_missing).collect();
+        let known: Vec<_> = missing
             .iter()
-            .copied()
-            .filter(|frame| self.machine.is_ram(frame.range()) && !self.read.contains_key(frame))
+            .map(|frame| self.before.get(frame).cloned())
             .collect();
-        let fresh = read_frames(self.target, &missing)?;
-        let fresh: BTreeMap<_, _> = missing.into_iter().zip(fresh).collect();
-        let words = frames
-            .iter()
-            .map(
-                |frame| match fresh.get(frame).or_else(|| self.read.get(frame)) {
-                    Some(words) => words.clone(),
-                    None => None,
-                },
-            )
-            .collect();
-        if self.read.len() + fresh.len() <= MAX_KEPT {
-            self.read.extend(fresh);
+        if !missing.is_empty() {
+            let fresh = self.target.read_frames_again(&missing, &known)?;
+            self.read.extend(missing.into_iter().zip(fresh));
         }
-        Ok(words)
+        let words = |frame| self.read.get(frame).cloned().flatten();
+        Ok(frames.iter().map(words).collect())
     }
-}
-
-/// Reads frames that are known to be RAM, in one batch.
-pub(super) fn read_frames(
-    target: &mut dyn Target,
-    frames: &[PhysPage],
-) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
-    if frames.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ranges: Vec<_> = frames.iter().map(|frame| frame.range()).collect();
-    let answers = target.read_physical(&ranges)?;
-    Ok(answers.into_iter().map(|bytes| words_of(&bytes?)).collect())
-}
-
-/// A frame's bytes as words; `None` where there are not 4096 of them.
-fn words_of(bytes: &[u8]) -> Option<Arc<TableWords>> {
-    let mut words = [0; pagescope_protocol::ENTRIES_PER_TABLE];
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    if chunks.len() != words.len() || !rest.is_empty() {
-        return None;
-    }
-    for (word, chunk) in words.iter_mut().zip(chunks) {
-        *word = u64::from_le_bytes(*chunk);
-    }
-    Some(Arc::new(words))
 }

@@ -115,7 +115,7 @@ fn table(facts: &TableFacts) -> TableAnswer {
         level: facts.level().number(),
         table: format::hex(facts.frame().start().as_u64()),
         covers_from: format::hex(facts.table.covers_from.as_u64()),
-        covers_size: facts.level().table_size(),
+        covers_size: facts.covers_bytes(),
         also_read_as: facts.also_read_as.iter().map(|l| l.number()).collect(),
         windows: facts.windows.iter().map(window).collect(),
     }

@@ -21,6 +21,7 @@ mod spaces;
 mod step;
 mod trace;
 mod walk;
+mod walk_answer;
 
 use std::process::ExitCode;
 

@@ -8,6 +8,7 @@ use super::arguments::Snapshot;
 use super::source::{self, Place};
 use super::{Answer, Failure, format};
 use crate::export::file::write_atomically;
+use crate::model::named;
 
 pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
     let elf = source::elf(options.elf.as_deref())?;
@@ -34,7 +35,7 @@ pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
         }
         place => source::one_moment(place, elf)?,
     };
-    write_atomically(&options.out, snapshot_to_text(&snapshot).as_bytes())
+    write_atomically(&options.out, snapshot_to_text(&named(&snapshot)).as_bytes())
         .map_err(Failure::usage)?;
     format::write(&format!("wrote {}", options.out.display()));
     Ok(Answer::Yes)
@@ -55,7 +56,7 @@ fn full(
         );
     }
     Ok(pagescope_protocol::snapshot::Snapshot {
-        frames,
+        frames: frames.into(),
         ..(*captured).clone()
     })
 }

@@ -44,6 +44,8 @@ fn space(space: &Space) -> SpaceAnswer {
             SpaceKind::Kernel => "kernel",
             SpaceKind::Hart => "hart",
             SpaceKind::Process => "process",
+            SpaceKind::Guest => "guest",
+            SpaceKind::GuestPhysical => "guest physical",
             SpaceKind::Other => "other",
         }),
         number: space.number,

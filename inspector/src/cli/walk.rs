@@ -1,50 +1,29 @@
-//! `pagescope walk`: one translation, every step.
+//! `pagescope walk`: one translation, every step of every stage.
 
-use pagescope_protocol::translate::{Outcome, Step, Translation};
-use pagescope_protocol::{PteKind, Satp, TranslationMode, VirtAddr};
-use serde::Serialize;
+use pagescope_protocol::snapshot::{SpaceOutcome, SpaceTranslation};
+use pagescope_protocol::{TranslationMode, VirtAddr};
 
 use super::arguments::{SpaceChoice, Walk};
 use super::source::{self, Place};
+use super::walk_answer::{self, Modes};
 use super::{Answer, Failure, format};
-use crate::capture::live::translate_live;
-use crate::export::text::walk_text;
+use crate::capture::live::{HartTranslation, translate_on_hart};
+use crate::export::text::{staged_walk_text, walk_text};
 use crate::guest::ElfFile;
 use crate::link::HartId;
 use crate::session::Source;
 
-/// A translation as scripts get it.
-#[derive(Debug, Serialize)]
-struct WalkAnswer {
-    va: String,
-    mapped: bool,
-    pa: Option<String>,
-    reason: Option<String>,
-    mode: String,
-    page_size: Option<u64>,
-    flags: Option<String>,
-    steps: Vec<StepAnswer>,
-}
-
-#[derive(Debug, Serialize)]
-struct StepAnswer {
-    level: u8,
-    table: String,
-    index: usize,
-    pte: String,
-    kind: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
 pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
     let elf = source::elf(options.elf.as_deref())?;
     let address = parse_address(&options.va, elf.as_deref())?;
-    let (mode, translation) = match Place::chosen(&options.addr, &options.watch)? {
+    let (modes, translation) = match Place::chosen(&options.addr, &options.watch)? {
         place @ Place::File(_) => {
             let snapshot = source::one_moment(place, None)?;
             let space = source::space_chosen(&snapshot, &options.space)?;
-            (space.mode, space.translate(address))
+            (
+                Modes::of_space(&snapshot, space),
+                snapshot.translate(space, address),
+            )
         }
         Place::Watch(watch) => {
             let mut opened = source::open_source(&Source::Watch { watch, elf })?;
@@ -59,18 +38,19 @@ pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
             result?
         }
     };
-    format::print(options.format, &answer(mode, &translation), || {
-        walk_text(mode, &translation)
+    let answer = walk_answer::of(modes, &translation);
+    format::print(options.format, &answer, || match &translation {
+        SpaceTranslation::Single(translation) => walk_text(modes.first, translation),
+        SpaceTranslation::Staged(staged) => {
+            let guest = modes.guest.unwrap_or(TranslationMode::Bare);
+            staged_walk_text(modes.first, guest, staged)
+        }
     })?;
-    match translation.outcome {
-        Outcome::Mapped(_) => Ok(Answer::Yes),
-        Outcome::Fault(_) => Ok(Answer::No),
-        Outcome::Unreadable(at) => Err(Failure::Target(unreadable(at))),
+    match translation.outcome() {
+        SpaceOutcome::Mapped(_) => Ok(Answer::Yes),
+        SpaceOutcome::Fault(_) => Ok(Answer::No),
+        SpaceOutcome::Unreadable(at) => Err(Failure::Target(walk_answer::unreadable(at))),
     }
-}
-
-fn unreadable(at: pagescope_protocol::PhysAddr) -> String {
-    format!("the entry at {at} could not be read: it is not RAM, or not in this file")
 }
 
 /// Through tables that were read twice: entries that are read one after the other need not fit each other.
@@ -78,20 +58,21 @@ fn walk_running(
     opened: &mut crate::session::Opened,
     choice: &SpaceChoice,
     address: &str,
-) -> Result<(TranslationMode, Translation), Failure> {
+) -> Result<(Modes, SpaceTranslation), Failure> {
     let elf = opened.capturer.elf().cloned();
     let address = parse_address(address, elf.as_deref())?;
     let snapshot = source::capture(opened)?;
     source::mention_changing(&snapshot);
     let space = source::space_chosen(&snapshot, choice)?;
-    Ok((space.mode, space.translate(address)))
+    let modes = Modes::of_space(&snapshot, space);
+    Ok((modes, snapshot.translate(space, address)))
 }
 
 fn walk_live(
     opened: &mut crate::session::Opened,
     choice: &SpaceChoice,
     address: &str,
-) -> Result<(TranslationMode, Translation), Failure> {
+) -> Result<(Modes, SpaceTranslation), Failure> {
     // Again, for a symbol: the file may carry several programs, and now it is known which one runs.
     let elf = opened.capturer.elf().cloned();
     let address = parse_address(address, elf.as_deref())?;
@@ -102,7 +83,8 @@ fn walk_live(
         let snapshot = captured.map_err(Failure::target)?;
         source::mention_changing(&snapshot);
         let space = source::space_named(&snapshot, name)?;
-        return Ok((space.mode, space.translate(address)));
+        let modes = Modes::of_space(&snapshot, space);
+        return Ok((modes, snapshot.translate(space, address)));
     }
     let hart = choice.hart;
     let target = opened.target.as_mut();
@@ -115,18 +97,19 @@ fn walk_live(
             known.join(", ")
         )));
     }
-    let satp = target
-        .register(hart, "satp")
-        .map_err(Failure::target)?
-        .ok_or_else(|| {
-            Failure::Target(format!(
-                "the stub does not show satp of {hart}, so its tables are unknown"
-            ))
-        })?;
-    let satp = Satp::from_bits(satp);
+    let how = HartTranslation::ask(target, hart).map_err(Failure::target)?;
+    let how = how.ok_or_else(|| {
+        Failure::Target(format!(
+            "the stub does not show satp of {hart}, so its tables are unknown"
+        ))
+    })?;
+    let modes = Modes {
+        first: how.first.mode(),
+        guest: how.stage.map(|stage| stage.mode()),
+    };
     let machine = opened.capturer.machine().clone();
-    let translation = translate_live(target, &machine, satp, address).map_err(Failure::target)?;
-    Ok((satp.mode(), translation))
+    let translation = translate_on_hart(target, &machine, how, address).map_err(Failure::target)?;
+    Ok((modes, translation))
 }
 
 /// `0x80200000`, `kalloc`, `kalloc+0x10`.
@@ -157,43 +140,6 @@ fn parse_number(text: &str) -> Option<u64> {
     is_number
         .then(|| u64::from_str_radix(digits, 16).ok())
         .flatten()
-}
-
-fn answer(mode: TranslationMode, translation: &Translation) -> WalkAnswer {
-    let mapped = translation.mapped();
-    let reason = match translation.outcome {
-        Outcome::Mapped(_) => None,
-        Outcome::Fault(fault) => Some(fault.to_string()),
-        Outcome::Unreadable(at) => Some(unreadable(at)),
-    };
-    WalkAnswer {
-        va: format::hex(translation.address.as_u64()),
-        mapped: mapped.is_some(),
-        pa: mapped.map(|mapped| format::hex(mapped.address.as_u64())),
-        reason,
-        mode: mode.to_string(),
-        page_size: mapped
-            .map(|mapped| mapped.page_size)
-            .filter(|size| *size > 0),
-        flags: mapped
-            .filter(|mapped| mapped.page_size > 0)
-            .map(|mapped| mapped.flags.to_string()),
-        steps: translation.trail.iter().map(step_answer).collect(),
-    }
-}
-
-fn step_answer(step: &Step) -> StepAnswer {
-    StepAnswer {
-        level: step.level.number(),
-        table: format::hex(step.table.start().as_u64()),
-        index: step.index,
-        pte: format::hex(step.pte.bits()),
-        kind: step.kind.name(),
-        reason: match step.kind {
-            PteKind::Reserved(why) => Some(why.to_string()),
-            _ => None,
-        },
-    }
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ use super::rsp::stop::{SIGNAL_INTERRUPT, SIGNAL_TRAP, StopPacket, thread_id};
 use super::rsp::{escaped, hex};
 use super::{
     Address, Cancel, FoundState, HartId, LinkError, PhysicalAccess, Registers, StopReason, Stub,
-    Target, TargetFacts, WayOffer,
+    Target, TargetFacts, WayOffer, share_known,
 };
 
 /// How long one instruction may take when a hart is stepped off a breakpoint. One that waits for an
@@ -319,7 +319,17 @@ impl Target for GdbTarget {
         &mut self,
         frames: &[PhysPage],
     ) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
-        self.read_frames_by_way(frames)
+        self.read_frames_by_way(frames, &[])
+    }
+
+    fn read_frames_again(
+        &mut self,
+        frames: &[PhysPage],
+        known: &[Option<Arc<TableWords>>],
+    ) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
+        let mut answers = self.read_frames_by_way(frames, known)?;
+        share_known(&mut answers, known);
+        Ok(answers)
     }
 
     fn ways(&mut self) -> Result<Vec<WayOffer>, LinkError> {

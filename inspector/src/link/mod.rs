@@ -28,6 +28,7 @@ pub mod monitor;
 pub mod qemu;
 pub mod rsp;
 pub mod transport;
+pub mod virtualized;
 
 use std::fmt;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pagescope_protocol::walk::TableWords;
-use pagescope_protocol::{PhysPage, PhysRange, Satp, VirtAddr};
+use pagescope_protocol::{Hgatp, PhysPage, PhysRange, Satp, VirtAddr};
 
 pub use address::{Address, AddressError};
 pub use error::LinkError;
@@ -101,6 +102,21 @@ pub trait Target: Send {
         let answers = self.read_physical(&ranges)?;
         let words = |bytes: Option<Vec<u8>>| memory::words_of(&bytes?);
         Ok(answers.into_iter().map(words).collect())
+    }
+
+    /// As [`read_frames`](Self::read_frames), where `known` says, at the same place as `frames`, what stood in a frame
+    /// before. A frame that holds the same still is answered with those words, shared.
+    ///
+    /// # Errors
+    /// When the target as a whole cannot be read.
+    fn read_frames_again(
+        &mut self,
+        frames: &[PhysPage],
+        known: &[Option<Arc<TableWords>>],
+    ) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
+        let mut answers = self.read_frames(frames)?;
+        share_known(&mut answers, known);
+        Ok(answers)
     }
 
     /// Stops every hart that is about to execute the instruction at `address`. Setting it twice is
@@ -199,6 +215,19 @@ pub trait Target: Send {
     fn detach(self: Box<Self>) -> Result<(), LinkError>;
 }
 
+/// Puts the words of `known` in the place of answers that are the same.
+fn share_known(answers: &mut [Option<Arc<TableWords>>], known: &[Option<Arc<TableWords>>]) {
+    for (answer, known) in answers.iter_mut().zip(known) {
+        let is_shared = |one: &Arc<TableWords>, other| Arc::ptr_eq(one, other);
+        if let (Some(answer), Some(known)) = (answer, known)
+            && !is_shared(answer, known)
+            && answer == known
+        {
+            *answer = Arc::clone(known);
+        }
+    }
+}
+
 /// A hart by its number, from 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct HartId(u32);
@@ -264,10 +293,16 @@ pub struct Registers {
     pub pc: Option<u64>,
     /// x0 to x31.
     pub x: [Option<u64>; 32],
-    /// satp.
+    /// satp: of the host, where the hart runs virtualized.
     pub satp: Option<Satp>,
+    /// vsatp: a guest's first stage.
+    pub vsatp: Option<Satp>,
+    /// hgatp: a guest's G-stage.
+    pub hgatp: Option<Hgatp>,
     /// The privilege mode.
     pub privilege: Option<Privilege>,
+    /// V: whether the hart runs virtualized; `None` where that is not known. See [`virtualized`].
+    pub virtualized: Option<bool>,
     /// All that could be read, by the names and in the order of the target's description.
     pub named: Vec<(String, u64)>,
 }

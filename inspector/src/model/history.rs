@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pagescope_protocol::snapshot::{Recording, RecordingError, Snapshot};
 
 use super::Difference;
+use super::mapping_names::named_moments;
 
 /// Most moments of a running guest that are kept; past it the older ones are thinned out.
 pub const MOST_LIVE: usize = 600;
@@ -158,9 +159,11 @@ impl History {
         self.follows
     }
 
-    /// All moments as a recording; `None` while there is none.
+    /// All moments as a recording, their mappings with names; `None` while there is none.
     pub fn to_recording(&self) -> Option<Recording> {
-        Recording::of(self.moments.iter().map(|moment| moment.snapshot.as_ref()))
+        let moments = self.moments.iter();
+        let named = named_moments(moments.map(|moment| moment.snapshot.as_ref()));
+        Recording::of(named.iter())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reading a hart's registers.
 
-use pagescope_protocol::Satp;
+use pagescope_protocol::{Hgatp, Satp, Xlen};
 
 use super::{GdbTarget, thread_of};
 use crate::link::rsp::hex;
@@ -8,10 +8,10 @@ use crate::link::{HartId, LinkError, Privilege, Registers};
 
 /// The registers beyond `g`'s that say something about memory and traps. A target that has no such
 /// register, or refuses it with E14 because the hart lacks its extension, leaves it out.
-const OF_INTEREST: [&str; 26] = [
-    "priv", "satp", "sstatus", "stvec", "sepc", "scause", "stval", "sscratch", "sie", "sip",
-    "mstatus", "mtvec", "mepc", "mcause", "mtval", "mscratch", "mie", "mip", "medeleg", "mideleg",
-    "mhartid", "vsatp", "hgatp", "hstatus", "menvcfg", "pmpcfg0",
+const OF_INTEREST: [&str; 28] = [
+    "priv", "virt", "henvcfg", "satp", "sstatus", "stvec", "sepc", "scause", "stval", "sscratch",
+    "sie", "sip", "mstatus", "mtvec", "mepc", "mcause", "mtval", "mscratch", "mie", "mip",
+    "medeleg", "mideleg", "mhartid", "vsatp", "hgatp", "hstatus", "menvcfg", "pmpcfg0",
 ];
 
 /// One request about registers.
@@ -142,6 +142,10 @@ impl GdbTarget {
 
     fn gather(&self, values: &[Option<u64>]) -> Registers {
         let mut registers = Registers::default();
+        let xlen = match self.facts.xlen_bits {
+            32 => Xlen::Rv32,
+            _ => Xlen::Rv64,
+        };
         for (info, value) in self.description.registers.iter().zip(values) {
             let Some(value) = *value else { continue };
             // The integer registers come first, in order (gdb's feature org.gnu.gdb.riscv.cpu).
@@ -150,7 +154,10 @@ impl GdbTarget {
             }
             match info.name.as_str() {
                 "pc" => registers.pc = Some(value),
-                "satp" => registers.satp = Some(Satp::from_bits(value)),
+                "satp" => registers.satp = Some(Satp::from_bits_of(value, xlen)),
+                "vsatp" => registers.vsatp = Some(Satp::from_bits_of(value, xlen)),
+                "hgatp" => registers.hgatp = Some(Hgatp::from_bits_of(value, xlen)),
+                "virt" => registers.virtualized = Some(value & 1 != 0),
                 "priv" => registers.privilege = Some(Privilege::from_bits(value)),
                 _ => {}
             }

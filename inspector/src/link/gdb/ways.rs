@@ -11,6 +11,7 @@
 //! reach all fail that.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::Arc;
 
 use pagescope_protocol::walk::TableWords;
@@ -246,17 +247,20 @@ impl GdbTarget {
         Ok(answers)
     }
 
-    /// As [`read_by_way`](Self::read_by_way), whole frames as words.
+    /// As [`read_by_way`](Self::read_by_way), whole frames as words; shared with those of `known` that are the same.
     pub(super) fn read_frames_by_way(
         &mut self,
         frames: &[PhysPage],
+        known: &[Option<Arc<TableWords>>],
     ) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
         let Some(memory) = self.direct() else {
             return self.read_frames_over_port(frames);
         };
+        let known = known.iter().map(Option::as_ref).chain(iter::repeat(None));
         let mut answers: Vec<Option<Arc<TableWords>>> = frames
             .iter()
-            .map(|frame| memory.read_frame(*frame))
+            .zip(known)
+            .map(|(frame, known)| memory.read_frame_again(*frame, known))
             .collect();
         let outside = self.only_over_port(&answers, |place| frames[place].range());
         let rest: Vec<PhysPage> = outside.iter().map(|place| frames[*place]).collect();

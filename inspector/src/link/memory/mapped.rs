@@ -161,6 +161,18 @@ impl PhysicalMemory for MappedRam {
         let (map, at) = self.bank(frame.range())?;
         map.copy_frame(at)
     }
+
+    fn read_frame_again(
+        &self,
+        frame: PhysPage,
+        known: Option<&Arc<TableWords>>,
+    ) -> Option<Arc<TableWords>> {
+        let (map, at) = self.bank(frame.range())?;
+        match known.filter(|known| map.holds(at, known)) {
+            Some(known) => Some(Arc::clone(known)),
+            None => map.copy_frame(at),
+        }
+    }
 }
 
 /// Opens a file of RAM. Its name may come from a stub: so nothing is waited for, as a pipe would make us,

@@ -88,7 +88,9 @@ fn sorted<'a>(scene: &Scene<'a>) -> Vec<&'a Space> {
             Some(SpaceKind::Kernel) => 0,
             Some(SpaceKind::Hart) | None => 1,
             Some(SpaceKind::Process) => 2,
-            Some(SpaceKind::Other) => 3,
+            Some(SpaceKind::Guest) => 3,
+            Some(SpaceKind::GuestPhysical) => 4,
+            Some(SpaceKind::Other) => 5,
         };
         let hart = space.harts.first().copied().map(u64::from);
         (rank, space.number.or(hart))
