@@ -129,7 +129,6 @@ impl Capturer {
         stop: impl FnOnce(&Snapshot) -> String,
     ) -> Result<Arc<Snapshot>, LinkError> {
         let mut snapshot = self.read_everything(target)?;
-        names::name_mappings(&mut snapshot);
         snapshot.stop = stop(&snapshot);
         Ok(self.remember(snapshot))
     }
@@ -141,7 +140,7 @@ impl Capturer {
         snapshot
     }
 
-    /// Reads everything once, and names nothing yet.
+    /// Reads everything once.
     fn read_everything(&mut self, target: &mut dyn Target) -> Result<Snapshot, LinkError> {
         let mut harts = Vec::new();
         for hart in target.harts()? {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use pagescope_protocol::snapshot::{Snapshot, Taken, Unsettled};
 use pagescope_protocol::{PhysPage, PhysRange, Satp};
 
-use super::{Capturer, names};
+use super::Capturer;
 use crate::link::{Cancel, HartId, LinkError, Target, virtualized};
 use crate::model::in_machine_terms;
 
@@ -49,8 +49,6 @@ impl Capturer {
                     false => format!("running, not settled: {moving}"),
                 };
                 snapshot.taken = Taken::Running(moving);
-                // Not between the two readings: it takes longer than they do.
-                names::name_mappings(&mut snapshot);
                 return Ok(self.remember(snapshot));
             }
         }

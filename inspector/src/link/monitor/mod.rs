@@ -19,8 +19,8 @@
 //! - satp is one 64-bit store of `csrw satp`, which ends its translation block: it is never half written, but
 //!   can be old or new by the time it is read;
 //! - pc and the integer registers are those of the last block's end, and need not fit each other;
-//! - the privilege mode is not printed, and before 10.1 neither are vsatp and hgatp. With V = 1 the satp
-//!   that is printed is the guest's own (`riscv_cpu_swap_hypervisor_regs`).
+//! - the privilege mode is not printed, and in 7.2 neither are vsatp and hgatp. With V = 1 the satp that is
+//!   printed is the guest's own ([`super::virtualized`]).
 //!
 //! So a capture of a running guest reads twice and believes what stayed ([`crate::capture::settle`]).
 //!
