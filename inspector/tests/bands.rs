@@ -156,6 +156,8 @@ proptest! {
         let difference = Difference::between(&before, &snapshot);
         for space in &snapshot.spaces {
             let mut space = space.clone();
+            // What goes through a G-stage leads elsewhere: `model::guest_space` tests that.
+            space.through = None;
             if canonical {
                 let mode = space.mode;
                 space.mappings.edit(|mappings| {
