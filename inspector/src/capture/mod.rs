@@ -114,6 +114,11 @@ impl Capturer {
         self.last.as_ref()
     }
 
+    /// How many tables had to be decoded so far: those that were as in the capture before were not.
+    pub const fn tables_decoded(&self) -> u64 {
+        self.kept.decoder.decoded()
+    }
+
     /// Reads everything. `stop` says why the guest stands still.
     ///
     /// # Errors
