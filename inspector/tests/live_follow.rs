@@ -155,6 +155,7 @@ fn live(event: Event) -> Option<Arc<Snapshot>> {
 fn a_session_follows_and_pauses_exactly() {
     let machine = Machine::boot("pace=1", false);
     let session = session(Source::Attach {
+        memory: Default::default(),
         address: machine.guest.address().clone(),
         elf: None,
         watch: Some(watch(&machine)),
@@ -238,6 +239,7 @@ fn a_session_looks_on_through_the_monitor_alone() {
 fn where_following_is_impossible_the_remedy_is_said() {
     let machine = Machine::boot("", false);
     let session = session(Source::Attach {
+        memory: Default::default(),
         address: machine.guest.address().clone(),
         elf: None,
         watch: None,
@@ -268,6 +270,7 @@ fn a_guest_that_ends_while_it_is_followed_is_lost() {
         let watch = watch(&machine);
         let session = session(match has_gdb {
             true => Source::Attach {
+                memory: Default::default(),
                 address: machine.guest.address().clone(),
                 elf: None,
                 watch: Some(watch),

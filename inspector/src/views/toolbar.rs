@@ -212,6 +212,7 @@ pub fn connection_words(scene: &Scene<'_>) -> (egui::Color32, String) {
             (palette.level(pagescope_protocol::Level::L1), what.clone())
         }
         Connection::Stopped => (palette.counter, stopped_words(scene)),
+        Connection::Dump => (palette.dim, "a dump: it stands still".into()),
         Connection::Running if scene.state.is_followed() => follow::words(scene),
         Connection::Running => (palette.data, "running".into()),
         Connection::Busy { what } => (palette.level(pagescope_protocol::Level::L1), what.clone()),
@@ -413,6 +414,9 @@ fn why_not(scene: &Scene<'_>) -> String {
     match &scene.state.connection {
         Connection::None => {
             "A file has no guest to run. `pagescope demo` starts one, `pagescope attach` finds one."
+        }
+        Connection::Dump => {
+            "A dump is a moment that is past: nothing in it runs. `pagescope attach` finds a guest."
         }
         Connection::Connecting { .. } => "Not connected yet.",
         Connection::Running => "The guest runs: pause it first (F6).",
