@@ -113,7 +113,7 @@ fn running() -> Machine {
 fn attaching_again_and_again_leaks_nothing() {
     let _alone = alone();
     let machine = running();
-    let mut cycle = |options: ConnectOptions| {
+    let cycle = |options: ConnectOptions| {
         let mut target = GdbTarget::connect(machine.guest.address(), options).expect("it is there");
         let mut capturer = Capturer::new(&mut target, None).expect("a machine");
         let snapshot = capturer.capture(&mut target, "soak").expect("a capture");

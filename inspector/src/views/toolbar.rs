@@ -43,7 +43,8 @@ impl Toolbar {
     pub fn show(&mut self, ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         let all = ui.available_rect_before_wrap();
         ui.advance_cursor_after_rect(all);
-        let has_two_rows = all.width() < TWO_ROWS;
+        // The panel's width is known to whoever gave it its height; ours is less by its margins.
+        let has_two_rows = all.height() > ROW;
         let first = all.with_max_y(all.top() + ROW);
         let line = |rect| {
             UiBuilder::new()
