@@ -254,7 +254,11 @@ fn qemu_not_installed() {
 fn qemu_killed_while_it_is_looked_at() {
     let machine = Machine::boot("pace=1", false);
     let address = machine.guest.address().clone();
-    let source = Source::Attach { address, elf: None };
+    let source = Source::Attach {
+        address,
+        elf: None,
+        guest: Default::default(),
+    };
     let session = Session::start(source, Arc::new(|| {})).expect("a thread");
     for _ in 0..100 {
         session

@@ -11,7 +11,7 @@ use crate::link::{LinkError, Target};
 
 /// A target's RAM as tables. A table that is said to lie elsewhere is unreadable: to look there
 /// could change a device. What spaces share is read once: the guest stands still meanwhile.
-pub(super) struct RamTables<'a> {
+pub(crate) struct RamTables<'a> {
     target: &'a mut dyn Target,
     machine: &'a MachineMap,
     read: BTreeMap<PhysPage, Option<Arc<TableWords>>>,
@@ -21,7 +21,7 @@ pub(super) struct RamTables<'a> {
 const MAX_KEPT: usize = 1 << 13;
 
 impl<'a> RamTables<'a> {
-    pub(super) fn new(target: &'a mut dyn Target, machine: &'a MachineMap) -> Self {
+    pub(crate) fn new(target: &'a mut dyn Target, machine: &'a MachineMap) -> Self {
         Self {
             target,
             machine,
@@ -61,7 +61,7 @@ impl TableReader for RamTables<'_> {
 }
 
 /// Reads frames that are known to be RAM, in one batch.
-pub(super) fn read_frames(
+pub(crate) fn read_frames(
     target: &mut dyn Target,
     frames: &[PhysPage],
 ) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {

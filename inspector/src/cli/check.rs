@@ -67,8 +67,8 @@ struct FindingAnswer {
 }
 
 pub(super) fn run(options: &Check) -> Result<Answer, Failure> {
-    let elf = source::elf(options.elf.as_deref())?;
-    let snapshot = source::one_moment(Place::parse(&options.addr)?, elf)?;
+    let known = source::Known::of(&options.guest)?;
+    let snapshot = source::one_moment(Place::parse(&options.addr)?, known)?;
     let spaces: Vec<&Space> = match (options.hart, &options.space) {
         (_, Some(name)) => vec![source::space_named(&snapshot, name)?],
         (Some(hart), None) => vec![source::space_of(&snapshot, hart)?],

@@ -41,8 +41,8 @@ struct AliasAnswer {
 }
 
 pub(super) fn run(options: &Map) -> Result<Answer, Failure> {
-    let elf = source::elf(options.elf.as_deref())?;
-    let snapshot = source::one_moment(Place::parse(&options.addr)?, elf)?;
+    let known = source::Known::of(&options.guest)?.with_root(&options.space)?;
+    let snapshot = source::one_moment(Place::parse(&options.addr)?, known)?;
     if options.phys {
         let answer = physical(&snapshot);
         format::print(options.format, &answer, || physical_text(&answer))?;

@@ -14,11 +14,20 @@ use crate::session::{Connection, Event, Session, Source, Waker};
 /// the terminal and not an empty window. A link that takes longer goes on behind the window.
 const FIRST_ANSWER: Duration = Duration::from_millis(400);
 
+/// How long a capture for the window waits for source lines: what is not there then is there next time.
+const LINE_PATIENCE: Duration = Duration::from_millis(250);
+
 pub(super) fn attach(options: &Attach) -> Result<Answer, Failure> {
     let address = Address::from_str(&options.addr).map_err(Failure::usage)?;
-    let elf = source::elf(options.elf.as_deref())?;
+    let mut known = source::Known::of(&options.guest)?;
+    known.options.line_patience = Some(LINE_PATIENCE);
     let title = address.to_string();
-    window(Source::Attach { address, elf }, &title)
+    let source = Source::Attach {
+        address,
+        elf: known.elf,
+        guest: known.options,
+    };
+    window(source, &title)
 }
 
 pub(super) fn open(options: &Open) -> Result<Answer, Failure> {

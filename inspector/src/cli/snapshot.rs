@@ -10,11 +10,11 @@ use super::{Answer, Failure, format};
 use crate::export::file::write_atomically;
 
 pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
-    let elf = source::elf(options.elf.as_deref())?;
+    let known = source::Known::of(&options.guest)?.with_lines();
     source::can_write(&options.out)?;
     let snapshot = match Place::parse(&options.addr)? {
         Place::Live(address) if options.full => {
-            let mut opened = source::open(address, elf)?;
+            let mut opened = source::open(address, known)?;
             let result = full(&mut opened);
             source::leave(opened);
             let snapshot = result.map_err(Failure::target)?;
@@ -26,7 +26,7 @@ pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
                 "--full needs a live guest: a file has no more".into(),
             ));
         }
-        place => source::one_moment(place, elf)?,
+        place => source::one_moment(place, known)?,
     };
     write_atomically(&options.out, snapshot_to_text(&snapshot).as_bytes())
         .map_err(Failure::usage)?;

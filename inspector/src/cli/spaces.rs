@@ -3,7 +3,7 @@
 use pagescope_protocol::snapshot::{Snapshot, Space, SpaceKind};
 use serde::Serialize;
 
-use super::arguments::Listing;
+use super::arguments::Spaces;
 use super::source::{self, Place};
 use super::{Answer, Failure, format};
 use crate::export::text::spaces_text;
@@ -22,8 +22,13 @@ struct SpaceAnswer {
     mapped_bytes: u64,
 }
 
-pub(super) fn run(options: &Listing) -> Result<Answer, Failure> {
-    let snapshot = source::one_moment(Place::parse(&options.addr)?, None)?;
+pub(super) fn run(options: &Spaces) -> Result<Answer, Failure> {
+    let known = source::Known::of(&options.guest)?;
+    let place = Place::parse(&options.addr)?;
+    if options.scan {
+        return super::scan::run(place, known, options.format);
+    }
+    let snapshot = source::one_moment(place, known)?;
     let answer: Vec<SpaceAnswer> = snapshot.spaces.iter().map(space).collect();
     format::print(options.format, &answer, || text(&snapshot))?;
     Ok(Answer::Yes)
@@ -44,6 +49,8 @@ fn space(space: &Space) -> SpaceAnswer {
             SpaceKind::Kernel => "kernel",
             SpaceKind::Hart => "hart",
             SpaceKind::Process => "process",
+            SpaceKind::Seen => "seen",
+            SpaceKind::Found => "found",
             SpaceKind::Other => "other",
         }),
         number: space.number,

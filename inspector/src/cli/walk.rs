@@ -1,21 +1,23 @@
 //! `pagescope walk`: one translation, every step.
 
 use pagescope_protocol::translate::{Outcome, Step, Translation};
-use pagescope_protocol::{PteKind, Satp, TranslationMode, VirtAddr};
+use pagescope_protocol::{PteKind, Satp, TranslationMode};
 use serde::Serialize;
 
 use super::arguments::{SpaceChoice, Walk};
-use super::source::{self, Place};
+use super::source::{self, Place, parse_address};
 use super::{Answer, Failure, format};
 use crate::capture::live::translate_live;
 use crate::export::text::walk_text;
-use crate::guest::ElfFile;
 use crate::link::HartId;
 
 /// A translation as scripts get it.
 #[derive(Debug, Serialize)]
 struct WalkAnswer {
     va: String,
+    /// What lies there, with its source line, where the ELF knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    place: Option<String>,
     mapped: bool,
     pa: Option<String>,
     reason: Option<String>,
@@ -37,23 +39,37 @@ struct StepAnswer {
 }
 
 pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
-    let elf = source::elf(options.elf.as_deref())?;
-    let address = parse_address(&options.va, elf.as_deref())?;
+    let known = source::Known::of(&options.guest)?
+        .with_root(&options.space)?
+        .with_lines();
+    // A file that lies elsewhere than it is linked is known to do so once the guest is there.
+    let address = parse_address(&options.va, known.elf.as_deref())?;
+    let mut place = String::new();
     let (mode, translation) = match Place::parse(&options.addr)? {
         place @ Place::File(_) => {
-            let snapshot = source::one_moment(place, None)?;
+            let snapshot = source::one_moment(place, source::Known::default())?;
             let space = source::space_chosen(&snapshot, &options.space)?;
             (space.mode, space.translate(address))
         }
         Place::Live(at) => {
-            let mut opened = source::open(at, elf)?;
+            let mut opened = source::open(at, known)?;
             let result = walk_live(&mut opened, &options.space, &options.va);
+            if let Ok((_, translation)) = &result {
+                let elf = opened.capturer.elf().map(AsRef::as_ref);
+                let at = [translation.address.as_u64()];
+                place = opened.capturer.knowledge().places(elf, &at).concat();
+            }
             source::leave(opened);
             result?
         }
     };
-    format::print(options.format, &answer(mode, &translation), || {
-        walk_text(mode, &translation)
+    let answer = WalkAnswer {
+        place: Some(place.clone()).filter(|place| !place.is_empty()),
+        ..answer(mode, &translation)
+    };
+    format::print(options.format, &answer, || match place.as_str() {
+        "" => walk_text(mode, &translation),
+        place => format!("{place}\n{}", walk_text(mode, &translation)),
     })?;
     match translation.outcome {
         Outcome::Mapped(_) => Ok(Answer::Yes),
@@ -74,13 +90,13 @@ fn walk_live(
     // Again, for a symbol: the file may carry several programs, and now it is known which one runs.
     let elf = opened.capturer.elf().cloned();
     let address = parse_address(address, elf.as_deref())?;
-    if let Some(name) = &choice.space {
+    if choice.space.is_some() || choice.root.is_some() {
         // Names are the kernel's, which the whole capture asks.
         let stop = opened.stop.clone();
         let captured = opened.capturer.capture(opened.target.as_mut(), stop);
         let snapshot = captured.map_err(Failure::target)?;
         source::mention_changing(&snapshot);
-        let space = source::space_named(&snapshot, name)?;
+        let space = source::space_chosen(&snapshot, choice)?;
         return Ok((space.mode, space.translate(address)));
     }
     let hart = choice.hart;
@@ -108,36 +124,6 @@ fn walk_live(
     Ok((satp.mode(), translation))
 }
 
-/// `0x80200000`, `kalloc`, `kalloc+0x10`.
-fn parse_address(text: &str, elf: Option<&ElfFile>) -> Result<VirtAddr, Failure> {
-    let (base, offset) = text.split_once('+').unwrap_or((text, "0"));
-    let bad = |part: &str| {
-        Failure::Usage(format!(
-            "{part:?} is no address: write hexadecimal such as 0x80200000, or a symbol with --elf"
-        ))
-    };
-    let offset = parse_number(offset).ok_or_else(|| bad(offset))?;
-    let base_address = match (parse_number(base), elf) {
-        (Some(number), _) => VirtAddr::new(number),
-        (None, Some(elf)) => elf.require(base).map_err(Failure::usage)?,
-        (None, None) => return Err(bad(base)),
-    };
-    base_address.checked_add(offset).ok_or_else(|| bad(text))
-}
-
-/// A number in hexadecimal, with or without `0x`, as addresses are always written.
-fn parse_number(text: &str) -> Option<u64> {
-    let lower = text.trim().replace('_', "").to_lowercase();
-    let digits = lower.strip_prefix("0x").unwrap_or(&lower);
-    let is_hex = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    // A bare word such as `face` is a symbol, not a number.
-    let is_number =
-        is_hex && (lower.starts_with("0x") || digits.starts_with(|c: char| c.is_ascii_digit()));
-    is_number
-        .then(|| u64::from_str_radix(digits, 16).ok())
-        .flatten()
-}
-
 fn answer(mode: TranslationMode, translation: &Translation) -> WalkAnswer {
     let mapped = translation.mapped();
     let reason = match translation.outcome {
@@ -147,6 +133,7 @@ fn answer(mode: TranslationMode, translation: &Translation) -> WalkAnswer {
     };
     WalkAnswer {
         va: format::hex(translation.address.as_u64()),
+        place: None,
         mapped: mapped.is_some(),
         pa: mapped.map(|mapped| format::hex(mapped.address.as_u64())),
         reason,

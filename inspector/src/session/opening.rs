@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::console::Console;
 use crate::capture::Capturer;
 use crate::capture::step::{CallStepper, StepError};
-use crate::guest::{ElfError, ElfFile};
+use crate::guest::{ElfError, ElfFile, GuestOptions};
 use crate::link::{
     Address, Cancel, ConnectOptions, GdbTarget, Guest, Launch, LaunchError, LinkError, Target,
 };
@@ -34,6 +34,8 @@ pub enum Source {
         address: Address,
         /// Its ELF.
         elf: Option<Arc<ElfFile>>,
+        /// What else the user says of it.
+        guest: GuestOptions,
     },
     /// Our own kernel in a QEMU of our own, which ends with the session.
     Demo(Demo),
@@ -98,7 +100,11 @@ impl Source {
     /// [`OpenError`], which names the thing and the remedy.
     pub fn open(&self, cancel: &Cancel) -> Result<Opened, OpenError> {
         match self {
-            Self::Attach { address, elf } => attach(address, elf.clone(), cancel),
+            Self::Attach {
+                address,
+                elf,
+                guest,
+            } => attach(address, elf.clone(), guest.clone(), cancel),
             Self::Demo(demo) => demo.open(cancel),
         }
     }
@@ -107,6 +113,7 @@ impl Source {
 fn attach(
     address: &Address,
     elf: Option<Arc<ElfFile>>,
+    guest: GuestOptions,
     cancel: &Cancel,
 ) -> Result<Opened, OpenError> {
     let options = ConnectOptions {
@@ -114,7 +121,7 @@ fn attach(
         ..ConnectOptions::default()
     };
     let mut target = GdbTarget::connect(address, options)?;
-    let capturer = Capturer::new(&mut target, elf)?;
+    let capturer = Capturer::with(&mut target, elf, guest)?;
     Ok(Opened {
         target: Box::new(target),
         stepper: stepper(&capturer),
@@ -167,10 +174,20 @@ impl Demo {
     }
 }
 
-fn stepper(capturer: &Capturer) -> Option<CallStepper> {
-    let entry = capturer.elf()?.address_of(ALLOCATION_SYMBOL)?;
-    Some(CallStepper {
-        symbol: ALLOCATION_SYMBOL.into(),
-        entry,
+/// What a step steps where nothing is named: what the profile says allocates, as far as the ELF has
+/// it, else [`ALLOCATION_SYMBOL`].
+pub fn stepper(capturer: &Capturer) -> Option<CallStepper> {
+    let elf = capturer.elf()?;
+    let profile = capturer.knowledge().profile();
+    let told = profile
+        .into_iter()
+        .flat_map(|profile| profile.allocate.iter());
+    let names = told.map(|allocate| &*allocate.symbol);
+    let mut names = names.chain([ALLOCATION_SYMBOL]);
+    names.find_map(|symbol| {
+        Some(CallStepper {
+            symbol: symbol.into(),
+            entry: elf.address_of(symbol)?,
+        })
     })
 }

@@ -89,6 +89,8 @@ fn sorted<'a>(scene: &Scene<'a>) -> Vec<&'a Space> {
             Some(SpaceKind::Hart) | None => 1,
             Some(SpaceKind::Process) => 2,
             Some(SpaceKind::Other) => 3,
+            Some(SpaceKind::Seen) => 4,
+            Some(SpaceKind::Found) => 5,
         };
         let hart = space.harts.first().copied().map(u64::from);
         (rank, space.number.or(hart))
