@@ -300,6 +300,7 @@ fn a_silent_server_can_be_cancelled() {
     let source = Source::Attach {
         address: address.parse().expect("an address"),
         elf: None,
+        guest: Default::default(),
     };
     let session = Session::start(source, Arc::new(|| {})).expect("a thread");
     let deadline = Instant::now() + HANG_GUARD;
