@@ -9,10 +9,12 @@
 mod commands;
 mod files;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use egui::{Key, KeyboardShortcut, Modifiers, Ui};
+use pagescope_protocol::snapshot::Snapshot;
 
 use crate::link::Cancel;
 use crate::model::selection::newest;
@@ -168,6 +170,8 @@ impl App {
                 self.state.history.push(snapshot);
                 self.follow_newest();
             }
+            Event::Live(snapshot) => self.take_live(snapshot),
+            Event::Follow(report) => self.state.follow = report,
             Event::Frame(frame, bytes) => {
                 let contents = match bytes {
                     Some(bytes) => Contents::Bytes(bytes),
@@ -183,6 +187,17 @@ impl App {
             Event::Console(text) => self.state.append_console(&text),
             Event::Target(facts) => self.state.target = facts,
             Event::StepSymbol(symbol) => self.state.step_symbol = symbol,
+        }
+    }
+
+    /// The guest as it is while it runs. What is selected stays: many times a second is no pace to follow.
+    fn take_live(&mut self, snapshot: Arc<Snapshot>) {
+        let has_moved = self.state.history.push_live(snapshot);
+        if has_moved || self.state.history.is_live() {
+            self.state.forget_contents();
+        }
+        if self.state.selection == Selection::Nothing {
+            self.follow_newest();
         }
     }
 
@@ -228,6 +243,7 @@ impl App {
             (none, Key::Home, UiCommand::Seek(0)),
             (none, Key::End, UiCommand::Seek(last)),
             (none, Key::Escape, escape),
+            (none, Key::F, UiCommand::ToggleFollow),
         ];
         // An open menu takes Esc itself, before what is behind it.
         let has_menu = egui::Popup::is_any_open(ctx);

@@ -257,7 +257,7 @@ fn qemu_killed_while_it_is_looked_at() {
     let source = Source::Attach {
         address,
         elf: None,
-        guest: Default::default(),
+        watch: None,
     };
     let session = Session::start(source, Arc::new(|| {})).expect("a thread");
     for _ in 0..100 {
@@ -300,7 +300,7 @@ fn a_silent_server_can_be_cancelled() {
     let source = Source::Attach {
         address: address.parse().expect("an address"),
         elf: None,
-        guest: Default::default(),
+        watch: None,
     };
     let session = Session::start(source, Arc::new(|| {})).expect("a thread");
     let deadline = Instant::now() + HANG_GUARD;

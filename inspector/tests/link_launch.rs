@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use link_support::*;
+use pagescope::link::memory::mapped::RamFile;
 use pagescope::link::{
     Cancel, ConnectOptions, GdbTarget, HartId, Launch, LaunchError, LinkError, PhysicalAccess,
     Target,
@@ -66,11 +67,7 @@ fn both_ways_to_memory_answer_alike() {
     let guest = launch.start().unwrap();
     assert!(guest.command_line().contains("-kernel"));
     let mut target = GdbTarget::connect(guest.address(), guest.connect_options()).unwrap();
-    let ram = range(0x8000_0000, 128 << 20);
-    assert_eq!(
-        target.facts().physical,
-        PhysicalAccess::MappedRam { range: ram }
-    );
+    assert_eq!(target.facts().physical, PhysicalAccess::MappedRam);
     assert_eq!(target.facts().physical.to_string(), "mapped RAM");
     let places = [
         range(0x8000_0000, 8192),
@@ -115,7 +112,7 @@ fn a_file_that_is_not_its_ram_is_refused() {
     fs::write(&path, vec![1; 1 << 20]).unwrap();
     let connect = |path: PathBuf| {
         let options = ConnectOptions {
-            ram_file: Some(path),
+            ram_file: Some(RamFile::new(path)),
             ..ConnectOptions::default()
         };
         GdbTarget::connect(guest.address(), options).unwrap_err()

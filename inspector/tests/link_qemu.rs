@@ -204,23 +204,35 @@ fn running_pausing_and_breakpoints() {
 
 #[test]
 fn another_architecture_is_refused() {
-    // Of the same Debian package as the 64-bit one.
-    let qemu = Qemu::program(
-        "qemu-system-riscv32",
-        &["-M", "virt", "-bios", "none", "-S"],
-    );
-    let error = connect(&qemu.address).unwrap_err();
-    assert!(
-        matches!(error, LinkError::OtherArchitecture { .. }),
-        "{error}"
-    );
-    assert!(error.to_string().contains("rv32"), "{error}");
+    // Of the same Debian package as RISC-V's.
     let qemu = Qemu::program("qemu-system-loongarch64", &["-M", "virt", "-net", "none"]);
     let error = connect(&qemu.address).unwrap_err();
     assert!(
         error.to_string().contains("of architecture loongarch64"),
         "{error}"
     );
+    assert!(
+        matches!(error, LinkError::OtherArchitecture { .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_32_bit_machine() {
+    let qemu = Qemu::program(
+        "qemu-system-riscv32",
+        &["-M", "virt", "-bios", "none", "-S"],
+    );
+    let mut target = qemu.connect();
+    assert_eq!(target.facts().architecture, "riscv:rv32");
+    assert_eq!(target.facts().xlen_bits, 32);
+    let registers = target.registers(HartId::new(0)).unwrap();
+    assert_eq!(registers.pc, Some(0x1000));
+    assert_eq!(registers.get("satp"), Some(0));
+    assert_eq!(registers.privilege, Some(Privilege::Machine));
+    // The reset vector's first instruction: auipc t0, 0.
+    let read = target.read_physical(&[range(0x1000, 4)]).unwrap();
+    assert_eq!(read, [Some(vec![0x97, 0x02, 0, 0])]);
 }
 
 #[test]

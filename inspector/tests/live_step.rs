@@ -201,7 +201,6 @@ fn a_cancelled_step_leaves_no_breakpoint() {
     let source = Source::Attach {
         address,
         elf: Some(Arc::new(elf)),
-        guest: Default::default(),
     };
     let session = Session::start(source, Arc::new(|| {})).expect("a thread");
     let deadline = Instant::now() + HANG_GUARD;
@@ -250,15 +249,8 @@ fn one_instruction_then_running_and_pausing() {
     let machine = Machine::boot("pace=1", true);
     drop(machine.attach_booted());
     let address = machine.guest.address().clone();
-    let session = Session::start(
-        Source::Attach {
-            address,
-            elf: None,
-            guest: Default::default(),
-        },
-        Arc::new(|| {}),
-    )
-    .expect("a thread");
+    let session =
+        Session::start(Source::Attach { address, elf: None }, Arc::new(|| {})).expect("a thread");
     let deadline = Instant::now() + HANG_GUARD;
     let next_moment = || loop {
         match session.events.recv_deadline(deadline).expect("an event") {

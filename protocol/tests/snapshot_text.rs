@@ -11,7 +11,8 @@ use pagescope_protocol::snapshot::text::{
 };
 use pagescope_protocol::snapshot::{
     FORMAT_VERSION, Heap, KernelFacts, Mapping, PhysicalKind, PhysicalRegion, Provenance,
-    Recording, Region, RegionKind, RegionSpace, Snapshot, Space, Table, TableEntries, UnpackError,
+    Recording, Region, RegionKind, RegionSpace, Snapshot, Space, Table, TableEntries, Taken,
+    UnpackError, Unsettled,
 };
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, Pte, TranslationMode, VirtAddr};
 use proptest::prelude::*;
@@ -135,6 +136,7 @@ fn example() -> Snapshot {
             captured_at: "2026-11-21T12:00:00Z".into(),
         },
         stop: "kalloc(3) → 0x87ffb000".into(),
+        taken: Taken::Stopped,
         notes: "Why does L0 map itself?\nBecause …".into(),
         kernel: Some(KernelFacts {
             layout: "pseudos".into(),
@@ -396,6 +398,48 @@ fn unknown_fields_are_passed_over_and_missing_ones_have_defaults() {
     };
     assert_eq!(read.spaces[0].root, page(1));
     assert_eq!((read.heap, read.spaces[0].harts.len()), (None, 0));
+}
+
+/// What was still moving stands in the file; a file that says nothing was taken of a guest that stood still.
+#[test]
+fn a_running_guest_and_what_moved_are_said() {
+    let moving = Snapshot {
+        taken: Taken::Running(Unsettled {
+            tables: vec![page(0x87ffb), page(0x87ffe)],
+            harts: vec![1],
+            kernel: true,
+        }),
+        ..example()
+    };
+    let text = snapshot_to_text(&moving);
+    assert!(
+        text.contains(
+            "    taken: Running((tables: [\"0x87ffb000\", \"0x87ffe000\"], harts: [1], kernel: true)),\n"
+        ),
+        "{text}"
+    );
+    assert_eq!(from_text(&text), Ok(Document::Snapshot(moving.clone())));
+    let space = &moving.spaces[0];
+    let unsettled = moving.taken.unsettled().unwrap();
+    let ranges: Vec<_> = unsettled.ranges(space).collect();
+    assert_eq!(ranges, [(VirtAddr::new(0x87e0_0000), 2 << 20)]);
+    assert!(moving.taken.is_torn(page(0x87ffe)) && !moving.taken.is_torn(page(0x87ffc)));
+
+    // By hand in any order: they are looked up as if they were in order.
+    let unsorted = text.replace(
+        "\"0x87ffb000\", \"0x87ffe000\"",
+        "0x87ffe000, \"0x87ffb000\"",
+    );
+    assert_eq!(from_text(&unsorted), Ok(Document::Snapshot(moving.clone())));
+    let recording = Recording::of([&example(), &moving].into_iter()).unwrap();
+    let text = recording_to_text(&recording);
+    let Ok(Document::Recording(read)) = from_text(&text) else {
+        panic!("{text}")
+    };
+    let moments = read.moments().unwrap();
+    assert_eq!(*moments[0], example());
+    assert_eq!(*moments[1], moving);
+    assert!(!snapshot_to_text(&example()).contains("taken"));
 }
 
 /// Numbers may be written by hand, with and without quotes, and comments may stand anywhere.

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 /// A program, its arguments, and what is added to its environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
-    environment: Vec<(&'static str, &'static str)>,
+    environment: Vec<(&'static str, String)>,
     words: Vec<String>,
 }
 
@@ -23,8 +23,8 @@ impl Line {
     }
 
     /// The same with `name` set in its environment.
-    pub(crate) fn env(mut self, name: &'static str, value: &'static str) -> Self {
-        self.environment.push((name, value));
+    pub(crate) fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
         self
     }
 
@@ -44,7 +44,7 @@ impl Line {
         let mut command = Command::new(program);
         command
             .args(arguments)
-            .envs(self.environment.iter().copied())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(root());
         command
     }

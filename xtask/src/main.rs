@@ -3,7 +3,9 @@
 //! ```text
 //!  cargo xtask demo ──▶ needs ──▶ install ──▶ cargo run … demo
 //!  cargo xtask test ──▶ needs ──▶ install ──▶ format, clippy, doc, test ──▶ docs, window
+//!  cargo xtask soak ──▶ needs ──▶ install ──▶ cargo test … soak, in full length
 //!  cargo xtask docs ──▶ needs ──▶ install ──▶ cargo build ──▶ pictures and numbers in docs/
+//!  cargo xtask fuzz ──▶ needs ──▶ install ──▶ cargo build with coverage ──▶ each target of fuzz/
 //! ```
 //!
 //! Uses the standard library alone, so that it builds in a moment: it is what installs the rest.
@@ -12,8 +14,10 @@ mod command;
 mod demo;
 mod docs;
 mod failure;
+mod fuzz;
 mod install;
 mod needs;
+mod soak;
 mod test;
 mod window;
 
@@ -43,11 +47,20 @@ Pagescope's own commands. Each installs what is missing, builds, and runs.
         test            unit, property, window-query and live QEMU tests; the kernel's self-test
         docs            the layouts' drawings in docs/ are as the guests are
         window          the real window, on a display without a screen, on a live guest
+        fuzz            each fuzz target, for a short while
       STEP runs only the steps named. --quick leaves out what needs QEMU or a display.
 
   cargo xtask docs [--check]
       Draws the pictures, lists and numbers in docs/ again, from live guests. --check writes nothing, and
       says whether the layouts' drawings are as the guests are.
+
+  cargo xtask fuzz [--seconds N] [TARGET…]
+      Gives Pagescope bytes that mean no good, for N seconds (60) a target: what a gdb stub replies, tables,
+      ELFs, snapshots, profiles, core files. The targets are the folders of fuzz/corpus.
+
+  cargo xtask soak [NAME…]
+      The long runs: 1,000 times attach, capture and detach leak nothing; QEMU is killed 200 times while it
+      is looked at. `cargo xtask test` runs the same, shorter. NAME runs only the tests whose names have it.
 
 What is missing is installed through rustup, and through apt-get as root or with a sudo that asks
 for no password; otherwise the line to type is printed.
@@ -65,12 +78,14 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(())
         }
-        "demo" | "docs" | "test" if asks_for_help => {
+        "demo" | "docs" | "fuzz" | "soak" | "test" if asks_for_help => {
             print!("{HELP}");
             Ok(())
         }
         "demo" => demo::run(rest),
         "docs" => docs::run(rest),
+        "fuzz" => fuzz::run(rest),
+        "soak" => soak::run(rest),
         "test" => test::run(rest),
         other => Err(Failure::usage(format!(
             "there is no `cargo xtask {other}`; `cargo xtask` alone lists what there is"

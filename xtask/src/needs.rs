@@ -19,6 +19,8 @@ pub(crate) enum Work {
     Window,
     /// Testing a window without a screen.
     WindowTest,
+    /// Fuzzing: libFuzzer is built from its source.
+    Fuzz,
 }
 
 /// How a thing's presence is seen.
@@ -53,7 +55,7 @@ const fn need(work: Work, thing: Thing, packages: &'static [&'static str]) -> Ne
 /// Debian 13; before that they are among the miscellaneous ones.
 const NEEDS: &[Need] = {
     use Thing::{GraphicsDriver, Library, Program};
-    use Work::{Guest, GuestTest, Window, WindowTest};
+    use Work::{Fuzz, Guest, GuestTest, Window, WindowTest};
     &[
         need(
             Guest,
@@ -75,6 +77,7 @@ const NEEDS: &[Need] = {
         need(Window, Library("libGL.so.1"), &["libgl1"]),
         need(Window, Library("libEGL.so.1"), &["libegl1"]),
         need(Window, GraphicsDriver, &["libgl1-mesa-dri"]),
+        need(Fuzz, Program("c++"), &["g++"]),
         need(WindowTest, Program("Xvfb"), &["xvfb"]),
         need(WindowTest, Program("xdotool"), &["xdotool"]),
         need(WindowTest, Program("import"), &["imagemagick"]),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::command::Line;
 use crate::docs;
 use crate::failure::Failure;
+use crate::fuzz;
 use crate::install::{self, KERNEL_TARGET};
 use crate::needs::Work;
 use crate::window;
@@ -21,6 +22,7 @@ enum Does {
     Run(Line),
     Docs,
     Window,
+    Fuzz,
 }
 
 fn steps(quick: bool) -> Vec<Step> {
@@ -75,6 +77,11 @@ fn steps(quick: bool) -> Vec<Step> {
             what: "the real window, on a display without a screen, on a live guest",
             does: Does::Window,
         });
+        steps.push(Step {
+            name: "fuzz",
+            what: "bytes that mean no good, for a short while",
+            does: Does::Fuzz,
+        });
     }
     steps
 }
@@ -120,6 +127,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     if named("window") {
         works.extend([Work::Guest, Work::Window, Work::WindowTest]);
     }
+    if named("fuzz") {
+        works.push(Work::Fuzz);
+    }
     if !works.is_empty() {
         install::system(&works)?;
     }
@@ -138,6 +148,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
             }
             Does::Docs => docs::check(),
             Does::Window => window::run(),
+            Does::Fuzz => fuzz::quick(),
         };
         outcome.map_err(|failure| {
             let mode = if quick { "--quick " } else { "" };
@@ -182,7 +193,8 @@ mod tests {
                 "doc",
                 "test",
                 "docs",
-                "window"
+                "window",
+                "fuzz"
             ]
         );
         let two = names(&["test", "format"]).expect("both exist");

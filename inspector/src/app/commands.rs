@@ -8,7 +8,7 @@ use super::App;
 use super::files::Done;
 use crate::model::selection::parse_address;
 use crate::model::{History, Selection};
-use crate::session::{Command, Connection};
+use crate::session::{Command, Connection, FollowReport, Rate};
 use crate::views::state::NoticeKind;
 use crate::views::{FilePurpose, UiCommand};
 
@@ -33,6 +33,8 @@ impl App {
             }
             UiCommand::Session(command) => self.ask(command),
             UiCommand::StepCall => self.step_call(),
+            UiCommand::ToggleFollow => self.toggle_follow(),
+            UiCommand::FollowRate(rate) => self.set_follow_rate(rate),
             UiCommand::StepInstruction => {
                 let hart = self.state.hart().map_or(self.state.hart, |hart| hart.id);
                 self.ask(Command::StepInstruction { hart });
@@ -111,12 +113,39 @@ impl App {
             | Command::StepCall { .. }
             | Command::ReadFrame(_)
             | Command::Capture => connection.is_stopped(),
+            Command::Follow(rate) => rate.is_none() || connection.is_attached(),
             Command::Pause => matches!(connection, Connection::Running),
             Command::Reconnect => !connection.is_attached(),
             Command::Detach => connection.is_attached(),
         };
         if makes_sense || !self.state.has_session {
             self.send(command);
+        }
+    }
+
+    /// Follows a guest while it runs, or no longer; says what is missing where it cannot be.
+    fn toggle_follow(&mut self) {
+        if let Some(why) = self.state.follow.why_not.clone()
+            && self.state.has_session
+        {
+            return self.state.notify(NoticeKind::Problem, why);
+        }
+        let rate = match self.state.follow.rate {
+            Some(_) => None,
+            None => Some(self.state.follow_rate),
+        };
+        if rate.is_some() {
+            // What is followed is the present.
+            self.state.history.seek(usize::MAX);
+        }
+        self.ask(Command::Follow(rate));
+    }
+
+    /// Follows at this rate, now or when it is next asked for.
+    fn set_follow_rate(&mut self, rate: Rate) {
+        self.state.follow_rate = rate;
+        if self.state.follow.rate.is_some() {
+            self.ask(Command::Follow(Some(rate)));
         }
     }
 
@@ -185,6 +214,7 @@ impl App {
         }
         self.state.has_session = false;
         self.state.connection = Connection::None;
+        self.state.follow = FollowReport::default();
         self.state.target.clear();
         self.state.title = title;
         self.state.history = history;

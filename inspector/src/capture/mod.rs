@@ -7,6 +7,7 @@ pub mod live;
 mod names;
 pub mod scan;
 mod seen;
+pub mod settle;
 mod spaces;
 pub mod step;
 pub(crate) mod tables;
@@ -196,6 +197,20 @@ impl Capturer {
         target: &mut dyn Target,
         stop: impl FnOnce(&Snapshot) -> String,
     ) -> Result<Arc<Snapshot>, LinkError> {
+        let mut snapshot = self.read_everything(target)?;
+        snapshot.stop = stop(&snapshot);
+        Ok(self.remember(snapshot))
+    }
+
+    /// What the next capture shares with.
+    fn remember(&mut self, snapshot: Snapshot) -> Arc<Snapshot> {
+        let snapshot = Arc::new(snapshot);
+        self.last = Some(Arc::clone(&snapshot));
+        snapshot
+    }
+
+    /// Reads everything once.
+    fn read_everything(&mut self, target: &mut dyn Target) -> Result<Snapshot, LinkError> {
         let mut harts = Vec::new();
         for hart in target.harts()? {
             harts.push((hart, target.registers(hart)?));
@@ -223,9 +238,6 @@ impl Capturer {
         }
         self.seen.remember(&snapshot);
         names::name_mappings(&mut snapshot);
-        snapshot.stop = stop(&snapshot);
-        let snapshot = Arc::new(snapshot);
-        self.last = Some(Arc::clone(&snapshot));
         Ok(snapshot)
     }
 

@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 const AFTER_HELP: &str = "\
 ADDR is where a target is: HOST:PORT or unix:PATH of a gdb port (start QEMU with -s for
 127.0.0.1:1234), or serial:PATH. A snapshot file serves wherever an ADDR only needs reading.
+monitor:unix:PATH or monitor:HOST:PORT is QEMU's monitor (-qmp or -monitor): the guest is looked at while it
+runs, and never stopped. Its RAM has to lie in a file (memory-backend-file, share=on).
 
 Try it:
   pagescope demo                          a window on our kernel, in a QEMU of its own
@@ -16,6 +18,7 @@ Try it:
   pagescope spaces :1234                  every address space: the harts', the processes'
   pagescope regions :1234                 what the kernel names, mapped or not
   pagescope check :1234                   are the page tables sound, and where are their windows
+  pagescope follow monitor:unix:/tmp/qmp  what changes while the guest runs
 
 Exit codes: 0 success, 1 the answer is no (not mapped, not sound), 2 usage, 3 target not reached or
 read.";
@@ -52,6 +55,13 @@ pub enum Command {
         after_help = "Examples:\n  pagescope map :1234\n  pagescope map lecture.ron --space \"process 3\" --format json\n  pagescope map :1234 --phys"
     )]
     Map(Map),
+    /// Follow a guest while it runs: print what changes, line by line, without stopping it
+    ///
+    /// Each look reads twice; what moved in between is read anew, and said where it does not settle.
+    #[command(
+        after_help = "Start QEMU with its RAM in a file and a monitor:\n  qemu-system-riscv64 -M virt,memory-backend=ram -object memory-backend-file,id=ram,size=128M,mem-path=/dev/shm/guest.ram,share=on -qmp unix:/tmp/qmp,server=on,wait=off …\nExamples:\n  pagescope follow monitor:unix:/tmp/qmp\n  pagescope follow monitor:unix:/tmp/qmp --rate 30 --for 10 --format json"
+    )]
+    Follow(Follow),
     /// List the address spaces: whose they are, where a hart runs in them, how they are translated
     ///
     /// Besides those that harts run in now, the ones that our kernel publishes, or that a profile finds in
@@ -223,11 +233,52 @@ pub struct GuestArguments {
     pub load_offset: Option<String>,
 }
 
+/// How a guest is looked at while it runs.
+#[derive(Debug, Args)]
+pub struct WatchChoice {
+    /// QEMU's monitor (-qmp or -monitor): unix:PATH or HOST:PORT. It says whether the guest ran
+    #[arg(long, value_name = "ADDR")]
+    pub monitor: Option<String>,
+    /// Look while the guest runs, through --monitor alone: ADDR is not connected to, nothing is stopped
+    #[arg(long, requires = "monitor")]
+    pub running: bool,
+}
+
+/// `follow`
+#[derive(Debug, Args)]
+pub struct Follow {
+    /// QEMU's monitor: monitor:unix:PATH or monitor:HOST:PORT; or anything, with --monitor
+    pub addr: String,
+    /// QEMU's monitor (-qmp or -monitor): unix:PATH or HOST:PORT. ADDR is not connected to
+    #[arg(long, value_name = "ADDR")]
+    pub monitor: Option<String>,
+    /// How often to look, in times a second: 1 to 60
+    #[arg(long, default_value_t = 10, value_name = "HZ")]
+    pub rate: u32,
+    /// End after so many seconds
+    #[arg(long = "for", value_name = "SECONDS")]
+    pub seconds: Option<u32>,
+    /// End after so many looks
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub guest: GuestArguments,
+    /// How to print: json and ron give one object a line
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
 /// `attach`
 #[derive(Debug, Args)]
 pub struct Attach {
-    /// The guest's gdb port: HOST:PORT, unix:PATH or serial:PATH
-    pub addr: String,
+    /// The guest's gdb port: HOST:PORT, unix:PATH or serial:PATH. Without it, and with --monitor, the guest is
+    /// looked at while it runs, and is not stopped
+    #[arg(required_unless_present = "monitor")]
+    pub addr: Option<String>,
+    /// QEMU's monitor (-qmp or -monitor), to follow the guest while it runs: unix:PATH or HOST:PORT
+    #[arg(long, value_name = "ADDR")]
+    pub monitor: Option<String>,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub guest: GuestArguments,
@@ -256,6 +307,9 @@ pub struct Walk {
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub watch: WatchChoice,
 }
 
 /// `map`
@@ -275,6 +329,9 @@ pub struct Map {
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub watch: WatchChoice,
 }
 
 /// `spaces`
@@ -291,6 +348,9 @@ pub struct Spaces {
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub watch: WatchChoice,
 }
 
 /// `regions`
@@ -345,6 +405,9 @@ pub struct Snapshot {
     /// Keep the contents of every page mapped in 4 KiB leaves too
     #[arg(long)]
     pub full: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub watch: WatchChoice,
 }
 
 /// `step`
@@ -390,6 +453,9 @@ pub struct Check {
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub watch: WatchChoice,
 }
 
 /// `diff`

@@ -68,7 +68,7 @@ struct FindingAnswer {
 
 pub(super) fn run(options: &Check) -> Result<Answer, Failure> {
     let known = source::Known::of(&options.guest)?;
-    let snapshot = source::one_moment(Place::parse(&options.addr)?, known)?;
+    let snapshot = source::one_moment(Place::chosen(&options.addr, &options.watch)?, known)?;
     let spaces: Vec<&Space> = match (options.hart, &options.space) {
         (_, Some(name)) => vec![source::space_named(&snapshot, name)?],
         (Some(hart), None) => vec![source::space_of(&snapshot, hart)?],

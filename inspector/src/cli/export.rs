@@ -21,6 +21,7 @@ pub(super) fn run(options: &Export) -> Result<Answer, Failure> {
         ))
     })?;
     let snapshot = &moment.snapshot;
+    source::mention_changing(snapshot);
     let space = match &options.space.space {
         Some(name) => Some(source::space_named(snapshot, name)?),
         None => snapshot.space_of_hart(options.space.hart),

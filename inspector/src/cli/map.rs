@@ -42,7 +42,7 @@ struct AliasAnswer {
 
 pub(super) fn run(options: &Map) -> Result<Answer, Failure> {
     let known = source::Known::of(&options.guest)?.with_root(&options.space)?;
-    let snapshot = source::one_moment(Place::parse(&options.addr)?, known)?;
+    let snapshot = source::one_moment(Place::chosen(&options.addr, &options.watch)?, known)?;
     if options.phys {
         let answer = physical(&snapshot);
         format::print(options.format, &answer, || physical_text(&answer))?;

@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod diff;
 mod export;
+mod follow;
 mod format;
 mod interrupt;
 mod kernel;
@@ -80,6 +81,7 @@ pub fn main() -> ExitCode {
         Command::Open(options) => open::open(&options),
         Command::Walk(options) => walk::run(&options),
         Command::Map(options) => map::run(&options),
+        Command::Follow(options) => follow::run(&options),
         Command::Spaces(options) => spaces::run(&options),
         Command::Regions(options) => regions::run(&options),
         Command::Trace(options) => trace::run(&options),

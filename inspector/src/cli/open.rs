@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::arguments::{Attach, Open};
+use super::source::Place;
 use super::{Answer, Failure, interrupt, source};
 use crate::app::{self, App, Link};
 use crate::link::Address;
@@ -18,16 +19,28 @@ const FIRST_ANSWER: Duration = Duration::from_millis(400);
 const LINE_PATIENCE: Duration = Duration::from_millis(250);
 
 pub(super) fn attach(options: &Attach) -> Result<Answer, Failure> {
-    let address = Address::from_str(&options.addr).map_err(Failure::usage)?;
     let mut known = source::Known::of(&options.guest)?;
     known.options.line_patience = Some(LINE_PATIENCE);
-    let title = address.to_string();
-    let source = Source::Attach {
-        address,
-        elf: known.elf,
-        guest: known.options,
+    let monitor = options.monitor.as_deref();
+    let place = match &options.addr {
+        Some(addr) if !addr.starts_with("monitor:") => {
+            let address = Address::from_str(addr).map_err(Failure::usage)?;
+            let watch = monitor.map(source::watch).transpose()?;
+            Place::Live(address, watch)
+        }
+        addr => Place::looked_at(addr.as_deref().unwrap_or_default(), monitor)?,
     };
-    window(source, &title)
+    match place {
+        Place::Live(address, watch) => {
+            let title = address.to_string();
+            window(known.attach(address, watch), &title)
+        }
+        Place::Watch(watch) => {
+            let title = watch.monitor.to_string();
+            window(known.look_on(watch), &title)
+        }
+        Place::File(history) => show(App::offline(history, "")),
+    }
 }
 
 pub(super) fn open(options: &Open) -> Result<Answer, Failure> {
@@ -79,7 +92,7 @@ fn first_events(session: &Session) -> Result<Vec<Event>, Failure> {
         match event {
             Event::Connection(Connection::Lost { why }) => return Err(Failure::Target(why)),
             event => {
-                let is_there = matches!(event, Event::Moment(_));
+                let is_there = matches!(event, Event::Moment(_) | Event::Live(_));
                 events.push(event);
                 if is_there {
                     break;

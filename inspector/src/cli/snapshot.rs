@@ -12,9 +12,15 @@ use crate::export::file::write_atomically;
 pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
     let known = source::Known::of(&options.guest)?.with_lines();
     source::can_write(&options.out)?;
-    let snapshot = match Place::parse(&options.addr)? {
-        Place::Live(address) if options.full => {
-            let mut opened = source::open(address, known)?;
+    let snapshot = match Place::chosen(&options.addr, &options.watch)? {
+        Place::Watch(_) if options.full => {
+            return Err(Failure::Usage(
+                "--full reads more than can be read while nothing changes: leave --running out"
+                    .into(),
+            ));
+        }
+        Place::Live(address, watch) if options.full => {
+            let mut opened = source::open(address, watch, known)?;
             let result = full(&mut opened);
             source::leave(opened);
             let snapshot = result.map_err(Failure::target)?;

@@ -9,19 +9,24 @@ use pagescope_protocol::snapshot::text::Document;
 use pagescope_protocol::snapshot::{Snapshot, Space};
 use pagescope_protocol::{PhysAddr, PhysPage, TranslationMode, VirtAddr};
 
-use super::arguments::{GuestArguments, SpaceChoice};
+use super::arguments::{GuestArguments, SpaceChoice, WatchChoice};
 use super::{Failure, interrupt};
 use crate::export::file::read_document;
 use crate::guest::profile::Choice;
 use crate::guest::{ElfError, ElfFile, GuestOptions};
 use crate::link::Address;
 use crate::model::History;
-use crate::session::{OpenError, Opened, Source};
+use crate::session::{OpenError, Opened, Source, Watch};
+
+/// What an ADDR begins with that is a monitor's.
+const MONITOR: &str = "monitor:";
 
 /// What an ADDR turned out to be.
 pub(super) enum Place {
-    /// A guest.
-    Live(Address),
+    /// A guest, which is stopped while it is looked at.
+    Live(Address, Option<Watch>),
+    /// A guest that is looked at while it runs.
+    Watch(Watch),
     /// A file.
     File(History),
 }
@@ -29,15 +34,61 @@ pub(super) enum Place {
 impl Place {
     /// A file where there is one of that name or it is called `….ron`, else an address.
     pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+        if let Some(monitor) = text.strip_prefix(MONITOR) {
+            return watch(monitor).map(Self::Watch);
+        }
         let path = Path::new(text);
         let looks_like_file = path.extension().is_some_and(|extension| extension == "ron");
         if looks_like_file || path.is_file() {
             return Ok(Self::File(history(path)?));
         }
-        Address::from_str(text).map(Self::Live).map_err(|error| {
+        let live = |address| Self::Live(address, None);
+        Address::from_str(text).map(live).map_err(|error| {
             Failure::Usage(format!("{error}; and there is no snapshot file {text:?}"))
         })
     }
+
+    /// The same, with the options that say how to look.
+    pub(super) fn chosen(text: &str, choice: &WatchChoice) -> Result<Self, Failure> {
+        if choice.running {
+            return Self::looked_at(text, choice.monitor.as_deref());
+        }
+        match (Self::parse(text)?, &choice.monitor) {
+            (Self::Live(address, _), Some(monitor)) => {
+                Ok(Self::Live(address, Some(watch(monitor)?)))
+            }
+            (Self::File(_), Some(_)) => Err(Failure::Usage(format!(
+                "{text} is a file, which has no monitor: leave --monitor out"
+            ))),
+            (place, _) => Ok(place),
+        }
+    }
+
+    /// A guest that is looked at while it runs: through `monitor` where it is named.
+    pub(super) fn looked_at(text: &str, monitor: Option<&str>) -> Result<Self, Failure> {
+        match monitor {
+            Some(monitor) => watch(monitor).map(Self::Watch),
+            None => Self::parse(text),
+        }
+    }
+}
+
+/// QEMU's monitor at this address.
+pub(super) fn watch(monitor: &str) -> Result<Watch, Failure> {
+    let monitor = monitor.strip_prefix(MONITOR).unwrap_or(monitor);
+    Ok(Watch {
+        monitor: Address::from_str(monitor).map_err(Failure::usage)?,
+        ram_file: None,
+    })
+}
+
+/// Why `what` does not go over the gdb port alone, and what to do.
+pub(super) fn needs_monitor(what: &str) -> String {
+    format!(
+        "{what} needs QEMU's monitor, because the gdb port stops the guest: start QEMU with {} -qmp \
+         unix:/tmp/qmp,server=on,wait=off and give monitor:unix:/tmp/qmp as ADDR",
+        crate::link::RAM_FILE_OPTIONS
+    )
 }
 
 /// The moments in a file.
@@ -118,6 +169,27 @@ impl Known {
     pub(super) fn with_root(mut self, choice: &SpaceChoice) -> Result<Self, Failure> {
         self.options.roots.extend(root_chosen(choice)?);
         Ok(self)
+    }
+
+    /// A guest with a gdb port.
+    pub(super) fn attach(self, address: Address, watch: Option<Watch>) -> Source {
+        Source::With {
+            source: Box::new(Source::Attach {
+                address,
+                elf: self.elf,
+                watch,
+            }),
+            guest: self.options,
+        }
+    }
+
+    /// A guest that is never stopped.
+    pub(super) fn look_on(self, watch: Watch) -> Source {
+        let elf = self.elf;
+        Source::With {
+            source: Box::new(Source::Watch { watch, elf }),
+            guest: self.options,
+        }
     }
 
     /// With source lines.
@@ -202,12 +274,12 @@ fn elf(path: Option<&Path>) -> Result<Option<Arc<ElfFile>>, Failure> {
 }
 
 /// Attaches, for one command.
-pub(super) fn open(address: Address, known: Known) -> Result<Opened, Failure> {
-    open_source(&Source::Attach {
-        address,
-        elf: known.elf,
-        guest: known.options,
-    })
+pub(super) fn open(
+    address: Address,
+    watch: Option<Watch>,
+    known: Known,
+) -> Result<Opened, Failure> {
+    open_source(&known.attach(address, watch))
 }
 
 /// Opens any source, for one command.
@@ -223,7 +295,10 @@ pub(super) fn open_source(source: &Source) -> Result<Opened, Failure> {
 /// Leaves the guest as it was found. A command's answer does not depend on how that went, but the
 /// user must know.
 pub(super) fn leave(opened: Opened) {
-    let Opened { target, guest, .. } = opened;
+    let Opened {
+        target, guest, eye, ..
+    } = opened;
+    drop(eye);
     if let Err(error) = target.detach() {
         eprintln!("pagescope: the guest may not be as it was found: {error}");
     }
@@ -240,27 +315,47 @@ pub(super) fn one_moment(place: Place, known: Known) -> Result<Arc<Snapshot>, Fa
                 .map(|moment| Arc::clone(&moment.snapshot));
             last.ok_or_else(|| Failure::Usage("the file holds no moment".into()))
         }
-        Place::Live(address) => {
-            let mut opened = open(address, known)?;
-            let stop = opened.stop.clone();
-            let snapshot = opened.capturer.capture(opened.target.as_mut(), stop);
-            leave(opened);
-            let snapshot = snapshot.map_err(Failure::target)?;
-            // In a file these are the lecturer's.
-            for note in snapshot.notes.lines() {
-                eprintln!("pagescope: {note}");
-            }
-            Ok(snapshot)
-        }
+        Place::Live(address, watch) => captured(open(address, watch, known)?),
+        Place::Watch(watch) => captured(open_source(&known.look_on(watch))?),
     }?;
     mention_changing(&snapshot);
     Ok(snapshot)
 }
 
+/// One moment of a guest, which is left afterwards.
+fn captured(mut opened: Opened) -> Result<Arc<Snapshot>, Failure> {
+    let snapshot = capture(&mut opened);
+    leave(opened);
+    let snapshot = snapshot?;
+    // In a file these are the lecturer's.
+    for note in snapshot.notes.lines() {
+        eprintln!("pagescope: {note}");
+    }
+    Ok(snapshot)
+}
+
+/// One moment of a guest, whether it runs or stands still.
+pub(super) fn capture(opened: &mut Opened) -> Result<Arc<Snapshot>, Failure> {
+    if let Some(looked) = opened.look(&interrupt::cancel()).map_err(Failure::target)? {
+        return Ok(looked);
+    }
+    let stop = opened.stop.clone();
+    let target = opened.target.as_mut();
+    opened
+        .capturer
+        .capture(target, stop)
+        .map_err(Failure::target)
+}
+
 /// Says where the kernel was changing what it says of regions and spaces.
 pub(super) fn mention_changing(snapshot: &Snapshot) {
     let changing = snapshot.kernel.as_ref().map_or(0, |kernel| kernel.changing);
-    if changing > 0 {
+    if let Some(unsettled) = snapshot.taken.unsettled() {
+        eprintln!(
+            "pagescope: taken while the guest ran, and did not settle: {unsettled}; what is said of that may be \
+             half old and half new"
+        );
+    } else if changing > 0 {
         eprintln!(
             "pagescope: the kernel was changing its regions or spaces at this moment; \
              some may be half changed"

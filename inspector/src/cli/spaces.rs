@@ -24,7 +24,7 @@ struct SpaceAnswer {
 
 pub(super) fn run(options: &Spaces) -> Result<Answer, Failure> {
     let known = source::Known::of(&options.guest)?;
-    let place = Place::parse(&options.addr)?;
+    let place = Place::chosen(&options.addr, &options.watch)?;
     if options.scan {
         return super::scan::run(place, known, options.format);
     }

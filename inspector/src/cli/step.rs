@@ -66,7 +66,7 @@ impl StepAnswer {
 }
 
 /// The field that a change stands in says its sign.
-fn strip_sign(text: &str) -> String {
+pub(super) fn strip_sign(text: &str) -> String {
     text.trim_start_matches(['+', '−', '~', ' ']).into()
 }
 
@@ -117,7 +117,7 @@ pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
     if let Some(out) = &options.out {
         source::can_write(out)?;
     }
-    let mut opened = source::open(address, known)?;
+    let mut opened = source::open(address, None, known)?;
     let stepper = match stepper(&opened, options.symbol.as_deref()) {
         Ok(stepper) => stepper,
         Err(failure) => {

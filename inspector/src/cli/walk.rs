@@ -45,14 +45,20 @@ pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
     // A file that lies elsewhere than it is linked is known to do so once the guest is there.
     let address = parse_address(&options.va, known.elf.as_deref())?;
     let mut place = String::new();
-    let (mode, translation) = match Place::parse(&options.addr)? {
+    let (mode, translation) = match Place::chosen(&options.addr, &options.watch)? {
         place @ Place::File(_) => {
             let snapshot = source::one_moment(place, source::Known::default())?;
             let space = source::space_chosen(&snapshot, &options.space)?;
             (space.mode, space.translate(address))
         }
-        Place::Live(at) => {
-            let mut opened = source::open(at, known)?;
+        Place::Watch(watch) => {
+            let mut opened = source::open_source(&known.look_on(watch))?;
+            let result = walk_running(&mut opened, &options.space, &options.va);
+            source::leave(opened);
+            result?
+        }
+        Place::Live(at, watch) => {
+            let mut opened = source::open(at, watch, known)?;
             let result = walk_live(&mut opened, &options.space, &options.va);
             if let Ok((_, translation)) = &result {
                 let elf = opened.capturer.elf().map(AsRef::as_ref);
@@ -80,6 +86,20 @@ pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
 
 fn unreadable(at: pagescope_protocol::PhysAddr) -> String {
     format!("the entry at {at} could not be read: it is not RAM, or not in this file")
+}
+
+/// Through tables that were read twice: entries that are read one after the other need not fit each other.
+fn walk_running(
+    opened: &mut crate::session::Opened,
+    choice: &SpaceChoice,
+    address: &str,
+) -> Result<(TranslationMode, Translation), Failure> {
+    let elf = opened.capturer.elf().cloned();
+    let address = parse_address(address, elf.as_deref())?;
+    let snapshot = source::capture(opened)?;
+    source::mention_changing(&snapshot);
+    let space = source::space_chosen(&snapshot, choice)?;
+    Ok((space.mode, space.translate(address)))
 }
 
 fn walk_live(

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::PhysicalAccess;
 use super::address::Address;
 
 /// What can go wrong with a link.
@@ -52,7 +53,7 @@ pub enum LinkError {
     },
     /// The machine is of a kind that we do not show.
     #[error(
-        "the target is of architecture {found}; Pagescope shows 64-bit RISC-V (riscv:rv64), so start qemu-system-riscv64"
+        "the target is of architecture {found}; Pagescope shows RISC-V (riscv:rv64, riscv:rv32), so start qemu-system-riscv64 or qemu-system-riscv32"
     )]
     OtherArchitecture {
         /// The architecture that its description names.
@@ -98,6 +99,77 @@ pub enum LinkError {
         /// What is wrong with it.
         why: String,
     },
+    /// Physical memory cannot be read by the way that was asked for.
+    #[error("memory cannot be read by this way ({way}): {why}")]
+    NoWay {
+        /// Which.
+        way: PhysicalAccess,
+        /// Why not, and what to do.
+        why: String,
+    },
+    /// No monitor is there.
+    #[error(
+        "no monitor listens on {address}; start QEMU with {}",
+        monitor_option_for(address)
+    )]
+    NoMonitor {
+        /// Where.
+        address: Address,
+    },
+    /// Somebody is there who is no monitor.
+    #[error(
+        "{address} is no monitor of QEMU: it says \"{what}\"; name the one that QEMU was given with -qmp or -monitor"
+    )]
+    NotAMonitor {
+        /// Where.
+        address: Address,
+        /// How its answer begins, escaped.
+        what: String,
+    },
+    /// A monitor says nothing.
+    #[error(
+        "the monitor at {address} gave no answer for {waited:?}; check that it is a monitor (-qmp or -monitor, not the gdb port) and that nobody else is connected to it (it serves one client at a time)"
+    )]
+    MonitorSilent {
+        /// Where.
+        address: Address,
+        /// For how long.
+        waited: Duration,
+    },
+    /// A monitor's answers make no sense.
+    #[error(
+        "the monitor at {address} does not keep to its protocol: {what}; reconnect, and if it happens again, report it"
+    )]
+    MonitorNonsense {
+        /// Where.
+        address: Address,
+        /// What it did.
+        what: String,
+    },
+    /// A monitor refused a command.
+    #[error("QEMU's monitor refused `{command}`: {answer}")]
+    MonitorRefused {
+        /// The command.
+        command: String,
+        /// Its answer.
+        answer: String,
+    },
+    /// The machine's RAM cannot be read while it runs.
+    #[error("this guest cannot be looked at while it runs: {why}; start QEMU with {options}")]
+    NotMapped {
+        /// Why not.
+        why: String,
+        /// The options that make it so.
+        options: &'static str,
+    },
+    /// A debugger's work was asked of a target that has no gdb port.
+    #[error(
+        "{what} needs the gdb port: start QEMU with -s, and attach with :1234 beside --monitor"
+    )]
+    NeedsGdbPort {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// The user, or the application's end, ended the wait.
     #[error("cancelled")]
     Cancelled,
@@ -110,5 +182,14 @@ fn option_for(address: &Address) -> String {
         Address::Tcp { port, .. } => format!("-gdb tcp::{port}"),
         Address::Unix(path) => format!("-gdb unix:{},server=on,wait=off", path.display()),
         Address::Serial(path) => format!("a gdb stub on {}", path.display()),
+    }
+}
+
+/// The option that gives QEMU a monitor on `address`.
+fn monitor_option_for(address: &Address) -> String {
+    match address {
+        Address::Tcp { host, port } => format!("-qmp tcp:{host}:{port},server=on,wait=off"),
+        Address::Unix(path) => format!("-qmp unix:{},server=on,wait=off", path.display()),
+        Address::Serial(path) => format!("a monitor on {}", path.display()),
     }
 }

@@ -31,23 +31,27 @@ mod leave;
 mod open;
 mod physical;
 mod registers;
+mod ways;
 
+use open::Documents;
 use physical::PhysicalSwitch;
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use pagescope_protocol::{PhysRange, VirtAddr};
+use pagescope_protocol::walk::TableWords;
+use pagescope_protocol::{PhysPage, PhysRange, VirtAddr};
 
-use super::memory::{self, RamFile};
-use super::rsp::client::Client;
+use super::memory::PhysicalMemory;
+use super::memory::mapped::RamFile;
+use super::rsp::client::{Answer, Client};
 use super::rsp::description::Description;
 use super::rsp::stop::{SIGNAL_INTERRUPT, SIGNAL_TRAP, StopPacket, thread_id};
 use super::rsp::{escaped, hex};
 use super::{
-    Address, Cancel, FoundState, HartId, LinkError, Registers, StopReason, Stub, Target,
-    TargetFacts,
+    Address, Cancel, FoundState, HartId, LinkError, PhysicalAccess, Registers, StopReason, Stub,
+    Target, TargetFacts, WayOffer,
 };
 
 /// How long one instruction may take when a hart is stepped off a breakpoint. One that waits for an
@@ -64,8 +68,10 @@ pub struct ConnectOptions {
     pub timeout: Duration,
     /// Ends every wait of the link.
     pub cancel: Cancel,
-    /// The file that holds the guest's RAM, mapped at 0x80000000, if there is one.
-    pub ram_file: Option<PathBuf>,
+    /// The file that holds the guest's RAM, where the caller knows of one.
+    pub ram_file: Option<RamFile>,
+    /// The way to physical memory; `None` takes the fastest that there is.
+    pub way: Option<PhysicalAccess>,
     /// Whether the machine ran, where the caller knows better than the port can.
     pub found: Option<FoundState>,
 }
@@ -76,6 +82,7 @@ impl Default for ConnectOptions {
             timeout: Duration::from_secs(5),
             cancel: Cancel::new(),
             ram_file: None,
+            way: None,
             found: None,
         }
     }
@@ -87,7 +94,22 @@ pub struct GdbTarget {
     client: Client,
     facts: TargetFacts,
     description: Description,
-    ram: Option<RamFile>,
+    /// Ways to memory besides the port, each of them compared with it: which one is used, the facts say.
+    direct: Vec<Box<dyn PhysicalMemory>>,
+    /// All ways, in the order in which they are taken.
+    offers: Vec<WayOffer>,
+    /// What QEMU says is RAM, as far as it was asked.
+    ram: Vec<PhysRange>,
+    /// What of that the way in use does not cover.
+    rest_of_ram: Vec<PhysRange>,
+    /// Whether ways besides the port have been looked for.
+    looked_around: bool,
+    /// What the monitor has printed, where it would print the same again: the machine has not moved since.
+    told: BTreeMap<String, String>,
+    /// Parts of the description that came with other answers.
+    documents: Documents,
+    /// The harts, where they are known and the machine has not moved since.
+    harts: Option<Vec<HartId>>,
     /// The thread that `g` and `p` are about, if nothing has moved it since.
     selected: Option<HartId>,
     physical: PhysicalSwitch,
@@ -95,7 +117,8 @@ pub struct GdbTarget {
     /// The hart that has reported a breakpoint and has not moved since.
     reported: Option<HartId>,
     motion: Motion,
-    has_vcont: bool,
+    /// Whether it takes `vCont`, once that is known.
+    has_vcont: Option<bool>,
     /// Whether [`TargetFacts::found`] has been found out.
     found_is_known: bool,
     left: bool,
@@ -113,9 +136,20 @@ impl GdbTarget {
     /// Connects, which stops the machine. Whatever fails after that, the machine is left as found.
     ///
     /// # Errors
-    /// When nobody is there, or somebody who is no gdb stub of a 64-bit RISC-V machine.
+    /// When nobody is there, or somebody who is no gdb stub of a RISC-V machine.
     pub fn connect(address: &Address, options: ConnectOptions) -> Result<Self, LinkError> {
         open::connect(address, options)
+    }
+
+    /// The harts that a reply to `qfThreadInfo` names.
+    fn read_threads(&self, reply: &[u8]) -> Result<Vec<HartId>, LinkError> {
+        let threads = reply.strip_prefix(b"m");
+        let threads = threads.ok_or_else(|| self.client.protocol("its list of harts is none"))?;
+        let threads = threads.split(|byte| *byte == b',').filter_map(thread_id);
+        let mut harts: Vec<HartId> = threads.filter_map(hart_of).take(MAX_HARTS).collect();
+        harts.sort_unstable();
+        harts.dedup();
+        Ok(harts)
     }
 
     /// The description of the target's registers.
@@ -156,7 +190,7 @@ impl GdbTarget {
     /// Sends what lets `hart`, or all, move.
     fn go(&mut self, hart: Option<HartId>) -> Result<(), LinkError> {
         self.restore_physical()?;
-        let request = match (hart, self.has_vcont) {
+        let request = match (hart, self.has_vcont()?) {
             (None, true) => "vCont;c".to_owned(),
             (None, false) => "c".to_owned(),
             (Some(hart), true) => format!("vCont;s:{:x}", thread_of(hart)),
@@ -167,6 +201,8 @@ impl GdbTarget {
         };
         // A stop reply selects the hart it is about (`gdb_set_stop_cpu`).
         self.selected = None;
+        self.harts = None;
+        self.told.clear();
         self.client.start(request.as_bytes())?;
         self.motion = match hart {
             Some(hart) => Motion::Stepping(hart),
@@ -237,12 +273,14 @@ impl GdbTarget {
 impl Target for GdbTarget {
     fn harts(&mut self) -> Result<Vec<HartId>, LinkError> {
         self.need_stopped("harts")?;
+        if let Some(harts) = &self.harts {
+            return Ok(harts.clone());
+        }
         let mut harts = Vec::new();
         let mut reply = self.client.request(b"qfThreadInfo")?;
-        while let Some(threads) = reply.strip_prefix(b"m") {
-            let threads = threads.split(|byte| *byte == b',').filter_map(thread_id);
+        while reply.starts_with(b"m") {
             let before = harts.len();
-            harts.extend(threads.filter_map(hart_of));
+            harts.extend(self.read_threads(&reply)?);
             if harts.len() == before || harts.len() > MAX_HARTS {
                 return Err(self.client.protocol("its list of harts makes no sense"));
             }
@@ -254,6 +292,7 @@ impl Target for GdbTarget {
             // A stub without threads has one hart.
             harts.push(HartId::new(0));
         }
+        self.harts = Some(harts.clone());
         Ok(harts)
     }
 
@@ -262,16 +301,36 @@ impl Target for GdbTarget {
         self.read_registers(hart)
     }
 
+    fn all_registers(&mut self) -> Result<Vec<(HartId, Registers)>, LinkError> {
+        let harts = self.harts()?;
+        self.read_all_registers(&harts)
+    }
+
     fn register(&mut self, hart: HartId, name: &str) -> Result<Option<u64>, LinkError> {
         self.need_stopped("registers")?;
         self.read_register(hart, name)
     }
 
     fn read_physical(&mut self, ranges: &[PhysRange]) -> Result<Vec<Option<Vec<u8>>>, LinkError> {
-        if let Some(ram) = &self.ram {
-            return Ok(ranges.iter().map(|range| ram.read(*range)).collect());
+        self.read_by_way(ranges)
+    }
+
+    fn read_frames(
+        &mut self,
+        frames: &[PhysPage],
+    ) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
+        self.read_frames_by_way(frames)
+    }
+
+    fn ways(&mut self) -> Result<Vec<WayOffer>, LinkError> {
+        if !self.is_running() {
+            self.look_around()?;
         }
-        self.read_over_port(ranges)
+        Ok(self.offers.clone())
+    }
+
+    fn choose_way(&mut self, way: PhysicalAccess) -> Result<(), LinkError> {
+        self.take_way(way)
     }
 
     fn set_breakpoint(&mut self, address: VirtAddr) -> Result<(), LinkError> {
@@ -345,23 +404,11 @@ impl Target for GdbTarget {
 
     fn monitor(&mut self, command: &str) -> Result<Option<String>, LinkError> {
         self.need_stopped("monitor")?;
-        let (mut printed, reply) = self.client.monitor(command)?;
-        match reply.as_slice() {
-            b"" => return Ok(None),
-            b"OK" => {}
-            // Some stubs answer with the text itself.
-            text => match hex::decode(text) {
-                Some(text) => printed.extend(text),
-                None => {
-                    return Err(LinkError::Refused {
-                        packet: format!("monitor {command}"),
-                        code: escaped(text),
-                    });
-                }
-            },
+        if let Some(text) = self.told.get(command) {
+            return Ok(Some(text.clone()));
         }
-        let text = String::from_utf8_lossy(&printed);
-        Ok(Some(text.replace("\r\n", "\n")))
+        let answer = self.client.monitor(command)?;
+        printed_text(command, answer)
     }
 
     fn facts(&self) -> &TargetFacts {
@@ -377,20 +424,25 @@ impl Target for GdbTarget {
     }
 }
 
-impl GdbTarget {
-    /// Reads physical memory over the gdb port, also where there is a faster way.
-    ///
-    /// # Errors
-    /// When the target as a whole cannot be read.
-    pub fn read_over_port(
-        &mut self,
-        ranges: &[PhysRange],
-    ) -> Result<Vec<Option<Vec<u8>>>, LinkError> {
-        self.need_stopped("memory")?;
-        let switch = self.physical_before_reading()?;
-        let size = self.facts.packet_size_bytes;
-        memory::read_over_port(&mut self.client, size, switch, ranges)
+/// What a monitor's answer says. `None`: there is no monitor.
+fn printed_text(command: &str, answer: Answer) -> Result<Option<String>, LinkError> {
+    let Answer { mut printed, reply } = answer;
+    match reply.as_slice() {
+        b"" => return Ok(None),
+        b"OK" => {}
+        // Some stubs answer with the text itself.
+        text => match hex::decode(text) {
+            Some(text) => printed.extend(text),
+            None => {
+                return Err(LinkError::Refused {
+                    packet: format!("monitor {command}"),
+                    code: escaped(text),
+                });
+            }
+        },
     }
+    let text = String::from_utf8_lossy(&printed);
+    Ok(Some(text.replace("\r\n", "\n")))
 }
 
 /// QEMU numbers threads from 1 (`gdb_get_cpu_index`).

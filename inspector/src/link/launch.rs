@@ -5,6 +5,7 @@
 //!    kernel.elf                       what it boots
 //!    ram                              its RAM, shared: readable while it runs
 //!    gdb                              Unix socket of its gdb port
+//!    monitor                          Unix socket of its monitor (QMP)
 //!    console                          Unix socket of its serial console
 //!    lock                             held while the guest lives
 //!    qemu.log                         what it says on stdout and stderr
@@ -29,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::memory::mapped::RamFile;
 use super::{Address, Cancel, ConnectOptions};
 use keeper::Keeper;
 
@@ -92,9 +94,10 @@ impl<'a> Launch<'a> {
         let file = |name| directory.path().join(name);
         let (kernel, log) = (file("kernel.elf"), file("qemu.log"));
         let (gdb, console) = (file("gdb"), file("console"));
+        let monitor = file("monitor");
         fs::write(&kernel, self.kernel).map_err(io_error("write", &kernel))?;
         let ram = (self.ram_file && place.has_room).then(|| file("ram"));
-        let arguments = self.arguments(&kernel, &gdb, &console, ram.as_deref());
+        let arguments = self.arguments(&kernel, [&gdb, &console, &monitor], ram.as_deref());
 
         let output = File::create(&log).map_err(io_error("create", &log))?;
         let errors = output.try_clone().map_err(io_error("share", &log))?;
@@ -117,6 +120,7 @@ impl<'a> Launch<'a> {
             address: Address::Unix(gdb),
             ram,
             console,
+            monitor,
             log,
             command_line: shell_line(&self.program, &arguments),
             _keeper: keeper,
@@ -130,8 +134,7 @@ impl<'a> Launch<'a> {
     fn arguments(
         &self,
         kernel: &Path,
-        gdb: &Path,
-        console: &Path,
+        [gdb, console, monitor]: [&Path; 3],
         ram: Option<&Path>,
     ) -> Vec<String> {
         let mut machine = "virt".to_owned();
@@ -154,6 +157,10 @@ impl<'a> Launch<'a> {
             ("-append", self.append.clone()),
             ("-display", "none".to_owned()),
             ("-monitor", "none".to_owned()),
+            (
+                "-qmp",
+                format!("unix:{},server=on,wait=off", option_value(monitor)),
+            ),
             (
                 "-chardev",
                 format!(
@@ -214,6 +221,7 @@ pub struct Guest {
     address: Address,
     ram: Option<PathBuf>,
     console: PathBuf,
+    monitor: PathBuf,
     log: PathBuf,
     command_line: String,
     _keeper: Keeper,
@@ -234,10 +242,15 @@ impl Guest {
         self.ram.as_deref()
     }
 
+    /// Its monitor, which serves one client at a time.
+    pub fn monitor(&self) -> Address {
+        Address::Unix(self.monitor.clone())
+    }
+
     /// The options to connect to it with.
     pub fn connect_options(&self) -> ConnectOptions {
         ConnectOptions {
-            ram_file: self.ram.clone(),
+            ram_file: self.ram.clone().map(RamFile::new),
             ..ConnectOptions::default()
         }
     }

@@ -6,6 +6,9 @@
 //!  serial      byte stream   I/O            their replies    memory, breakpoints
 //!                                               ▲
 //!  launch::Launch ──▶ Guest (QEMU of our own)   rsp::description (target.xml), qemu (monitor texts)
+//!
+//!  Address ──▶ transport ──▶ monitor::Monitor ──▶ monitor::MonitorTarget ──▶ dyn Target
+//!                            QMP, or a prompt     registers, RAM's file: while the machine runs
 //! ```
 //!
 //! Invariants
@@ -21,6 +24,7 @@ pub mod error;
 pub mod gdb;
 pub mod launch;
 pub mod memory;
+pub mod monitor;
 pub mod qemu;
 pub mod rsp;
 pub mod transport;
@@ -30,12 +34,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use pagescope_protocol::{PhysRange, Satp, VirtAddr};
+use pagescope_protocol::walk::TableWords;
+use pagescope_protocol::{PhysPage, PhysRange, Satp, VirtAddr};
 
 pub use address::{Address, AddressError};
 pub use error::LinkError;
 pub use gdb::{ConnectOptions, GdbTarget};
 pub use launch::{Guest, Launch, LaunchError};
+pub use monitor::{Monitor, MonitorOptions, MonitorTarget, RAM_FILE_OPTIONS};
 
 /// A machine that can be read, stopped, stepped and resumed.
 ///
@@ -55,6 +61,18 @@ pub trait Target: Send {
     /// When the target cannot be asked.
     fn registers(&mut self, hart: HartId) -> Result<Registers, LinkError>;
 
+    /// [`registers`](Self::registers) of every hart.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    fn all_registers(&mut self) -> Result<Vec<(HartId, Registers)>, LinkError> {
+        let mut all = Vec::new();
+        for hart in self.harts()? {
+            all.push((hart, self.registers(hart)?));
+        }
+        Ok(all)
+    }
+
     /// One register by the name that the target's description gives it (`a0`, `pc`, `satp`,
     /// `priv`). `None`: no such register, or it could not be read.
     ///
@@ -68,6 +86,22 @@ pub trait Target: Send {
     /// # Errors
     /// When the target as a whole cannot be read.
     fn read_physical(&mut self, ranges: &[PhysRange]) -> Result<Vec<Option<Vec<u8>>>, LinkError>;
+
+    /// Reads whole frames as the words that stand in them, in one batch, for the walks of page tables. The
+    /// answers stand in the order of `frames`; `None` says that a frame could not be read. Ask for nothing
+    /// but RAM.
+    ///
+    /// # Errors
+    /// When the target as a whole cannot be read.
+    fn read_frames(
+        &mut self,
+        frames: &[PhysPage],
+    ) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
+        let ranges: Vec<PhysRange> = frames.iter().map(|frame| frame.range()).collect();
+        let answers = self.read_physical(&ranges)?;
+        let words = |bytes: Option<Vec<u8>>| memory::words_of(&bytes?);
+        Ok(answers.into_iter().map(words).collect())
+    }
 
     /// Stops every hart that is about to execute the instruction at `address`. Setting it twice is
     /// the same as once.
@@ -121,6 +155,37 @@ pub trait Target: Send {
 
     /// What is known about the target itself.
     fn facts(&self) -> &TargetFacts;
+
+    /// The ways to physical memory, the fastest first, each available or with the reason why not.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    fn ways(&mut self) -> Result<Vec<WayOffer>, LinkError> {
+        Ok(vec![WayOffer {
+            way: self.facts().physical,
+            why_not: None,
+            is_used: true,
+        }])
+    }
+
+    /// Reads physical memory by this way from now on.
+    ///
+    /// # Errors
+    /// When there is no such way.
+    fn choose_way(&mut self, way: PhysicalAccess) -> Result<(), LinkError> {
+        if way == self.facts().physical {
+            return Ok(());
+        }
+        Err(LinkError::NoWay {
+            way,
+            why: "this target has no such way".to_owned(),
+        })
+    }
+
+    /// What the target itself knows to be RAM, where that needs no asking: a dump's segments.
+    fn known_ram(&self) -> Option<Vec<PhysRange>> {
+        None
+    }
 
     /// Console output that came over the link (`O` packets) since the last call.
     fn take_console(&mut self) -> Vec<u8> {
@@ -289,14 +354,15 @@ pub enum Stub {
     Other,
 }
 
-/// How physical memory is read.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// How physical memory is read; the faster way is the lesser one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum PhysicalAccess {
     /// From the file that holds the guest's RAM. Works while the guest runs.
-    MappedRam {
-        /// The RAM that the file holds; everything else is refused.
-        range: PhysRange,
-    },
+    MappedRam,
+    /// From the memory of the process that emulates the guest. Works while the guest runs.
+    ProcessMemory,
+    /// From a file that holds what a guest's memory once was.
+    Dump,
     /// Over the gdb port, while the guest is stopped.
     GdbPort,
     /// Over a gdb stub whose monitor has a switch for it, such as our kernel's debug channel; while
@@ -308,20 +374,33 @@ pub enum PhysicalAccess {
 
 impl PhysicalAccess {
     /// Whether it also works while the guest runs.
-    pub fn works_while_running(self) -> bool {
-        matches!(self, Self::MappedRam { .. })
+    pub const fn works_while_running(self) -> bool {
+        matches!(self, Self::MappedRam | Self::ProcessMemory)
     }
 }
 
 impl fmt::Display for PhysicalAccess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::MappedRam { .. } => f.write_str("mapped RAM"),
-            Self::GdbPort => f.write_str("gdb port"),
-            Self::Monitor => f.write_str("debug channel, monitor physical"),
-            Self::Unavailable => f.write_str("unavailable"),
-        }
+        f.write_str(match self {
+            Self::MappedRam => "mapped RAM",
+            Self::ProcessMemory => "process memory",
+            Self::Dump => "dump",
+            Self::GdbPort => "gdb port",
+            Self::Monitor => "debug channel, monitor physical",
+            Self::Unavailable => "unavailable",
+        })
     }
+}
+
+/// A way to physical memory that a target has, or could have.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WayOffer {
+    /// Which.
+    pub way: PhysicalAccess,
+    /// Why it cannot be used, and what to do about it. `None`: it can.
+    pub why_not: Option<String>,
+    /// Whether memory is read by it now.
+    pub is_used: bool,
 }
 
 /// Whether a machine ran before we connected, and so how it is left. [`gdb`] says how it is known.

@@ -27,8 +27,10 @@ pub struct MemoryMap {
 pub struct MemoryRegion {
     /// Where.
     pub range: PhysRange,
-    /// What QEMU calls it: `serial`, `riscv_virt_board.ram`.
+    /// What QEMU calls it: `serial`, `riscv_virt_board.ram`; of RAM that a backend holds, the backend.
     pub name: String,
+    /// Where it begins in what has that name, in bytes.
+    pub offset: u64,
 }
 
 /// The monitor command whose text [`MemoryMap::from_mtree`] reads.
@@ -71,11 +73,17 @@ fn region(line: &str) -> Option<(&str, MemoryRegion)> {
     let (start, last) = (number(start)?, number(last)?);
     let (facts, name) = rest.split_once("): ")?;
     let kind = facts.rsplit(", ").next()?;
-    let name = name.split(" @").next()?.trim();
+    let (name, offset) = name.split_once(" @").unwrap_or((name, "0"));
+    let offset = number(offset.split_whitespace().next()?)?;
     let size = last.checked_sub(start)?.checked_add(1)?;
     let range = PhysRange::new(PhysAddr::new(start), size)?;
-    let name = name.to_owned();
-    Some((kind, MemoryRegion { range, name }))
+    let name = name.trim().to_owned();
+    let region = MemoryRegion {
+        range,
+        name,
+        offset,
+    };
+    Some((kind, region))
 }
 
 /// The version in what `info version` prints: `7.2.22Debian 1:7.2+dfsg-7` becomes

@@ -18,6 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::termios::{ControlModes, OptionalActions, tcgetattr, tcsetattr};
 
+use super::memory::peer::{self, Peer};
 use super::{Address, Cancel, LinkError};
 
 /// The longest time in which nobody looks at the [`Cancel`].
@@ -77,6 +78,24 @@ impl Transport {
     /// Whether bytes can be lost or changed on the way.
     pub fn is_lossy(&self) -> bool {
         matches!(self, Self::Serial(_))
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> Peer {
+        match self {
+            Self::Tcp(stream) => match (stream.local_addr(), stream.peer_addr()) {
+                (Ok(ours), Ok(theirs)) => peer::of_tcp(ours, theirs),
+                _ => Peer::Elsewhere,
+            },
+            Self::Unix(stream) => match rustix::net::sockopt::socket_peercred(stream) {
+                Ok(holder) => u32::try_from(holder.pid.as_raw_pid())
+                    .ok()
+                    .filter(|pid| *pid != 0)
+                    .map_or(Peer::Hidden, Peer::Process),
+                Err(_) => Peer::Hidden,
+            },
+            Self::Serial(_) => Peer::Elsewhere,
+        }
     }
 
     /// Waits until there are bytes to read, or room to write if `wants_write`, at most `limit`.

@@ -20,7 +20,7 @@ use pagescope_protocol::coalesce::{self, coalesce};
 use pagescope_protocol::snapshot::{
     FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, Mapping, PhysicalKind, PhysicalRegion,
     Provenance, Region, RegionKind, RegionSpace, Register, Snapshot, Space, Table, TableEntries,
-    Watch,
+    Taken, Watch,
 };
 use pagescope_protocol::walk::{self, TableReader, TableWords, walk_space};
 use pagescope_protocol::{
@@ -220,6 +220,7 @@ impl Guest {
                 captured_at: "2026-11-21T12:00:00Z".into(),
             },
             stop,
+            taken: Taken::Stopped,
             notes: String::new(),
             kernel: Some(KernelFacts {
                 layout: "pseudos".into(),

@@ -6,6 +6,9 @@ use pagescope_protocol::snapshot::{Recording, RecordingError, Snapshot};
 
 use super::Difference;
 
+/// Most moments of a running guest that are kept; past it the older ones are thinned out.
+pub const MOST_LIVE: usize = 600;
+
 /// One stop: what was there, and what had changed since the stop before.
 #[derive(Clone, Debug)]
 pub struct Moment {
@@ -21,6 +24,10 @@ pub struct History {
     moments: Vec<Moment>,
     cursor: usize,
     follows: bool,
+    /// How many moments are of a running guest.
+    live: usize,
+    /// Where the next of them goes that is one too many.
+    thin_at: usize,
 }
 
 impl History {
@@ -30,6 +37,8 @@ impl History {
             moments: Vec::new(),
             cursor: 0,
             follows: true,
+            live: 0,
+            thin_at: 0,
         }
     }
 
@@ -42,6 +51,8 @@ impl History {
             moments: Vec::new(),
             cursor: 0,
             follows: false,
+            live: 0,
+            thin_at: 0,
         };
         for snapshot in recording.moments()? {
             history.push(snapshot);
@@ -51,6 +62,7 @@ impl History {
 
     /// Adds a stop; the look moves to it when it was at the end.
     pub fn push(&mut self, snapshot: Arc<Snapshot>) {
+        self.live += usize::from(!snapshot.taken.is_stopped());
         let difference = match self.moments.last() {
             Some(last) => Difference::between(&last.snapshot, &snapshot),
             None => Difference::default(),
@@ -62,6 +74,61 @@ impl History {
         if self.follows {
             self.cursor = self.moments.len() - 1;
         }
+    }
+
+    /// Takes in how a running guest is now. It takes the place of the last moment where that was of the running
+    /// guest too and nothing has changed since, or where that had not settled; else it is a moment of its own.
+    /// Gives whether moments before the last one have moved to other places.
+    ///
+    /// What runs for hours would fill any memory, so at most [`MOST_LIVE`] moments of a running guest are
+    /// kept: past that, every second of the older ones goes, and its changes are the next one's. Stops stay.
+    pub fn push_live(&mut self, snapshot: Arc<Snapshot>) -> bool {
+        let takes_place = self.moments.last().is_some_and(|last| {
+            let taken = &last.snapshot.taken;
+            !taken.is_stopped()
+                && (taken.unsettled().is_some()
+                    || Difference::between(&last.snapshot, &snapshot).is_empty())
+        });
+        if takes_place && let Some(last) = self.moments.pop() {
+            self.live -= 1;
+            let follows = self.follows;
+            let cursor = self.cursor;
+            self.push(snapshot);
+            // Whoever looked at the last moment looks at what took its place.
+            self.follows = follows;
+            self.cursor = cursor.min(self.moments.len() - 1);
+            drop(last);
+            return false;
+        }
+        self.push(snapshot);
+        self.live > MOST_LIVE && self.thin_out()
+    }
+
+    /// Drops one of the older half of the moments of a running guest; whether there was one.
+    fn thin_out(&mut self) -> bool {
+        let half = self.moments.len() / 2;
+        let may_go = |place: usize, moments: &[Moment]| {
+            place > 0 && place != self.cursor && !moments[place].snapshot.taken.is_stopped()
+        };
+        let from = if self.thin_at < half { self.thin_at } else { 0 };
+        let places = (from..half).chain(0..from);
+        let Some(place) = places
+            .into_iter()
+            .find(|place| may_go(*place, &self.moments))
+        else {
+            return false;
+        };
+        self.moments.remove(place);
+        self.live -= 1;
+        // Every second one: the next that goes is not the neighbour.
+        self.thin_at = place + 1;
+        let before = &self.moments[place - 1].snapshot;
+        let difference = Difference::between(before, &self.moments[place].snapshot);
+        self.moments[place].difference = Arc::new(difference);
+        if self.cursor > place {
+            self.cursor -= 1;
+        }
+        true
     }
 
     /// All moments, oldest first.
@@ -94,5 +161,110 @@ impl History {
     /// All moments as a recording; `None` while there is none.
     pub fn to_recording(&self) -> Option<Recording> {
         Recording::of(self.moments.iter().map(|moment| moment.snapshot.as_ref()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pagescope_protocol::snapshot::{Taken, Unsettled};
+
+    use super::*;
+    use crate::model::fixture;
+
+    fn live(pages: u64) -> Arc<Snapshot> {
+        let mut snapshot = fixture::pseudos(pages);
+        snapshot.taken = Taken::Running(Unsettled::default());
+        Arc::new(snapshot)
+    }
+
+    fn torn(pages: u64) -> Arc<Snapshot> {
+        let mut snapshot = fixture::pseudos(pages);
+        snapshot.taken = Taken::Running(Unsettled {
+            kernel: true,
+            ..Unsettled::default()
+        });
+        Arc::new(snapshot)
+    }
+
+    #[test]
+    fn what_does_not_change_is_no_moment() {
+        let mut history = History::new();
+        history.push(Arc::new(fixture::pseudos(1)));
+        // The stop is kept beside the first look, though nothing has changed since.
+        history.push_live(live(1));
+        assert_eq!(history.moments().len(), 2);
+        let mut later = fixture::pseudos(1);
+        later.taken = Taken::Running(Unsettled::default());
+        later.stop = "later".into();
+        history.push_live(Arc::new(later));
+        assert_eq!(history.moments().len(), 2);
+        assert_eq!(
+            history.current().map(|m| m.snapshot.stop.as_str()),
+            Some("later")
+        );
+        history.push_live(live(2));
+        assert_eq!(history.moments().len(), 3);
+        assert!(history.is_live() && history.cursor() == 2);
+        assert!(!history.moments()[2].difference.is_empty());
+    }
+
+    #[test]
+    fn what_settles_takes_the_place_of_what_did_not() {
+        let mut history = History::new();
+        history.push_live(live(1));
+        history.push_live(torn(2));
+        assert_eq!(history.moments().len(), 2);
+        history.push_live(live(3));
+        assert_eq!(history.moments().len(), 2);
+        assert_eq!(history.moments()[1].snapshot.taken.unsettled(), None);
+        // Its changes are those since the last moment that had settled.
+        let since = Difference::between(&live(1), &live(3));
+        assert_eq!(*history.moments()[1].difference, since);
+    }
+
+    #[test]
+    fn hours_of_following_are_bounded_and_stops_stay() {
+        let mut history = History::new();
+        history.push(Arc::new(fixture::pseudos(0)));
+        history.seek(0);
+        let looks: Vec<_> = [live(1), live(2)].into();
+        for number in 0..3 * MOST_LIVE {
+            history.push_live(Arc::clone(&looks[number % 2]));
+            if number == 100 {
+                let mut stop = fixture::pseudos(5);
+                stop.stop = "a stop".into();
+                history.push(Arc::new(stop));
+            }
+        }
+        let moments = history.moments();
+        assert_eq!(moments.len(), MOST_LIVE + 2);
+        assert_eq!(history.cursor(), 0);
+        assert!(
+            moments
+                .iter()
+                .any(|moment| moment.snapshot.stop == "a stop")
+        );
+        for pair in moments.windows(2) {
+            let between = Difference::between(&pair[0].snapshot, &pair[1].snapshot);
+            assert_eq!(*pair[1].difference, between);
+        }
+    }
+
+    #[test]
+    fn the_moment_being_looked_at_stays() {
+        let mut history = History::new();
+        let looks: Vec<_> = [live(1), live(2)].into();
+        for number in 0..MOST_LIVE {
+            history.push_live(Arc::clone(&looks[number % 2]));
+        }
+        history.seek(40);
+        let seen = Arc::as_ptr(&history.moments()[40].difference);
+        for number in 0..2 * MOST_LIVE {
+            history.push_live(Arc::clone(&looks[number % 2]));
+        }
+        assert_eq!(history.moments().len(), MOST_LIVE);
+        let here = history.current().map(|moment| moment.snapshot.heap);
+        assert_eq!(here, Some(looks[0].heap));
+        assert!(history.cursor() <= 40 && !seen.is_null());
     }
 }

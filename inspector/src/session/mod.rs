@@ -4,6 +4,7 @@
 //! that a stub does can block the window; a long command ends at once when it is cancelled.
 
 pub mod console;
+pub mod follow;
 pub mod opening;
 pub mod worker;
 
@@ -13,6 +14,7 @@ use pagescope_protocol::PhysPage;
 use pagescope_protocol::snapshot::Snapshot;
 
 pub use console::Console;
+pub use follow::{Eye, FollowReport, Rate, Watch};
 pub use opening::{Demo, OpenError, Opened, Source};
 pub use worker::{Session, Waker};
 
@@ -35,6 +37,8 @@ pub enum Command {
         /// How many returns.
         count: u32,
     },
+    /// Look at the guest this often while it runs, and let it run; `None`: look no more.
+    Follow(Option<Rate>),
     /// Capture again without letting the guest run.
     Capture,
     /// Read a frame's contents.
@@ -92,6 +96,10 @@ pub enum Event {
     Connection(Connection),
     /// A stop was captured.
     Moment(Arc<Snapshot>),
+    /// The guest as it is while it runs.
+    Live(Arc<Snapshot>),
+    /// How following goes.
+    Follow(FollowReport),
     /// A frame's bytes; `None` where it cannot be read.
     Frame(PhysPage, Option<Arc<[u8; 4096]>>),
     /// A command failed; the link still stands. What, and what to do.

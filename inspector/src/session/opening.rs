@@ -1,13 +1,16 @@
-//! From "where" to a target that can be captured: attaching to a guest, or starting our own.
+//! From "where" to a target that can be captured: attaching to a guest, looking on, or starting our own.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pagescope_protocol::snapshot::Snapshot;
 use thiserror::Error;
 
 use super::console::Console;
+use super::follow::{Eye, Watch};
 use crate::capture::Capturer;
+use crate::capture::settle::ATTEMPTS;
 use crate::capture::step::{CallStepper, StepError};
 use crate::guest::{ElfError, ElfFile, GuestOptions};
 use crate::link::{
@@ -34,11 +37,25 @@ pub enum Source {
         address: Address,
         /// Its ELF.
         elf: Option<Arc<ElfFile>>,
-        /// What else the user says of it.
-        guest: GuestOptions,
+        /// Its monitor, to follow it while it runs.
+        watch: Option<Watch>,
+    },
+    /// A guest that runs already and is never stopped: its monitor alone.
+    Watch {
+        /// Its monitor.
+        watch: Watch,
+        /// Its ELF.
+        elf: Option<Arc<ElfFile>>,
     },
     /// Our own kernel in a QEMU of our own, which ends with the session.
     Demo(Demo),
+    /// Any of these, and what the user says of its kernel.
+    With {
+        /// Where it is.
+        source: Box<Source>,
+        /// What is said of it.
+        guest: GuestOptions,
+    },
 }
 
 /// Our own kernel in a QEMU of our own.
@@ -58,6 +75,8 @@ pub struct Opened {
     pub target: Box<dyn Target>,
     /// What captures it.
     pub capturer: Capturer,
+    /// What it is looked at through while it runs.
+    pub eye: Eye,
     /// Steps the allocation function, where the ELF has one.
     pub stepper: Option<CallStepper>,
     /// Our own QEMU; dropped after the target.
@@ -85,12 +104,40 @@ pub enum OpenError {
     Boot(#[from] StepError),
 }
 
+impl Opened {
+    /// Looks at the guest while it runs; `None` where it stands still, or nothing can be seen of it.
+    ///
+    /// # Errors
+    /// When what it is looked at through is lost.
+    pub fn look(&mut self, cancel: &Cancel) -> Result<Option<Arc<Snapshot>>, LinkError> {
+        if !self.target.is_running() {
+            return Ok(None);
+        }
+        let Self {
+            target,
+            capturer,
+            eye,
+            ..
+        } = self;
+        let through: &mut dyn Target = match eye {
+            Eye::Target => target.as_mut(),
+            Eye::Monitor(monitor) => monitor.as_mut(),
+            Eye::Blind(_) => return Ok(None),
+        };
+        capturer
+            .capture_running(through, ATTEMPTS, cancel)
+            .map(Some)
+    }
+}
+
 impl Source {
     /// What is being opened, in words.
     pub fn what(&self) -> String {
         match self {
             Self::Attach { address, .. } => format!("connecting to {address}"),
+            Self::Watch { watch, .. } => format!("connecting to {}", watch.monitor),
             Self::Demo(_) => "starting QEMU with our kernel".into(),
+            Self::With { source, .. } => source.what(),
         }
     }
 
@@ -99,13 +146,19 @@ impl Source {
     /// # Errors
     /// [`OpenError`], which names the thing and the remedy.
     pub fn open(&self, cancel: &Cancel) -> Result<Opened, OpenError> {
+        self.open_with(&GuestOptions::default(), cancel)
+    }
+
+    fn open_with(&self, guest: &GuestOptions, cancel: &Cancel) -> Result<Opened, OpenError> {
         match self {
+            Self::With { source, guest } => source.open_with(guest, cancel),
             Self::Attach {
                 address,
                 elf,
-                guest,
-            } => attach(address, elf.clone(), guest.clone(), cancel),
-            Self::Demo(demo) => demo.open(cancel),
+                watch,
+            } => attach(address, elf.clone(), watch.as_ref(), guest, cancel),
+            Self::Watch { watch, elf } => look_on(watch, elf.clone(), guest, cancel),
+            Self::Demo(demo) => demo.open(guest, cancel),
         }
     }
 }
@@ -113,19 +166,51 @@ impl Source {
 fn attach(
     address: &Address,
     elf: Option<Arc<ElfFile>>,
-    guest: GuestOptions,
+    watch: Option<&Watch>,
+    guest: &GuestOptions,
     cancel: &Cancel,
 ) -> Result<Opened, OpenError> {
+    // Before the gdb port, which stops the guest: what is wrong here costs it nothing.
+    let eye = match watch {
+        Some(watch) => Eye::Monitor(Box::new(watch.connect(cancel)?)),
+        None => Eye::gdb_port_alone(),
+    };
     let options = ConnectOptions {
         cancel: cancel.clone(),
+        // The gdb port cannot always say whether the guest ran; the monitor was asked before.
+        found: match &eye {
+            Eye::Monitor(monitor) => Some(monitor.facts().found),
+            Eye::Target | Eye::Blind(_) => None,
+        },
         ..ConnectOptions::default()
     };
     let mut target = GdbTarget::connect(address, options)?;
-    let capturer = Capturer::with(&mut target, elf, guest)?;
+    let capturer = Capturer::with(&mut target, elf, guest.clone())?;
     Ok(Opened {
         target: Box::new(target),
         stepper: stepper(&capturer),
         capturer,
+        eye,
+        guest: None,
+        console: None,
+        stop: "attached".into(),
+    })
+}
+
+/// Looks at a guest through its monitor alone, which stops nothing.
+fn look_on(
+    watch: &Watch,
+    elf: Option<Arc<ElfFile>>,
+    guest: &GuestOptions,
+    cancel: &Cancel,
+) -> Result<Opened, OpenError> {
+    let mut target = watch.connect(cancel)?;
+    let capturer = Capturer::with(&mut target, elf, guest.clone())?;
+    Ok(Opened {
+        target: Box::new(target),
+        stepper: stepper(&capturer),
+        capturer,
+        eye: Eye::Target,
         guest: None,
         console: None,
         stop: "attached".into(),
@@ -133,7 +218,7 @@ fn attach(
 }
 
 impl Demo {
-    fn open(&self, cancel: &Cancel) -> Result<Opened, OpenError> {
+    fn open(&self, known: &GuestOptions, cancel: &Cancel) -> Result<Opened, OpenError> {
         let elf = Arc::new(ElfFile::parse(
             Path::new("pagescope-kernel.elf"),
             &self.kernel,
@@ -153,7 +238,16 @@ impl Demo {
             ..guest.connect_options()
         };
         let mut target = GdbTarget::connect(guest.address(), options)?;
-        let capturer = Capturer::new(&mut target, Some(elf))?;
+        let eye = match Watch::of(&guest).map(|watch| watch.connect(cancel)) {
+            Some(Ok(eye)) => Eye::Monitor(Box::new(eye)),
+            Some(Err(error)) => Eye::Blind(error.to_string()),
+            None => Eye::Blind(
+                "There was no room for the guest's RAM in a file (/dev/shm, the folder for temporary files): \
+                 make some, and reconnect."
+                    .into(),
+            ),
+        };
+        let capturer = Capturer::with(&mut target, Some(elf), known.clone())?;
         let stepper = stepper(&capturer);
         let idle = capturer.elf().and_then(|elf| elf.address_of(BOOTED_SYMBOL));
         if let Some(entry) = idle {
@@ -166,6 +260,7 @@ impl Demo {
         Ok(Opened {
             target: Box::new(target),
             capturer,
+            eye,
             stepper,
             guest: Some(guest),
             console,

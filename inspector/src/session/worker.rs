@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use super::follow::{Eye, Follow, FollowReport, Rate};
 use super::opening::{Opened, Source};
 use super::{Command, Connection, Event};
 use crate::capture::step::{CallStepper, StepError, return_text};
@@ -17,6 +18,9 @@ const CHANNEL_CAPACITY: usize = 256;
 
 /// How often a running guest is asked whether it stopped.
 const RUNNING_TICK: Duration = Duration::from_millis(50);
+
+/// How many events may wait for the window before a running guest is left alone.
+const UNSEEN: usize = 4;
 
 /// How often a stopped guest is asked whether it is still there.
 const STOPPED_TICK: Duration = Duration::from_secs(1);
@@ -63,6 +67,8 @@ impl Session {
             cancel: cancel.clone(),
             out,
             opened: None,
+            follow: None,
+            look_due: Instant::now(),
         };
         let thread = thread::Builder::new()
             .name("link".into())
@@ -119,6 +125,10 @@ struct Worker {
     cancel: Cancel,
     out: Outbox,
     opened: Option<Opened>,
+    /// Whether and how the guest is followed while it runs.
+    follow: Option<Follow>,
+    /// When the target is next asked whether the guest runs, or whether it is there.
+    look_due: Instant,
 }
 
 /// What ended a command early.
@@ -141,9 +151,12 @@ impl From<WindowGone> for Trouble {
 impl From<LinkError> for Trouble {
     fn from(error: LinkError) -> Self {
         match error {
-            LinkError::Refused { .. } | LinkError::Running { .. } | LinkError::Cancelled => {
-                Self::Failed(error.to_string())
-            }
+            LinkError::Refused { .. }
+            | LinkError::Running { .. }
+            | LinkError::NeedsGdbPort { .. }
+            | LinkError::MonitorRefused { .. }
+            | LinkError::NotMapped { .. }
+            | LinkError::Cancelled => Self::Failed(error.to_string()),
             lost => Self::Lost(lost),
         }
     }
@@ -165,17 +178,13 @@ impl Worker {
             return;
         }
         loop {
-            let running = self
-                .opened
-                .as_ref()
-                .is_some_and(|opened| opened.target.is_running());
-            let tick = if running { RUNNING_TICK } else { STOPPED_TICK };
-            let result = match inbox.recv_timeout(tick) {
+            let result = match inbox.recv_timeout(self.wait()) {
                 Ok(command) => {
                     self.cancel.reset();
+                    self.look_due = Instant::now();
                     self.obey(command)
                 }
-                Err(RecvTimeoutError::Timeout) => self.look(),
+                Err(RecvTimeoutError::Timeout) => self.tick(),
                 Err(RecvTimeoutError::Disconnected) => Err(Trouble::WindowGone),
             };
             if self.settle(result).is_err() {
@@ -184,6 +193,110 @@ impl Worker {
         }
         self.cancel.reset();
         self.close();
+    }
+
+    fn is_running(&self) -> bool {
+        let opened = self.opened.as_ref();
+        opened.is_some_and(|opened| opened.target.is_running())
+    }
+
+    /// How long nothing has to be done, if nothing is asked for.
+    fn wait(&self) -> Duration {
+        let now = Instant::now();
+        let look = self.look_due.saturating_duration_since(now);
+        match &self.follow {
+            Some(follow) if self.is_running() => look.min(follow.wait(now)),
+            _ => look,
+        }
+    }
+
+    /// Nothing was asked for: what is due?
+    fn tick(&mut self) -> Result<(), Trouble> {
+        let now = Instant::now();
+        if self.look_due <= now {
+            let looked = self.look();
+            let tick = if self.is_running() {
+                RUNNING_TICK
+            } else {
+                STOPPED_TICK
+            };
+            self.look_due = Instant::now() + tick;
+            looked?;
+        }
+        self.follow()
+    }
+
+    /// Looks at a running guest if it is followed and a look is due.
+    fn follow(&mut self) -> Result<(), Trouble> {
+        let is_running = self.is_running();
+        let (Some(follow), Some(opened)) = (&mut self.follow, &mut self.opened) else {
+            return Ok(());
+        };
+        if !is_running || follow.wait(Instant::now()) > Duration::ZERO {
+            return Ok(());
+        }
+        follow.begin(Instant::now());
+        if self.out.events.len() > UNSEEN {
+            return Ok(());
+        }
+        self.cancel.reset();
+        let looked = match opened.look(&self.cancel) {
+            Ok(looked) => looked,
+            // Without its monitor, the guest at the gdb port is still there.
+            Err(error) if matches!(opened.eye, Eye::Monitor(_)) => {
+                let why = match error {
+                    LinkError::Cancelled => return Ok(()),
+                    lost => format!("The guest is not followed any more: {lost}."),
+                };
+                opened.eye = Eye::Blind(why.clone());
+                self.follow = None;
+                self.report_follow()?;
+                return Err(Trouble::Failed(why));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(snapshot) = looked
+            && follow.end(&snapshot, Instant::now())
+        {
+            let report = follow.report();
+            self.out.send(Event::Live(snapshot))?;
+            self.out.send(Event::Follow(report))?;
+        }
+        Ok(())
+    }
+
+    /// Follows at this rate from now on, and lets the guest run; or no longer.
+    fn set_follow(&mut self, rate: Option<Rate>) -> Result<(), Trouble> {
+        let why_not = self.opened()?.eye.why_not().map(str::to_owned);
+        match (rate, why_not) {
+            (Some(_), Some(why)) => return Err(Trouble::Failed(why)),
+            (None, _) => self.follow = None,
+            (Some(rate), None) => {
+                let now = Instant::now();
+                match &mut self.follow {
+                    Some(follow) => follow.set_rate(rate, now),
+                    None => self.follow = Some(Follow::new(rate, now)),
+                }
+                if !self.is_running() {
+                    self.resume()?;
+                }
+            }
+        }
+        Ok(self.report_follow()?)
+    }
+
+    fn report_follow(&self) -> Result<(), WindowGone> {
+        let eye = self.opened.as_ref().map(|opened| &opened.eye);
+        let report = FollowReport {
+            why_not: eye.and_then(Eye::why_not).map(str::to_owned),
+            ..self.follow.as_ref().map(Follow::report).unwrap_or_default()
+        };
+        self.out.send(Event::Follow(report))
+    }
+
+    fn resume(&mut self) -> Result<(), Trouble> {
+        self.opened()?.target.resume()?;
+        Ok(self.out.connection(Connection::Running)?)
     }
 
     /// Tells the window how a command ended.
@@ -242,8 +355,21 @@ impl Worker {
                     console.listen(move |text| out.send(Event::Console(text)).is_ok());
                 }
                 let stop = opened.stop.clone();
+                let runs = opened.target.is_running();
                 self.opened = Some(opened);
-                let result = self.capture(stop);
+                if runs {
+                    // Looked on at: then that is what is wanted.
+                    let follow = Follow::new(Rate::default(), Instant::now());
+                    self.follow.get_or_insert(follow);
+                }
+                self.report_follow()?;
+                let result = match runs {
+                    true => self
+                        .out
+                        .connection(Connection::Running)
+                        .map_err(Trouble::from),
+                    false => self.capture(stop),
+                };
                 self.settle(result)
             }
             Err(error) => {
@@ -266,10 +392,8 @@ impl Worker {
                     "no guest is attached; reconnect first".into(),
                 ));
             }
-            Command::Resume => {
-                self.opened()?.target.resume()?;
-                self.out.connection(Connection::Running)?;
-            }
+            Command::Resume => self.resume()?,
+            Command::Follow(rate) => self.set_follow(rate)?,
             Command::Pause => self.pause()?,
             Command::StepInstruction { hart } => {
                 self.opened()?.target.step(HartId::new(hart))?;
@@ -374,6 +498,9 @@ impl Worker {
     }
 
     fn capture(&mut self, stop: String) -> Result<(), Trouble> {
+        if let Some(follow) = &mut self.follow {
+            follow.interrupted();
+        }
         let opened = self.opened()?;
         let snapshot = opened.capturer.capture(opened.target.as_mut(), stop)?;
         self.out.send(Event::Moment(snapshot))?;
@@ -382,7 +509,12 @@ impl Worker {
 
     /// Leaves the guest as it was found; our own QEMU ends.
     fn close(&mut self) {
-        if let Some(Opened { target, guest, .. }) = self.opened.take() {
+        if let Some(Opened {
+            target, guest, eye, ..
+        }) = self.opened.take()
+        {
+            // Its monitor first: whether the guest goes on is the target's business.
+            drop(eye);
             if let Err(error) = target.detach() {
                 tracing::warn!(%error, "while detaching");
             }

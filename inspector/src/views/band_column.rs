@@ -118,6 +118,27 @@ fn stripes(painter: &egui::Painter, bar: Rect, band: &Band, scene: &Scene<'_>) {
     }
 }
 
+/// Hatches what of a virtual band was moving while it was read.
+fn unsettled_parts(painter: &egui::Painter, bar: Rect, band: &Band, scene: &Scene<'_>) {
+    let (first, last) = (band.start, band.last());
+    let y_of = |offset: u64| bar.top() + (offset as f64 / band.size as f64) as f32 * bar.height();
+    for (from, to) in &scene.derived.unsettled {
+        if *from > last || *to < first {
+            continue;
+        }
+        let top = y_of(from.saturating_sub(first));
+        let bottom = y_of((*to).min(last) - first).max(top + 2.0);
+        let part = Rect::from_min_max(pos2(bar.left(), top), pos2(bar.right(), bottom));
+        paint::unsettled(painter, part.intersect(bar), scene.palette);
+    }
+}
+
+/// Whether a virtual band was moving while it was read, in part or whole.
+pub(in crate::views) fn is_unsettled(band: &Band, scene: &Scene<'_>) -> bool {
+    let mut ranges = scene.derived.unsettled.iter();
+    ranges.any(|(from, to)| *from <= band.last() && *to >= band.start)
+}
+
 impl BandColumn<'_> {
     /// Draws the column into `rect`.
     pub fn show(
@@ -244,6 +265,9 @@ impl BandColumn<'_> {
                     paint::line(painter, inner, Align::Min, letters, font, ink);
                 }
             }
+        }
+        if self.side == BarSide::Right {
+            unsettled_parts(painter, bar, band, scene);
         }
         self.paint_label(ui, row_rect, band, is_selected, scene);
     }

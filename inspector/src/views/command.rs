@@ -21,6 +21,10 @@ pub enum UiCommand {
     SeekBy(i64),
     /// Send this to the guest.
     Session(session::Command),
+    /// Follow the guest while it runs, or no longer.
+    ToggleFollow,
+    /// Look at it this often.
+    FollowRate(session::Rate),
     /// Step the function that allocates.
     StepCall,
     /// Step one instruction on the chosen hart.

@@ -57,6 +57,8 @@ pub struct Derived {
     pub window_leaf: Option<EntryPlace>,
     /// Rises whenever the selection is another one: what scrolls goes to it then.
     pub selection_generation: u64,
+    /// Addresses of the space that were moving while they were read: first and last of each, in order.
+    pub unsettled: Vec<(u64, u64)>,
     /// When the selected entry changed.
     pub entry_history: Vec<EntryMoment>,
 }
@@ -161,6 +163,7 @@ impl Derived {
             ),
             _ => (Vec::new(), ReverseIndex::default()),
         };
+        self.unsettled = unsettled_ranges(snapshot, state.space());
         let rows = region_rows(snapshot, state.space());
         self.mapped = rows
             .iter()
@@ -431,6 +434,20 @@ fn last_pointer(table: &Arc<Table>) -> Option<PteKind> {
 }
 
 /// The moments at which the selected entry changed, newest first, up to the moment looked at.
+/// First and last address of what torn tables of `space` translate, in order.
+fn unsettled_ranges(snapshot: &Snapshot, space: Option<&Space>) -> Vec<(u64, u64)> {
+    let (Some(unsettled), Some(space)) = (snapshot.taken.unsettled(), space) else {
+        return Vec::new();
+    };
+    let ranges = unsettled.ranges(space).map(|(start, size)| {
+        let start = start.as_u64();
+        (start, start.saturating_add(size.saturating_sub(1)))
+    });
+    let mut ranges: Vec<_> = ranges.collect();
+    ranges.sort_unstable();
+    ranges
+}
+
 fn entry_history(state: &State, focus: &Focus) -> Vec<EntryMoment> {
     let (Some(step), Some(space)) = (focus.entry(), state.space()) else {
         return Vec::new();

@@ -7,6 +7,7 @@ mod frame;
 use egui::{RichText, ScrollArea, Ui};
 
 use super::command::UiCommand;
+use super::derived::ChainLink;
 use super::scene::Scene;
 use super::theme;
 
@@ -21,6 +22,7 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
                 nothing_selected(ui, scene);
                 return;
             }
+            unsettled(ui, scene);
             entry::show(ui, scene, out);
             frame::show(ui, scene, out);
             contents::show(ui, scene, out);
@@ -40,6 +42,24 @@ fn nothing_selected(ui: &mut Ui, scene: &Scene<'_>) {
     ] {
         ui.label(RichText::new(text).color(dim));
     }
+}
+
+/// Says of a selection that goes through a torn table that it may not be so.
+fn unsettled(ui: &mut Ui, scene: &Scene<'_>) {
+    let chain = scene.derived.chain.iter();
+    let torn = chain.filter_map(|link| match link {
+        ChainLink::Table(level, frame) if scene.is_torn(*frame) => Some(format!("{level} {frame}")),
+        _ => None,
+    });
+    let torn: Vec<String> = torn.collect();
+    if torn.is_empty() {
+        return;
+    }
+    let words = format!(
+        "Moving: {} changed while it was read. What stands here may be half old and half new.",
+        torn.join(", ")
+    );
+    ui.label(RichText::new(words).color(scene.palette.danger));
 }
 
 /// A heading, with a remark beside it.

@@ -5,9 +5,10 @@ use egui::{Align2, Context, Grid, RichText, Window};
 use super::command::UiCommand;
 use super::theme;
 
-const KEYS: [(&str, &str); 15] = [
+const KEYS: [(&str, &str); 16] = [
     ("F5", "Let the guest run"),
     ("F6", "Pause it"),
+    ("F", "Follow the guest while it runs, or no longer"),
     ("F7", "Step one instruction"),
     ("F8", "Step to the next return of kalloc"),
     ("Ctrl+L", "Type an address: 0x… virtual, p:0x… physical"),

@@ -33,6 +33,10 @@ pub fn strips(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
             NoticeKind::Problem => palette.danger,
         };
         strip(ui, scene, color, &notice.text, |ui| {
+            // What has options to type is longer than a line, and is to be typed elsewhere.
+            if notice.text.contains(" -") && ui.button("Copy").clicked() {
+                ui.ctx().copy_text(notice.text.clone());
+            }
             let close = ui.add(Button::new("Dismiss").frame(false));
             if close.clicked() {
                 out.push(UiCommand::DismissNotice);

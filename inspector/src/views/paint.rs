@@ -73,6 +73,12 @@ pub fn hatch(painter: &Painter, rect: Rect, color: Color32, spacing: f32) {
     }
 }
 
+/// Says of `rect` that what it shows was moving while it was read: light lines over it, which leave it to be
+/// seen.
+pub fn unsettled(painter: &Painter, rect: Rect, palette: &Palette) {
+    hatch(painter, rect, palette.danger.gamma_multiply(0.7), 5.0);
+}
+
 /// The textures that all views share.
 #[derive(Clone)]
 pub struct Patterns {

@@ -2,7 +2,7 @@
 //! has to pass.
 
 use egui::{Pos2, Rect};
-use pagescope_protocol::Level;
+use pagescope_protocol::{Level, PhysPage};
 
 use super::derived::Derived;
 use super::paint::Patterns;
@@ -20,6 +20,14 @@ pub struct Scene<'a> {
     pub palette: &'static Palette,
     /// Textures that all views share.
     pub patterns: &'a Patterns,
+}
+
+impl Scene<'_> {
+    /// Whether the table in this frame was moving while it was read.
+    pub fn is_torn(&self, frame: PhysPage) -> bool {
+        let snapshot = self.state.snapshot();
+        snapshot.is_some_and(|snapshot| snapshot.taken.is_torn(frame))
+    }
 }
 
 /// The places that the line of the selection goes through, found while drawing.

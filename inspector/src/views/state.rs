@@ -8,7 +8,7 @@ use pagescope_protocol::{PhysPage, TranslationMode};
 
 use super::command::{FilePurpose, Tab};
 use crate::model::{History, Moment, Selection};
-use crate::session::Connection;
+use crate::session::{Connection, FollowReport, Rate};
 
 /// Bytes of the guest's console that are kept.
 const CONSOLE_BYTES: usize = 256 << 10;
@@ -57,6 +57,10 @@ pub struct State {
     pub has_session: bool,
     /// What the link is doing.
     pub connection: Connection,
+    /// Whether and how the guest is followed while it runs.
+    pub follow: FollowReport,
+    /// How often it is to be looked at when it is followed.
+    pub follow_rate: Rate,
     /// Facts about the target.
     pub target: String,
     /// The function that a step steps.
@@ -96,6 +100,8 @@ impl State {
             history,
             has_session: false,
             connection,
+            follow: FollowReport::default(),
+            follow_rate: Rate::default(),
             target: String::new(),
             step_symbol: None,
             step_count: 1,
@@ -163,6 +169,11 @@ impl State {
     /// Whether the moment being looked at is the guest's present.
     pub fn is_present(&self) -> bool {
         self.history.is_live() && self.connection.is_attached()
+    }
+
+    /// Whether what is drawn follows the guest while it runs.
+    pub fn is_followed(&self) -> bool {
+        self.follow.rate.is_some() && matches!(self.connection, Connection::Running)
     }
 
     /// Whether the guest can be asked to do something now.

@@ -50,6 +50,13 @@ fn source(scene: &Scene<'_>) -> String {
 fn facts(scene: &Scene<'_>) -> String {
     let state = scene.state;
     let mut parts = Vec::new();
+    if let Some(snapshot) = state.snapshot() {
+        match (snapshot.taken.unsettled(), snapshot.taken.is_stopped()) {
+            (Some(unsettled), _) => parts.push(format!("moving: {unsettled}")),
+            (None, false) => parts.push("taken while it ran".into()),
+            (None, true) => {}
+        }
+    }
     if let Some(kernel) = state
         .snapshot()
         .and_then(|snapshot| snapshot.kernel.as_ref())

@@ -9,14 +9,15 @@ use egui::{
     UiBuilder, vec2,
 };
 
+mod follow;
 mod spaces;
 
 use spaces::space_chooser;
 
 /// Below this width the bar has two rows.
-const TWO_ROWS: f32 = 1270.0;
+const TWO_ROWS: f32 = 1400.0;
 /// What stands left of the address box where there is one row.
-const LEFT: f32 = 930.0;
+const LEFT: f32 = 1062.0;
 const ROW: f32 = 46.0;
 const SECOND: f32 = 36.0;
 
@@ -208,6 +209,7 @@ pub fn connection_words(scene: &Scene<'_>) -> (egui::Color32, String) {
             (palette.level(pagescope_protocol::Level::L1), what.clone())
         }
         Connection::Stopped => (palette.counter, stopped_words(scene)),
+        Connection::Running if scene.state.is_followed() => follow::words(scene),
         Connection::Running => (palette.data, "running".into()),
         Connection::Busy { what } => (palette.level(pagescope_protocol::Level::L1), what.clone()),
         Connection::Lost { why } => (palette.danger, format!("lost: {why}")),
@@ -242,7 +244,11 @@ fn connection(ui: &mut Ui, width: f32, scene: &Scene<'_>, out: &mut Vec<UiComman
     ui.scope(|ui| {
         ui.set_max_width(room);
         let label = egui::Label::new(RichText::new(&words)).truncate();
-        ui.add(label).on_hover_text(&words);
+        let hover = match scene.state.is_followed() {
+            true => follow::explained(scene),
+            false => words.clone(),
+        };
+        ui.add(label).on_hover_text(hover);
     });
     if !has_button {
         return;
@@ -310,33 +316,25 @@ fn controls(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let why_not = why_not(scene);
     let is_running = matches!(state.connection, Connection::Running);
     let stopped = state.can_step();
-    let hint = |ui: &Ui, key: &str| {
-        RichText::new(key)
+    let button = |ui: &mut Ui, is_enabled: bool, name: &str, key: &str, what: &str| {
+        let text = RichText::new(key)
             .font(theme::numbers(10.0))
-            .color(Palette::of(ui).dim)
-    };
-    let mut button = |ui: &mut Ui, is_enabled: bool, name: &str, key: &str, what: &str, command| {
-        let text = hint(ui, key);
+            .color(Palette::of(ui).dim);
         let response = ui.add_enabled(is_enabled, Button::new(name).right_text(text));
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, name));
         let response = response.on_hover_text(what);
-        if response.on_disabled_hover_text(&why_not).clicked() {
-            out.push(command);
-        }
+        response.on_disabled_hover_text(&why_not).clicked()
     };
-    let resume = UiCommand::Session(Command::Resume);
-    button(ui, stopped, "Run", "F5", "Let all harts run", resume);
-    let pause = UiCommand::Session(Command::Pause);
-    button(
-        ui,
-        is_running,
-        "Pause",
-        "F6",
-        "Stop all harts and look",
-        pause,
-    );
-    let what = "One instruction on this hart";
-    button(ui, stopped, "Step", "F7", what, UiCommand::StepInstruction);
+    if button(ui, stopped, "Run", "F5", "Let all harts run") {
+        out.push(UiCommand::Session(Command::Resume));
+    }
+    if button(ui, is_running, "Pause", "F6", "Stop all harts and look") {
+        out.push(UiCommand::Session(Command::Pause));
+    }
+    follow::control(ui, scene, out);
+    if button(ui, stopped, "Step", "F7", "One instruction on this hart") {
+        out.push(UiCommand::StepInstruction);
+    }
     step_call(ui, scene, out);
     let mut count = state.step_count;
     let drag = DragValue::new(&mut count)

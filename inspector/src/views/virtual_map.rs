@@ -39,7 +39,13 @@ pub fn show(
     let hover = |band: &Band, page: u64, ui: &mut Ui| hover(band, page, scene, ui);
     let column = BandColumn {
         id: "virtual map",
-        name: format!("Virtual map, {} bands", bands.len()),
+        name: match scene.derived.unsettled.len() {
+            0 => format!("Virtual map, {} bands", bands.len()),
+            moving => format!(
+                "Virtual map, {} bands, {moving} stretches moving",
+                bands.len()
+            ),
+        },
         bands,
         side: BarSide::Right,
         bar: (rect.width() * 0.34).clamp(48.0, 130.0),
@@ -163,6 +169,9 @@ fn hover(band: &Band, page: u64, scene: &Scene<'_>, ui: &mut Ui) {
         (None, _) => {}
     }
     windows(band, scene, ui);
+    if super::band_column::is_unsettled(band, scene) {
+        ui.label("Hatched: it was moving while it was read, and may be half old and half new.");
+    }
     if band.is_something() && band.size > PAGE_SIZE {
         ui.label(format!("A click selects the page at {page:#x}."));
     }

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod console;
+pub(crate) mod restless;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -171,6 +171,44 @@ as_number!(satp, option_satp, Satp, satp_text, |written| {
 /// Digits of a register of RV32.
 const RV32_DIGITS: usize = 8;
 
+/// Frames as a list of their addresses, in order and each once.
+pub(super) mod phys_pages {
+    use alloc::vec::Vec;
+
+    use super::{Deserializer, PhysPage, Serializer};
+
+    struct Frame(PhysPage);
+
+    impl serde::Serialize for Frame {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            super::phys_page::serialize(&self.0, to)
+        }
+    }
+
+    impl<'de> serde::Deserialize<'de> for Frame {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            super::phys_page::deserialize(from).map(Self)
+        }
+    }
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        frames: &[PhysPage],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(frames.iter().copied().map(Frame))
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<PhysPage>, D::Error> {
+        let frames = <Vec<Frame> as serde::Deserialize>::deserialize(from)?;
+        let mut frames: Vec<PhysPage> = frames.into_iter().map(|frame| frame.0).collect();
+        frames.sort_unstable();
+        frames.dedup();
+        Ok(frames)
+    }
+}
+
 /// A number in hexadecimal.
 pub(super) fn word_text(value: u64) -> String {
     format!("{value:#x}")

@@ -12,6 +12,7 @@ mod hex;
 mod list_edit;
 mod recording;
 mod region;
+mod taken;
 pub mod text;
 mod trace;
 
@@ -34,6 +35,7 @@ pub use entries::{TableEntries, UnpackError};
 pub use list_edit::ListEdit;
 pub use recording::{Recording, RecordingError, RecordingStep, SpaceChange};
 pub use region::{Region, RegionKind, RegionSpace};
+pub use taken::{Taken, Unsettled};
 pub use trace::{MAX_TRACE_EVENTS, TraceEvent, TraceKind};
 
 /// The version of the format that this code writes.
@@ -49,6 +51,9 @@ pub struct Snapshot {
     /// What the guest was doing, in words: "kalloc(7) → 0x87ff7000".
     #[serde(default)]
     pub stop: String,
+    /// Whether the guest stood still, and what moved where it did not.
+    #[serde(default, skip_serializing_if = "Taken::is_stopped")]
+    pub taken: Taken,
     /// The lecturer's notes.
     #[serde(default)]
     pub notes: String,

@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::hex;
 use super::{
     FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, ListEdit, Mapping, PhysicalRegion,
-    Provenance, Region, Snapshot, Space, SpaceKind, Table, TraceEvent, Watch, list_edit,
+    Provenance, Region, Snapshot, Space, SpaceKind, Table, Taken, TraceEvent, Watch, list_edit,
 };
 use crate::addr::PhysPage;
 use crate::mode::TranslationMode;
@@ -41,6 +41,9 @@ pub struct RecordingStep {
     /// What the guest was doing, in words.
     #[serde(default)]
     pub stop: String,
+    /// Whether the guest stood still.
+    #[serde(default, skip_serializing_if = "Taken::is_stopped")]
+    pub taken: Taken,
     /// The lecturer's notes.
     #[serde(default)]
     pub notes: String,
@@ -217,6 +220,7 @@ impl RecordingStep {
         let rest = Rest::of(after);
         Self {
             stop: after.stop.clone(),
+            taken: after.taken.clone(),
             notes: after.notes.clone(),
             captured_at: after.provenance.captured_at.clone(),
             heap: after.heap,
@@ -282,6 +286,7 @@ impl RecordingStep {
                 ..rest.provenance
             },
             stop: self.stop.clone(),
+            taken: self.taken.clone(),
             notes: self.notes.clone(),
             kernel: self.kernel.clone(),
             heap: self.heap,

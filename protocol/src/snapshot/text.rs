@@ -12,7 +12,7 @@ use ron::ser::PrettyConfig;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Hart, Recording, RecordingStep, Snapshot, Space, SpaceChange, hex};
+use super::{Hart, Recording, RecordingStep, Snapshot, Space, SpaceChange, Taken, hex};
 
 const HEADER: &str = "\
 // Pagescope: the memory of a running system, for people first.
@@ -320,6 +320,7 @@ impl Writer {
             version,
             provenance,
             stop,
+            taken,
             notes,
             kernel,
             heap,
@@ -334,6 +335,7 @@ impl Writer {
         self.field("version", version);
         self.field("provenance", provenance);
         self.field("stop", stop);
+        self.taken(taken);
         self.field("notes", notes);
         self.field("kernel", kernel);
         self.field("heap", heap);
@@ -348,6 +350,13 @@ impl Writer {
         self.close("],\n");
         self.list("frames", frames);
         self.list("trace", trace);
+    }
+
+    /// Left out where the guest stood still.
+    fn taken(&mut self, taken: &Taken) {
+        if !taken.is_stopped() {
+            self.field("taken", taken);
+        }
     }
 
     fn harts(&mut self, harts: &[Hart]) {
@@ -418,6 +427,7 @@ impl Writer {
     fn step_fields(&mut self, step: &RecordingStep) {
         let RecordingStep {
             stop,
+            taken,
             notes,
             captured_at,
             heap,
@@ -430,6 +440,7 @@ impl Writer {
             rest,
         } = step;
         self.field("stop", stop);
+        self.taken(taken);
         self.field("notes", notes);
         self.field("captured_at", captured_at);
         self.field("heap", heap);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pagescope_protocol::snapshot::{
     FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, Mapping, PhysicalKind, PhysicalRegion,
     Provenance, Region, RegionKind, RegionSpace, Register, Snapshot, Space, SpaceKind, Table,
-    TableEntries, TraceEvent, TraceKind, Watch,
+    TableEntries, Taken, TraceEvent, TraceKind, Unsettled, Watch,
 };
 use pagescope_protocol::{
     ENTRIES_PER_TABLE, LeafFlags, Level, PAGE_SIZE, PhysAddr, PhysPage, Satp, TranslationMode,
@@ -115,6 +115,20 @@ fn heap() -> impl Strategy<Value = Heap> {
             freed,
         },
     )
+}
+
+fn taken() -> impl Strategy<Value = Taken> {
+    let moved = (vec(page(), 0..4), vec(any::<u32>(), 0..3), any::<bool>());
+    let running = moved.prop_map(|(mut tables, harts, kernel)| {
+        tables.sort_unstable();
+        tables.dedup();
+        Taken::Running(Unsettled {
+            tables,
+            harts,
+            kernel,
+        })
+    });
+    prop_oneof![Just(Taken::Stopped), running]
 }
 
 fn kernel() -> impl Strategy<Value = KernelFacts> {
@@ -322,7 +336,7 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
         });
     let frame = (page(), entries()).prop_map(|(frame, words)| FrameContents { frame, words });
     (
-        (provenance, name(), name()),
+        (provenance, name(), taken(), name()),
         (option::of(kernel()), option::of(heap())),
         vec(hart(), 0..3),
         (vec(physical(), 0..5), vec(region(), 0..8)),
@@ -331,7 +345,7 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
     )
         .prop_map(
             |(
-                (provenance, stop, notes),
+                (provenance, stop, taken, notes),
                 (kernel, heap),
                 harts,
                 (physical, regions),
@@ -341,6 +355,7 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
                 version: FORMAT_VERSION,
                 provenance,
                 stop,
+                taken,
                 notes,
                 kernel,
                 heap,

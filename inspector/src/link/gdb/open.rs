@@ -1,17 +1,29 @@
 //! Getting to know a target, from the first byte to its facts.
+//!
+//! QEMU is asked many things at once, because each question of its own costs a way there and back, and its
+//! stub takes them (its packets are read from a buffer, one after the other). Of another stub nothing is
+//! known, so it is asked one thing at a time.
+//!
+//! ```text
+//!  round 1  qSupported
+//!        2  qqemu.PhyMemMode                                   QEMU?
+//!        3  info version, info status, info mtree -f, vCont?, threads, target.xml
+//!        4  what target.xml includes
+//!        5  only with QEMU on this machine: where RAM lies on the host
+//!        6  only where there is such a way: memory, to compare
+//! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::physical::{PhysicalSwitch, Way};
-use super::{ConnectOptions, GdbTarget, Motion, escaped, memory};
-use crate::link::memory::RamFile;
-use crate::link::rsp::client::Client;
-use crate::link::rsp::description::{Description, DescriptionError, MAX_DOCUMENT_BYTES};
+use super::{ConnectOptions, GdbTarget, Motion, escaped, printed_text};
+use crate::link::memory::port;
+use crate::link::rsp::client::{Answer, Client, Question};
+use crate::link::rsp::description::{Description, DescriptionError, MAX_DOCUMENT_BYTES, ROOT};
 use crate::link::rsp::hex;
 use crate::link::{
     Address, FoundState, LinkError, PhysicalAccess, StopReason, Stub, Target, TargetFacts, qemu,
 };
-use pagescope_protocol::PhysRange;
 
 /// What we can do. `multiprocess` is left out on purpose: thread ids stay plain numbers.
 const SUPPORTED: &[u8] = b"qSupported:swbreak+;hwbreak+;vContSupported+;xmlRegisters=riscv";
@@ -19,8 +31,14 @@ const SUPPORTED: &[u8] = b"qSupported:swbreak+;hwbreak+;vContSupported+;xmlRegis
 /// The first QEMU that sends stop replies only when they are due, see [`super`].
 const QUIET_SINCE: (u32, u32) = (8, 1);
 
-/// Bytes that the port and a RAM file are compared by, at its start, middle and end.
-const PROBE_BYTES: u64 = 512;
+/// What QEMU's monitor is asked while it is got to know.
+const MONITOR: [&str; 3] = ["info version", "info status", qemu::MTREE];
+
+/// What its stub is asked with it.
+const PACKETS: [&[u8]; 3] = [b"vCont?", b"qfThreadInfo", b"qsThreadInfo"];
+
+/// Most documents that are asked for before anybody has read the first: QEMU has four.
+const MAX_AHEAD: usize = 8;
 
 pub(super) fn connect(address: &Address, options: ConnectOptions) -> Result<GdbTarget, LinkError> {
     let mut client = Client::connect(address, options.timeout, options.cancel)?;
@@ -39,29 +57,33 @@ pub(super) fn connect(address: &Address, options: ConnectOptions) -> Result<GdbT
         facts: TargetFacts {
             address: address.clone(),
             stub: Stub::Other,
-            packet_size_bytes: memory::packet_size(announced),
+            packet_size_bytes: port::packet_size(announced),
             architecture: String::new(),
             xlen_bits: 0,
             physical: PhysicalAccess::Unavailable,
             found: found.unwrap_or(FoundState::Unknown),
         },
         description: Description::default(),
-        ram: None,
+        direct: Vec::new(),
+        offers: Vec::new(),
+        told: BTreeMap::new(),
+        harts: None,
         selected: None,
         physical: PhysicalSwitch::default(),
         breakpoints: BTreeSet::new(),
         reported: None,
         motion: Motion::Stopped(StopReason::Interrupted { hart: None }),
-        has_vcont: false,
+        has_vcont: None,
+        documents: BTreeMap::new(),
+        looked_around: false,
+        ram: Vec::new(),
+        rest_of_ram: Vec::new(),
         found_is_known: found.is_some(),
         left: false,
     };
     target.find_out_state()?;
     target.find_out_registers(&features)?;
-    target.find_out_ways()?;
-    if let Some(path) = &options.ram_file {
-        target.use_ram(RamFile::open(path)?, path)?;
-    }
+    target.find_ways(options.ram_file.as_ref(), options.way)?;
     Ok(target)
 }
 
@@ -82,12 +104,14 @@ impl GdbTarget {
         if let Some(found) = found {
             self.physical = PhysicalSwitch::found(Way::Qemu, found);
             self.facts.physical = PhysicalAccess::GdbPort;
-            let version = self.ask_monitor("info version")?;
-            let version = version.as_deref().and_then(qemu::version);
+            self.facts.stub = Stub::Qemu { version: None };
+            self.ask_qemu()?;
+            let version = self.told.get(MONITOR[0]);
+            let version = version.and_then(|text| qemu::version(text));
             if !self.found_is_known {
-                let status = self.ask_monitor("info status")?.unwrap_or_default();
+                let status = self.told.get(MONITOR[1]).map_or("", String::as_str);
                 let release = version.as_deref().and_then(qemu::release);
-                self.facts.found = found_state(&status, release);
+                self.facts.found = found_state(status, release);
             }
             self.facts.stub = Stub::Qemu { version };
         } else if let Some(found) = self.ask_monitor_for_physical()? {
@@ -95,6 +119,35 @@ impl GdbTarget {
             self.facts.physical = PhysicalAccess::Monitor;
         }
         self.found_is_known = true;
+        Ok(())
+    }
+
+    /// Asks QEMU in one round what is wanted of it first.
+    fn ask_qemu(&mut self) -> Result<(), LinkError> {
+        let root = piece_request(ROOT, 0, self.facts.packet_size_bytes);
+        let monitor = MONITOR.iter().map(|command| Question::Monitor(command));
+        let packets = PACKETS.iter().map(|packet| Question::Packet(packet));
+        let root = [Question::Packet(root.as_bytes())];
+        let questions: Vec<Question<'_>> = monitor.chain(packets).chain(root).collect();
+        let mut answers = self.client.ask(&questions)?;
+        let replies = answers.split_off(MONITOR.len());
+        for (command, answer) in MONITOR.into_iter().zip(answers) {
+            match printed_text(command, answer) {
+                Ok(Some(text)) => drop(self.told.insert(command.to_owned(), text)),
+                Ok(None) | Err(LinkError::Refused { .. }) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        let mut replies = replies.into_iter().map(|answer| answer.reply);
+        let mut next = || replies.next().unwrap_or_default();
+        self.note_ways_to_move(&next());
+        let threads = [next(), next()];
+        // Where there are more than these two replies tell, they are asked for when they are needed.
+        if threads[1] == b"l" {
+            let harts = self.read_threads(&threads[0]).ok();
+            self.harts = harts.filter(|harts| !harts.is_empty());
+        }
+        self.documents.insert((ROOT.to_owned(), 0), next());
         Ok(())
     }
 
@@ -115,8 +168,10 @@ impl GdbTarget {
             return Err(other("unknown (the stub has no target description)"));
         }
         let most = self.facts.packet_size_bytes;
+        self.fetch_ahead()?;
+        let ahead = std::mem::take(&mut self.documents);
         let client = &mut self.client;
-        let description = Description::read(&mut |name| fetch(client, name, most));
+        let description = Description::read(&mut |name| fetch(client, &ahead, name, most));
         self.description = description.map_err(|error| match error {
             DescriptionError::Link(error) => error,
             DescriptionError::Malformed(what) => self
@@ -125,48 +180,64 @@ impl GdbTarget {
         })?;
         let named = self.description.architecture.as_str();
         let xlen = self.description.xlen_bits().unwrap_or(0);
-        match (named, xlen) {
-            ("riscv:rv64", _) | ("riscv", 64) => {}
-            ("riscv:rv32", _) | ("riscv", 32) => {
-                return Err(other("riscv:rv32, which is not supported yet"));
-            }
+        self.facts.xlen_bits = match (named, xlen) {
+            ("riscv:rv64", _) | ("riscv", 64) => 64,
+            ("riscv:rv32", _) | ("riscv", 32) => 32,
             ("", _) => return Err(other("unknown (the stub does not name it)")),
             _ => return Err(other(named)),
-        }
+        };
         self.facts.architecture = named.to_owned();
-        self.facts.xlen_bits = 64;
         Ok(())
     }
 
-    fn find_out_ways(&mut self) -> Result<(), LinkError> {
-        let ways = self.client.request(b"vCont?")?;
-        let has = |action: &[u8]| ways.split(|byte| *byte == b';').any(|way| way == action);
-        self.has_vcont = ways.starts_with(b"vCont") && has(b"c") && has(b"s");
-        Ok(())
-    }
-
-    /// Reads memory from `ram` from now on, if it holds what the port says.
-    fn use_ram(&mut self, ram: RamFile, path: &std::path::Path) -> Result<(), LinkError> {
-        let range = ram.range();
-        let size = PROBE_BYTES.min(range.size());
-        let last = range.size() - size;
-        let probes: Vec<PhysRange> = [0, (last / 2) & !7, last]
-            .into_iter()
-            .filter_map(|offset| PhysRange::new(range.start().checked_add(offset)?, size))
+    /// Asks at once for what the first document includes, where that is there already.
+    fn fetch_ahead(&mut self) -> Result<(), LinkError> {
+        let most = self.facts.packet_size_bytes;
+        let root = self.documents.get(&(ROOT.to_owned(), 0));
+        let root = String::from_utf8_lossy(root.map_or(&[][..], Vec::as_slice)).into_owned();
+        let named = root.split("href=\"").skip(1);
+        let named = named.filter_map(|rest| rest.split('"').next());
+        let is_plain = |name: &&str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            !name.is_empty() && name.len() < 64 && name.chars().all(plain)
+        };
+        // The document with the CSRs has two pieces.
+        let pieces = |name: &str| 0..if name.contains("csr") { 2 } else { 1 };
+        let wanted: Vec<(String, usize)> = named
+            .filter(is_plain)
+            .take(MAX_AHEAD)
+            .flat_map(|name| {
+                pieces(name).map(|number| (name.to_owned(), number * piece_size(most)))
+            })
             .collect();
-        if self.physical.is_there() {
-            let over_port = self.read_over_port(&probes)?;
-            let from_file = probes.iter().map(|probe| ram.read(*probe));
-            if !over_port.into_iter().eq(from_file) {
-                return Err(LinkError::RamFile {
-                    path: path.to_owned(),
-                    why: "it holds something else than the guest's memory".to_owned(),
-                });
-            }
+        let requests: Vec<String> = wanted
+            .iter()
+            .map(|(name, from)| piece_request(name, *from, most))
+            .collect();
+        let questions: Vec<Question<'_>> = requests
+            .iter()
+            .map(|request| Question::Packet(request.as_bytes()))
+            .collect();
+        if !questions.is_empty() {
+            let answers = self.client.ask(&questions)?;
+            let replies = answers.into_iter().map(|Answer { reply, .. }| reply);
+            self.documents.extend(wanted.into_iter().zip(replies));
         }
-        self.facts.physical = PhysicalAccess::MappedRam { range };
-        self.ram = Some(ram);
         Ok(())
+    }
+
+    fn note_ways_to_move(&mut self, ways: &[u8]) {
+        let has = |action: &[u8]| ways.split(|byte| *byte == b';').any(|way| way == action);
+        self.has_vcont = Some(ways.starts_with(b"vCont") && has(b"c") && has(b"s"));
+    }
+
+    /// Whether it takes `vCont` with `c` and `s`.
+    pub(super) fn has_vcont(&mut self) -> Result<bool, LinkError> {
+        if self.has_vcont.is_none() {
+            let ways = self.client.request(PACKETS[0])?;
+            self.note_ways_to_move(&ways);
+        }
+        Ok(self.has_vcont == Some(true))
     }
 }
 
@@ -191,14 +262,32 @@ fn feature<'a>(features: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     features.find_map(|feature| feature.strip_prefix(name)?.strip_prefix(b"="))
 }
 
+/// Pieces of the target's description that are here, by their document's name and where they begin.
+pub(super) type Documents = BTreeMap<(String, usize), Vec<u8>>;
+
+/// Bytes of a document that fit into a packet, with room for the packet's own.
+fn piece_size(most: usize) -> usize {
+    most.saturating_sub(16).max(16)
+}
+
+fn piece_request(name: &str, from: usize, most: usize) -> String {
+    let piece = piece_size(most);
+    format!("qXfer:features:read:{name}:{from:x},{piece:x}")
+}
+
 /// One document of the target's description, piece by piece.
-fn fetch(client: &mut Client, name: &str, most: usize) -> Result<Option<String>, LinkError> {
-    // Room for the packet's own bytes.
-    let piece = most.saturating_sub(16).max(16);
+fn fetch(
+    client: &mut Client,
+    ahead: &Documents,
+    name: &str,
+    most: usize,
+) -> Result<Option<String>, LinkError> {
     let mut text = Vec::new();
     loop {
-        let request = format!("qXfer:features:read:{name}:{:x},{piece:x}", text.len());
-        let reply = client.request(request.as_bytes())?;
+        let reply = match ahead.get(&(name.to_owned(), text.len())) {
+            Some(reply) => reply.clone(),
+            None => client.request(piece_request(name, text.len(), most).as_bytes())?,
+        };
         let (is_last, part) = match reply.split_first() {
             Some((b'l', part)) => (true, part),
             Some((b'm', part)) if !part.is_empty() => (false, part),

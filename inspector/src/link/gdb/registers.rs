@@ -14,11 +14,40 @@ const OF_INTEREST: [&str; 26] = [
     "mhartid", "vsatp", "hgatp", "hstatus", "menvcfg", "pmpcfg0",
 ];
 
+/// One request about registers.
+#[derive(Clone, Copy)]
+enum Ask {
+    /// What follows is about this hart.
+    Select(HartId),
+    /// All that `g` covers.
+    All,
+    /// The register at a place of the description, by its number.
+    One(usize, u32),
+}
+
+fn write_into(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    use std::io::Write as _;
+    // A Vec takes everything.
+    let _ = out.write_fmt(text);
+}
+
 impl GdbTarget {
     /// `g` and a `p` for each register of interest that `g` does not cover, in one batch.
     pub(super) fn read_registers(&mut self, hart: HartId) -> Result<Registers, LinkError> {
-        let select = self.selection(hart);
-        let first = usize::from(select.is_some());
+        let all = self.read_all_registers(&[hart])?;
+        Ok(all
+            .into_iter()
+            .map(|(_, registers)| registers)
+            .next()
+            .unwrap_or_default())
+    }
+
+    /// The same for several harts, all in one batch.
+    pub(super) fn read_all_registers(
+        &mut self,
+        harts: &[HartId],
+    ) -> Result<Vec<(HartId, Registers)>, LinkError> {
+        self.need_stopped("registers")?;
         let singly: Vec<(usize, u32)> = OF_INTEREST
             .iter()
             .filter_map(|name| {
@@ -27,37 +56,46 @@ impl GdbTarget {
                 Some((place, info.number))
             })
             .collect();
-        let mut selected = true;
-        let mut values: Vec<Option<u64>> = vec![None; self.description.registers.len()];
+        // A hart that is selected already need not be selected again, where it is the only one.
+        let is_selected = matches!(harts, [only] if self.selected == Some(*only));
+        let asks = harts.iter().flat_map(|hart| {
+            let select = (!is_selected).then_some(Ask::Select(*hart));
+            let singly = singly
+                .iter()
+                .map(|(place, number)| Ask::One(*place, *number));
+            select.into_iter().chain([Ask::All]).chain(singly)
+        });
+        let asks: Vec<Ask> = asks.collect();
+        let per_hart = asks.len() / harts.len().max(1);
+        let count = self.description.registers.len();
+        let mut values: Vec<Vec<Option<u64>>> = vec![vec![None; count]; harts.len()];
+        let mut refused = None;
         let description = &self.description;
         self.client.pipeline(
-            first + 1 + singly.len(),
-            |number, out| match (number.checked_sub(first), &select) {
-                (Some(0), _) => out.push(b'g'),
-                (Some(number), _) => {
-                    out.extend_from_slice(format!("p{:x}", singly[number - 1].1).as_bytes());
-                }
-                (None, request) => {
-                    out.extend_from_slice(request.as_deref().unwrap_or_default().as_bytes());
-                }
+            asks.len(),
+            |number, out| match asks[number] {
+                Ask::Select(hart) => write_into(out, format_args!("Hg{:x}", thread_of(hart))),
+                Ask::All => out.push(b'g'),
+                Ask::One(_, register) => write_into(out, format_args!("p{register:x}")),
             },
             |number, payload| {
-                match number.checked_sub(first) {
-                    None => selected = payload == b"OK",
-                    Some(0) => spread(payload, description, &mut values),
-                    Some(number) => {
-                        let place = singly[number - 1].0;
-                        values[place] = values[place].or(hex::register(payload));
-                    }
+                let values = &mut values[number / per_hart];
+                match asks[number] {
+                    Ask::Select(hart) if payload != b"OK" => refused = refused.or(Some(hart)),
+                    Ask::Select(_) => {}
+                    Ask::All => spread(payload, description, values),
+                    Ask::One(place, _) => values[place] = values[place].or(hex::register(payload)),
                 }
                 Ok(())
             },
         )?;
-        if !selected {
+        self.selected = harts.last().copied();
+        if let Some(hart) = refused {
+            self.selected = None;
             return Err(no_such_hart(hart));
         }
-        self.selected = Some(hart);
-        Ok(self.gather(&values))
+        let registers = values.iter().map(|values| self.gather(values));
+        Ok(harts.iter().copied().zip(registers).collect())
     }
 
     pub(super) fn read_register(

@@ -24,6 +24,7 @@ use super::hex;
 use super::packet::Incoming;
 use super::stop::StopPacket;
 use super::wire::{Wire, escaped};
+use crate::link::memory::peer::Peer;
 use crate::link::{Address, Cancel, LinkError};
 
 /// Most requests outstanding. Measured on QEMU 7.2: no faster beyond it.
@@ -63,6 +64,41 @@ type Encode<'a> = dyn FnMut(usize, &mut Vec<u8>) + 'a;
 /// Takes the reply to the request with a number, and says what is wrong with it.
 type Take<'a> = dyn FnMut(usize, &[u8]) -> Result<(), String> + 'a;
 
+/// Where it goes what a monitor prints.
+struct Printed<'a> {
+    questions: &'a [Question<'a>],
+    texts: &'a mut [Vec<u8>],
+}
+
+impl Printed<'_> {
+    /// Where it goes while the reply with this number is waited for. `None`: that is no question to a
+    /// monitor, and what comes is the guest's console.
+    fn of(&mut self, number: usize) -> Option<&mut Vec<u8>> {
+        match self.questions.get(number)? {
+            Question::Monitor(_) => self.texts.get_mut(number),
+            Question::Packet(_) => None,
+        }
+    }
+}
+
+/// One of several questions that go out together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Question<'a> {
+    /// A packet.
+    Packet(&'a [u8]),
+    /// A command to the stub's monitor.
+    Monitor(&'a str),
+}
+
+/// The answer to a [`Question`].
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Answer {
+    /// What the monitor printed.
+    pub printed: Vec<u8>,
+    /// The reply that ended it.
+    pub reply: Vec<u8>,
+}
+
 impl Client {
     /// Connects. Says nothing yet.
     ///
@@ -82,6 +118,11 @@ impl Client {
             console: Vec::new(),
             stopped: None,
         })
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> Peer {
+        self.wire.peer()
     }
 
     /// Whether the connection can still be used.
@@ -178,32 +219,58 @@ impl Client {
         Ok(())
     }
 
+    /// Sends several questions at once, as one round, and returns their answers in order.
+    ///
+    /// # Errors
+    /// When not all replies come.
+    pub fn ask(&mut self, questions: &[Question<'_>]) -> Result<Vec<Answer>, LinkError> {
+        let numbers: Vec<usize> = (0..questions.len()).collect();
+        let mut printed: Vec<Vec<u8>> = vec![Vec::new(); questions.len()];
+        let mut replies: Vec<Vec<u8>> = vec![Vec::new(); questions.len()];
+        let mut again = Vec::new();
+        self.batch(
+            &numbers,
+            &mut |number, out: &mut Vec<u8>| match &questions[number] {
+                Question::Packet(packet) => out.extend_from_slice(packet),
+                Question::Monitor(command) => {
+                    out.extend_from_slice(b"qRcmd,");
+                    out.extend_from_slice(hex::encode(command.as_bytes()).as_bytes());
+                }
+            },
+            &mut |number, payload: &[u8]| {
+                replies[number] = payload.to_vec();
+                Ok(())
+            },
+            &mut again,
+            Some(Printed {
+                questions,
+                texts: &mut printed,
+            }),
+        )?;
+        for number in again {
+            match &questions[number] {
+                Question::Packet(packet) => replies[number] = self.request(packet)?,
+                // Not asked again: a command can have effects.
+                Question::Monitor(_) => {
+                    return Err(self
+                        .wire
+                        .protocol("what its monitor prints arrives damaged"));
+                }
+            }
+        }
+        let answers = printed.into_iter().zip(replies);
+        Ok(answers
+            .map(|(printed, reply)| Answer { printed, reply })
+            .collect())
+    }
+
     /// Gives a command to the stub's monitor: what it prints, and its reply.
     ///
     /// # Errors
     /// When no reply comes.
-    pub fn monitor(&mut self, command: &str) -> Result<(Vec<u8>, Vec<u8>), LinkError> {
-        let mut printed = Vec::new();
-        let mut reply = Vec::new();
-        let request = format!("qRcmd,{}", hex::encode(command.as_bytes()));
-        // Not asked again when damaged: a command can have effects.
-        let mut again = Vec::new();
-        self.batch(
-            &[0],
-            &mut |_, out: &mut Vec<u8>| out.extend_from_slice(request.as_bytes()),
-            &mut |_, payload: &[u8]| {
-                reply = payload.to_vec();
-                Ok(())
-            },
-            &mut again,
-            Some(&mut printed),
-        )?;
-        if !again.is_empty() {
-            return Err(self
-                .wire
-                .protocol("what its monitor prints arrives damaged"));
-        }
-        Ok((printed, reply))
+    pub fn monitor(&mut self, command: &str) -> Result<Answer, LinkError> {
+        let answers = self.ask(&[Question::Monitor(command)])?;
+        Ok(answers.into_iter().next().unwrap_or_default())
     }
 
     /// One batch of [`pipeline`](Self::pipeline). Numbers whose reply was damaged go to `again`.
@@ -213,7 +280,7 @@ impl Client {
         encode: &mut Encode<'_>,
         take: &mut Take<'_>,
         again: &mut Vec<usize>,
-        mut printed: Option<&mut Vec<u8>>,
+        mut printed: Option<Printed<'_>>,
     ) -> Result<(), LinkError> {
         let mut request = Vec::new();
         let mut unsent = numbers.iter();
@@ -227,7 +294,8 @@ impl Client {
                 self.wire.queue(&request);
                 outstanding += 1;
             }
-            let reply = self.reply(&request, outstanding, printed.as_deref_mut());
+            let text = printed.as_mut().and_then(|printed| printed.of(number));
+            let reply = self.reply(&request, outstanding, text);
             match reply {
                 Ok(true) => {
                     outstanding -= 1;

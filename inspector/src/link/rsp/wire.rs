@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
 use super::packet::{Decoder, Incoming, push_packet};
+use crate::link::memory::peer::Peer;
 use crate::link::transport::Transport;
 use crate::link::{Address, Cancel, LinkError};
 
@@ -61,6 +62,10 @@ impl Wire {
 
     pub(super) fn is_lossy(&self) -> bool {
         self.transport.is_lossy()
+    }
+
+    pub(super) fn peer(&self) -> Peer {
+        self.transport.peer()
     }
 
     /// Whether the stream can still be used.

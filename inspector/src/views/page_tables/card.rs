@@ -122,6 +122,10 @@ pub(super) fn show(
         _ => texture.insert(make_texture(ui, key, table, scene)),
     };
     grid.paint(&painter, &cells.handle, palette.panel);
+    let is_torn = scene.is_torn(frame);
+    if is_torn {
+        paint::unsettled(&painter, grid.rect(), palette);
+    }
     let feet = Rect::from_min_max(
         pos2(rect.left() + PAD_LEFT, rect.bottom() - FOOT + 3.0),
         pos2(rect.right() - PAD_RIGHT, rect.bottom() - 3.0),
@@ -129,7 +133,10 @@ pub(super) fn show(
     let foot = feet.with_max_y(feet.center().y);
     window_foot(&painter, feet.with_min_y(feet.center().y), table, scene);
     let small = theme::words(theme::SMALL);
-    let used = format!("{} of 512", cells.valid);
+    let used = match is_torn {
+        true => "moving".to_owned(),
+        false => format!("{} of 512", cells.valid),
+    };
     let covers = size_text(level.table_size());
     let taken = paint::line(
         &painter,
@@ -283,7 +290,14 @@ fn title(
         .scope_id()
         .with(("card title", table.level, table.frame.number()));
     let response = ui.interact(place, id, Sense::click());
-    paint::name_canvas(&response, || format!("{} table {address}", table.level));
+    paint::name_canvas(&response, || {
+        let moving = if scene.is_torn(table.frame) {
+            ", moving"
+        } else {
+            ""
+        };
+        format!("{} table {address}{moving}", table.level)
+    });
     if response.clicked() {
         out.push(UiCommand::Select(Selection::Table {
             level: table.level,
@@ -308,6 +322,9 @@ pub(super) fn describe_table(ui: &mut Ui, table: &Table, scene: &Scene<'_>) {
         table.covers_from,
         size_text(table.level.entry_size())
     ));
+    if scene.is_torn(table.frame) {
+        ui.label("It was moving while it was read: what it shows may be half old and half new.");
+    }
     match table.parent {
         None => ui.label("The root: satp holds its frame."),
         Some(parent) => ui.label(format!(

@@ -1,27 +1,20 @@
-//! Physical memory: over the gdb port, or from the file that holds the guest's RAM.
-//!
-//! Both ways answer the same for RAM. Outside it they differ: the port answers zeros where nothing
-//! is, and can change a device; the file refuses.
+//! Physical memory over the gdb port: many small reads, pipelined.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::sync::Arc;
 
-use pagescope_protocol::{PhysAddr, PhysRange};
+use pagescope_protocol::walk::TableWords;
+use pagescope_protocol::{PhysAddr, PhysPage, PhysRange};
 
-use super::LinkError;
-use super::rsp::client::Client;
-use super::rsp::{escaped, hex};
-
-/// Where QEMU's `virt` has its RAM (`hw/riscv/virt.c`, `virt_memmap`, `VIRT_DRAM`).
-pub const RAM_START: PhysAddr = PhysAddr::new(0x8000_0000);
+use super::words_of;
+use crate::link::LinkError;
+use crate::link::rsp::client::Client;
+use crate::link::rsp::{escaped, hex};
 
 /// The least a stub has to take in a packet; what announces less is not believed.
 const MIN_PACKET_BYTES: usize = 64;
 
 /// The most that we make use of. The guess at QEMU's announcement must stay far below
-/// [`MAX_RAW_BYTES`](super::rsp::packet::MAX_RAW_BYTES).
+/// [`MAX_RAW_BYTES`](crate::link::rsp::packet::MAX_RAW_BYTES).
 const MAX_PACKET_BYTES: usize = 1 << 17;
 
 /// The packet size to go by, from what a stub announces.
@@ -33,55 +26,8 @@ pub fn packet_size(announced: Option<u64>) -> usize {
         .clamp(MIN_PACKET_BYTES, MAX_PACKET_BYTES)
 }
 
-/// The file that holds a guest's RAM (`-object memory-backend-file,share=on`).
-///
-/// Read with `pread`, which is coherent with QEMU's shared mapping of the same file.
-#[derive(Debug)]
-pub struct RamFile {
-    file: File,
-    range: PhysRange,
-}
-
-impl RamFile {
-    /// Opens it; its length is the RAM's.
-    ///
-    /// # Errors
-    /// When it cannot be opened or has no bytes.
-    pub fn open(path: &Path) -> Result<Self, LinkError> {
-        let wrong = |why: String| LinkError::RamFile {
-            path: path.to_owned(),
-            why,
-        };
-        let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
-        let size = file
-            .metadata()
-            .map_err(|error| wrong(error.to_string()))?
-            .len();
-        let range = PhysRange::new(RAM_START, size).filter(|range| !range.is_empty());
-        let range = range.ok_or_else(|| wrong(format!("it has {size} bytes")))?;
-        Ok(Self { file, range })
-    }
-
-    /// The RAM that it holds.
-    pub fn range(&self) -> PhysRange {
-        self.range
-    }
-
-    /// Reads `range`; `None` where not all of it is in the file.
-    pub fn read(&self, range: PhysRange) -> Option<Vec<u8>> {
-        if !self.range.contains_range(range) {
-            return None;
-        }
-        let offset = range.start().checked_offset_from(self.range.start())?;
-        let mut bytes = vec![0; usize::try_from(range.size()).ok()?];
-        match self.file.read_exact_at(&mut bytes, offset) {
-            Ok(()) => Some(bytes),
-            // The file was cut: what it held is not known any more.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
-            Err(_) => None,
-        }
-    }
-}
+/// Most bytes that are set aside for an answer before any of it is there.
+const MOST_AHEAD: u64 = 1 << 16;
 
 /// One `m` packet: part of a range.
 #[derive(Clone, Copy)]
@@ -97,14 +43,17 @@ struct Chunk {
 ///
 /// # Errors
 /// When the link fails. A range that the stub refuses is `None`.
-pub fn read_over_port(
+pub fn read(
     client: &mut Client,
     packet_size: usize,
     prepare: Option<&[u8]>,
     ranges: &[PhysRange],
 ) -> Result<Vec<Option<Vec<u8>>>, LinkError> {
     let most = (packet_size / 2).max(1) as u64;
-    let mut results: Vec<Option<Vec<u8>>> = ranges.iter().map(|_| Some(Vec::new())).collect();
+    let mut results: Vec<Option<Vec<u8>>> = ranges
+        .iter()
+        .map(|range| Some(Vec::with_capacity(range.size().min(MOST_AHEAD) as usize)))
+        .collect();
     let mut chunks = Vec::new();
     for (number, range) in ranges.iter().enumerate() {
         chunks.extend(chunks_of(number, 0, range.size(), most));
@@ -116,7 +65,6 @@ pub fn read_over_port(
         let ahead = usize::from(prepare.is_some());
         let mut refused = None;
         let mut missing: Vec<Chunk> = Vec::new();
-        let mut scratch = Vec::new();
         client.pipeline(
             chunks.len() + ahead,
             |number, out| match (number.checked_sub(ahead), prepare) {
@@ -135,15 +83,14 @@ pub fn read_over_port(
                     return Ok(());
                 };
                 let chunk = chunks[number];
-                scratch.clear();
                 if payload.is_empty() || is_error(payload) {
                     results[chunk.range] = None;
                     return Ok(());
                 }
-                if !hex::decode_into(payload, &mut scratch) || scratch.len() as u64 > chunk.size {
+                let got = payload.len() as u64 / 2;
+                if got > chunk.size || !place(&mut results[chunk.range], chunk, payload) {
                     return Err("it answers a read with something else than its bytes".to_owned());
                 }
-                let got = scratch.len() as u64;
                 if got < chunk.size {
                     missing.push(Chunk {
                         offset: chunk.offset + got,
@@ -151,7 +98,6 @@ pub fn read_over_port(
                         ..chunk
                     });
                 }
-                place(&mut results[chunk.range], chunk.offset, &scratch);
                 Ok(())
             },
         )?;
@@ -179,20 +125,25 @@ fn chunks_of(range: usize, offset: u64, size: u64, most: u64) -> impl Iterator<I
     })
 }
 
-/// Puts `bytes` at `offset` of an answer that grows as its parts come, mostly in order.
-fn place(answer: &mut Option<Vec<u8>>, offset: u64, bytes: &[u8]) {
-    let (Some(answer), Ok(offset)) = (answer, usize::try_from(offset)) else {
-        return;
+/// Puts the bytes that `text` spells at the chunk's place of an answer that grows as its parts come, mostly
+/// in order. `false` where that is no hexadecimal.
+fn place(answer: &mut Option<Vec<u8>>, chunk: Chunk, text: &[u8]) -> bool {
+    let (Some(answer), Ok(offset)) = (answer, usize::try_from(chunk.offset)) else {
+        // The range was refused before: what comes of it now is not wanted.
+        return true;
     };
     if answer.len() == offset {
-        answer.extend_from_slice(bytes);
-        return;
+        return hex::decode_into(text, answer);
     }
+    let Some(bytes) = hex::decode(text) else {
+        return false;
+    };
     let end = offset + bytes.len();
     if answer.len() < end {
         answer.resize(end, 0);
     }
-    answer[offset..end].copy_from_slice(bytes);
+    answer[offset..end].copy_from_slice(&bytes);
+    true
 }
 
 /// `E14`, or `E.` and a text. `E` and an odd number of digits is no memory.
@@ -201,7 +152,25 @@ fn is_error(payload: &[u8]) -> bool {
 }
 
 fn push_read(address: PhysAddr, size: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(format!("m{address:x},{size:x}").as_bytes());
+    use std::io::Write as _;
+    // A Vec takes everything.
+    let _ = write!(out, "m{address:x},{size:x}");
+}
+
+/// Reads whole frames as words, as [`read`] does.
+///
+/// # Errors
+/// When the link fails. A frame that the stub refuses is `None`.
+pub fn read_frames(
+    client: &mut Client,
+    packet_size: usize,
+    prepare: Option<&[u8]>,
+    frames: &[PhysPage],
+) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
+    let ranges: Vec<PhysRange> = frames.iter().map(|frame| frame.range()).collect();
+    let answers = read(client, packet_size, prepare, &ranges)?;
+    let words = |bytes: Option<Vec<u8>>| words_of(&bytes?);
+    Ok(answers.into_iter().map(words).collect())
 }
 
 #[cfg(test)]
@@ -225,22 +194,5 @@ mod tests {
         assert_eq!(sizes(0, 8), []);
         assert_eq!(sizes(8, 8), [(0, 8)]);
         assert_eq!(sizes(17, 8), [(0, 8), (8, 8), (16, 1)]);
-    }
-
-    #[test]
-    fn a_ram_file_refuses_what_it_does_not_hold() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(matches!(
-            RamFile::open(file.path()),
-            Err(LinkError::RamFile { .. })
-        ));
-        std::fs::write(file.path(), [7; 4096]).unwrap();
-        let ram = RamFile::open(file.path()).unwrap();
-        let read = |start, size| ram.read(PhysRange::new(PhysAddr::new(start), size).unwrap());
-        assert_eq!(read(0x8000_0ff0, 16), Some(vec![7; 16]));
-        assert_eq!(read(0x8000_0ff0, 17), None);
-        assert_eq!(read(0x7fff_ffff, 1), None);
-        file.as_file().set_len(10).unwrap();
-        assert_eq!(read(0x8000_0000, 16), None);
     }
 }

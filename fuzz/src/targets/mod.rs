@@ -1,0 +1,8 @@
+//! A file for each kind of input.
+
+pub(crate) mod description;
+pub(crate) mod elf;
+pub(crate) mod monitor;
+pub(crate) mod replies;
+pub(crate) mod snapshot;
+pub(crate) mod walk;
