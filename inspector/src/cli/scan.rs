@@ -20,7 +20,8 @@ struct CandidateAnswer {
 pub(super) fn run(place: Place, known: Known, as_what: Format) -> Result<Answer, Failure> {
     let Place::Live(address, watch) = place else {
         return Err(Failure::Usage(
-            "--scan needs a guest that stands still: a snapshot holds only what was captured".into(),
+            "--scan needs a guest that stands still: a snapshot holds only what was captured"
+                .into(),
         ));
     };
     let mut opened = source::open(address, watch, known)?;
