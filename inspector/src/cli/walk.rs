@@ -184,6 +184,8 @@ fn step_answer(step: &Step) -> StepAnswer {
 
 #[cfg(test)]
 mod tests {
+    use pagescope_protocol::VirtAddr;
+
     use super::*;
 
     #[test]

@@ -104,7 +104,12 @@ pub fn find(
     for ram in sure.ram() {
         let end = ram.start().as_u64().saturating_add(ram.size());
         let last = end.saturating_sub(ALIGNMENT).max(ram.start().as_u64());
-        let top = (last..end).step_by(PAGE_SIZE as usize);
+        // Over a serial line each look costs: there only where QEMU aligns it to.
+        let step = match target.facts().physical {
+            PhysicalAccess::Monitor => ALIGNMENT,
+            _ => PAGE_SIZE,
+        };
+        let top = (last..end).step_by(step as usize);
         let others = (ram.start().as_u64()..last).step_by(ALIGNMENT as usize);
         places.extend(top.chain(others));
     }

@@ -24,6 +24,8 @@ pub enum Evidence {
     UsualMode,
     /// It has so many entries of its upper half in common with this root that is known.
     SharedUpperHalf(usize, PhysPage),
+    /// Its entries are all those of this root that is known: what a kernel leaves when it frees one.
+    Copy(PhysPage),
     /// An entry of it leads to itself.
     SelfMap,
     /// A pointer of another table leads to it: it may be a table of a lower level.
@@ -44,11 +46,13 @@ impl Evidence {
             Self::Named(_) => 90,
             Self::SameAddresses(_) => 25,
             Self::Sound { tables, ranges } => {
-                // Larger trees are there by accident less often.
-                10 + (*tables).min(10) as i32 + (*ranges).min(10) as i32
+                // Larger trees are there by accident less often; a table alone may be any page of leaves.
+                let tree = if *tables > 1 { 10 } else { 0 };
+                tree + (*tables).min(10) as i32 + (*ranges).min(10) as i32
             }
             Self::UsualMode => 10,
             Self::SharedUpperHalf(count, _) => (5 + count).min(20) as i32,
+            Self::Copy(_) => -40,
             Self::SelfMap => 5,
             Self::Linked => -30,
             Self::Reserved(count) => -(10 + (*count).min(30) as i32),
@@ -73,6 +77,10 @@ impl fmt::Display for Evidence {
             Self::SharedUpperHalf(count, root) => {
                 write!(f, "{count} upper entries as in {root}")
             }
+            Self::Copy(root) => write!(
+                f,
+                "nothing but the entries of {root}: freed, or not used yet"
+            ),
             Self::SelfMap => f.write_str("leads to itself"),
             Self::Linked => f.write_str("another table leads to it"),
             Self::Reserved(1) => f.write_str("1 reserved entry"),

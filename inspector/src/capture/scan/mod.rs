@@ -150,9 +150,11 @@ pub fn scan(
         }
         candidates.extend(best.filter(|candidate| candidate.score >= LEAST));
     }
-    share(&mut candidates, hints, &mut reader)?;
-    candidates.sort_by_key(|candidate| (-candidate.score, candidate.root));
+    candidates.sort_by_key(|candidate: &Candidate| (-candidate.score, candidate.root));
     candidates.truncate(MAX_TOLD);
+    share(&mut candidates, hints, &mut reader)?;
+    candidates.retain(|candidate| candidate.score >= LEAST);
+    candidates.sort_by_key(|candidate| (-candidate.score, candidate.root));
     Ok(candidates)
 }
 
@@ -359,41 +361,49 @@ fn share(
     let known: BTreeMap<PhysPage, TranslationMode> =
         known.map(|(mode, root, _)| (*root, *mode)).collect();
     let limits = Limits { tables: 1 };
-    let mut uppers: Vec<(PhysPage, TranslationMode, Vec<u64>)> = Vec::new();
+    let mut roots: Vec<(PhysPage, TranslationMode, Vec<u64>)> = Vec::new();
     for (root, mode) in &known {
         let walk = walk_space(*mode, *root, limits, reader)?;
-        uppers.extend(upper_half(&walk).map(|words| (*root, *mode, words)));
+        roots.extend(root_words(&walk).map(|words| (*root, *mode, words)));
     }
+    // Besides those that are known, the first of several that are alike counts as one.
     for candidate in candidates {
         if known.contains_key(&candidate.root) {
             continue;
         }
         let walk = walk_space(candidate.mode, candidate.root, limits, reader)?;
-        let Some(own) = upper_half(&walk) else {
+        let Some(own) = root_words(&walk) else {
             continue;
         };
-        let common = uppers
+        let half = own.len() / 2;
+        let alike = roots
             .iter()
             .filter(|(_, mode, _)| *mode == candidate.mode)
             .map(|(root, _, words)| {
-                let same = words.iter().zip(&own).filter(|(a, b)| **a != 0 && a == b);
-                (same.count(), *root)
+                let pairs = words.iter().zip(&own).skip(half);
+                let same = pairs.filter(|(a, b)| **a != 0 && a == b).count();
+                (same, words == &own, *root)
             })
             .max();
-        if let Some((count @ 1.., root)) = common {
-            let one = Evidence::SharedUpperHalf(count, root);
+        let mut more = Vec::new();
+        match alike {
+            Some((_, true, root)) => more.push(Evidence::Copy(root)),
+            Some((count @ 1.., _, root)) => more.push(Evidence::SharedUpperHalf(count, root)),
+            _ => {}
+        }
+        for one in more {
             candidate.score += one.points();
             candidate.evidence.push(one);
-            candidate.evidence.sort_by_key(|one| -one.points());
         }
+        candidate.evidence.sort_by_key(|one| -one.points());
+        roots.push((candidate.root, candidate.mode, own));
     }
     Ok(())
 }
 
-/// The upper half of a root's entries.
-fn upper_half(walk: &SpaceWalk) -> Option<Vec<u64>> {
-    let words = walk.tables.first()?.words.as_ref()?;
-    Some(words[words.len() / 2..].to_vec())
+/// A root's entries.
+fn root_words(walk: &SpaceWalk) -> Option<Vec<u64>> {
+    Some(walk.tables.first()?.words.as_ref()?.to_vec())
 }
 
 #[cfg(test)]
