@@ -36,14 +36,12 @@ fn main() -> Result<(), eframe::Error> {
         App::offline(History::new(), "")
     } else if has("--unreadable") {
         let mut snapshot = fixture::pseudos(steps);
-        for table in snapshot
-            .spaces
-            .iter_mut()
-            .flat_map(|space| &mut space.tables)
-        {
-            if table.level == Level::L0 {
-                Arc::make_mut(table).entries = None;
-            }
+        for space in &mut snapshot.spaces {
+            space.tables.edit(|tables| {
+                for table in tables.iter_mut().filter(|table| table.level == Level::L0) {
+                    Arc::make_mut(table).entries = None;
+                }
+            });
         }
         let mut history = History::new();
         history.push(Arc::new(snapshot));
@@ -181,7 +179,7 @@ fn live(pages: u64, steps: u64, is_lost: bool, is_silent: bool) -> App {
                     say(Event::Connection(Connection::Stopped));
                 }
                 Command::Detach => break,
-                Command::StepInstruction { .. } | Command::Capture => {}
+                Command::StepInstruction { .. } | Command::Capture | Command::ChooseWay(_) => {}
             }
         }
     });

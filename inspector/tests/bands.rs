@@ -58,9 +58,10 @@ fn space(mappings: Vec<Mapping>) -> Space {
         kind: None,
         number: None,
         harts: vec![0],
+        through: None,
         truncated: false,
-        tables: Vec::new(),
-        mappings,
+        tables: Vec::new().into(),
+        mappings: mappings.into(),
     }
 }
 
@@ -156,14 +157,17 @@ proptest! {
         for space in &snapshot.spaces {
             let mut space = space.clone();
             if canonical {
-                for mapping in &mut space.mappings {
-                    mapping.virt = space.mode.canonical(mapping.virt.as_u64());
-                    // Moved up, it may not go on past the last address: no file that is read may.
-                    let left = (u64::MAX - mapping.virt.as_u64()).saturating_add(1);
-                    mapping.size = mapping.size.min(1 << 30).min(left);
-                }
+                let mode = space.mode;
+                space.mappings.edit(|mappings| {
+                    for mapping in mappings {
+                        mapping.virt = mode.canonical(mapping.virt.as_u64());
+                        // Moved up, it may not go on past the last address: no file that is read may.
+                        let left = (u64::MAX - mapping.virt.as_u64()).saturating_add(1);
+                        mapping.size = mapping.size.min(1 << 30).min(left);
+                    }
+                });
             }
-            space.mappings = disjoint(space.mappings);
+            space.mappings.edit(|mappings| *mappings = disjoint(std::mem::take(mappings)));
             let bands = virtual_bands(&snapshot, &space, &difference);
             check_order(&bands);
             for mapping in &space.mappings {
@@ -193,12 +197,13 @@ proptest! {
 fn the_stronger_claim_hides_the_weaker() {
     let at = |start, size, kind, name| region(start, size, kind, RegionSpace::Physical, name);
     let snapshot = Snapshot {
-        physical: vec![ram(0x8000_0000, 0x10000)],
+        physical: vec![ram(0x8000_0000, 0x10000)].into(),
         regions: vec![
             at(0x8000_0000, 0x6000, RegionKind::Machine, "machine"),
             at(0x8000_2000, 0x2000, RegionKind::Text, ".text"),
             at(0x8000_3000, 0x800, RegionKind::Guard, "guard"),
-        ],
+        ]
+        .into(),
         ..Snapshot::default()
     };
     assert_eq!(
@@ -219,12 +224,13 @@ fn the_stronger_claim_hides_the_weaker() {
 fn a_counter_in_a_shared_page_hides_nobody() {
     let at = |start, size, kind, name| region(start, size, kind, RegionSpace::Physical, name);
     let mut snapshot = Snapshot {
-        physical: vec![ram(0x8000_0000, 0x10000)],
+        physical: vec![ram(0x8000_0000, 0x10000)].into(),
         regions: vec![
             at(0x8000_1000, 0xf00, RegionKind::Stack, "kernel stack"),
             at(0x8000_1f00, 0x80, RegionKind::SharedData, "shared data"),
             at(0x8000_1f80, 0xe080, RegionKind::Heap, "kernel heap"),
-        ],
+        ]
+        .into(),
         heap: Some(Heap {
             counter: 2,
             counter_address: PhysAddr::new(0x8000_1f80),
@@ -289,7 +295,7 @@ fn the_fixture_reads_as_it_was_made() {
 #[test]
 fn heap_pages_are_named_by_their_calls() {
     let snapshot = Snapshot {
-        physical: vec![ram(0x8000_0000, 128 << 20)],
+        physical: vec![ram(0x8000_0000, 128 << 20)].into(),
         heap: Some(Heap {
             counter: 3,
             counter_address: PhysAddr::new(0x87ff_fff8),
@@ -329,7 +335,7 @@ fn heap_pages_are_named_by_their_calls() {
 #[test]
 fn what_leads_on_is_one_band_and_what_does_not_is_two() {
     let snapshot = Snapshot {
-        physical: vec![ram(0x8000_0000, 128 << 20)],
+        physical: vec![ram(0x8000_0000, 128 << 20)].into(),
         ..Snapshot::default()
     };
     let space = space(vec![
@@ -356,7 +362,7 @@ fn guards_stand_between_mappings() {
     let guard =
         |start, size, name| region(start, size, RegionKind::Guard, RegionSpace::Virtual, name);
     let snapshot = Snapshot {
-        physical: vec![ram(0x8000_0000, 128 << 20)],
+        physical: vec![ram(0x8000_0000, 128 << 20)].into(),
         regions: vec![
             guard(0x3000, 0x1000, "below"),
             guard(0x2000, 0x1000, "above"),
@@ -365,7 +371,8 @@ fn guards_stand_between_mappings() {
             guard(u64::MAX - 0xfff, 0x1000, "last"),
             guard(0x10000, u64::MAX, "endless"),
             guard(0x7000, 0, "empty"),
-        ],
+        ]
+        .into(),
         ..Snapshot::default()
     };
     let space = space(vec![
@@ -458,7 +465,7 @@ fn many_of_everything_is_still_quick() {
 fn hostile_numbers_are_drawn_as_far_as_they_go() {
     let last = u64::MAX - 0xfff;
     let snapshot = Snapshot {
-        physical: vec![ram(last, 0x1000), ram(0x1000, u64::MAX), ram(5, 0)],
+        physical: vec![ram(last, 0x1000), ram(0x1000, u64::MAX), ram(5, 0)].into(),
         regions: vec![
             region(
                 u64::MAX,
@@ -468,7 +475,8 @@ fn hostile_numbers_are_drawn_as_far_as_they_go() {
                 "t",
             ),
             region(0, u64::MAX, RegionKind::Stack, RegionSpace::Physical, "s"),
-        ],
+        ]
+        .into(),
         heap: Some(Heap {
             counter: u64::MAX,
             counter_address: PhysAddr::new(u64::MAX),

@@ -496,11 +496,13 @@ fn unread_table_and_truncated_are_not_known() {
     // Tables that a file does not even name.
     for line in [0, 1, 5] {
         let mut snapshot = pool(|_| {});
-        snapshot.spaces[0].tables.remove(line);
+        snapshot.spaces[0]
+            .tables
+            .edit(|tables| drop(tables.remove(line)));
         assert_eq!(verdict(&snapshot), Verdict::Unknown, "line {line}");
     }
     let mut snapshot = pool(|_| {});
-    snapshot.spaces[0].tables.clear();
+    snapshot.spaces[0].tables.edit(Vec::clear);
     assert_eq!(found(&snapshot), [("unread-table", None, None, None)]);
     assert_eq!(verdict(&snapshot), Verdict::Unknown);
     let mut snapshot = pool(|_| {});

@@ -103,10 +103,11 @@ fn changes_are_told_from_comings_and_goings() {
     words[index] = pte.bits() & !(1 << 7);
     words[511] = 0b10;
     let entries = Some(TableEntries::new(words.clone()));
-    space.tables[place] = Arc::new(Table {
+    let changed = Arc::new(Table {
         entries,
         ..old.as_ref().clone()
     });
+    space.tables.edit(|tables| tables[place] = changed);
     let difference = Difference::between(&before, &after);
     let kinds: Vec<_> = difference.changes.iter().map(Change::kind).collect();
     assert_eq!(kinds, [ChangeKind::Changed, ChangeKind::Changed]);
@@ -128,10 +129,11 @@ fn changes_are_told_from_comings_and_goings() {
     );
 
     let space = &mut after.spaces[0];
-    space.tables[place] = Arc::new(Table {
+    let moved = Arc::new(Table {
         level: Level::L1,
         ..old.as_ref().clone()
     });
+    space.tables.edit(|tables| tables[place] = moved);
     let difference = Difference::between(&before, &after);
     let kinds: Vec<_> = difference.changes.iter().map(Change::kind).collect();
     assert_eq!(kinds, [ChangeKind::Added, ChangeKind::Removed]);
@@ -143,10 +145,11 @@ fn an_unreadable_table_says_nothing() {
     let after = fixture::pseudos(0);
     let mut before = after.clone();
     let table = before.spaces[0].tables[1].as_ref().clone();
-    before.spaces[0].tables[1] = Arc::new(Table {
+    let unread = Arc::new(Table {
         entries: None,
         ..table
     });
+    before.spaces[0].tables.edit(|tables| tables[1] = unread);
     assert!(Difference::between(&before, &after).is_empty());
     assert!(Difference::between(&after, &before).is_empty());
 }
@@ -193,11 +196,13 @@ fn shared_tables_change_once() {
         ..shared.as_ref().clone()
     });
     for space in &mut after.spaces {
-        for table in &mut space.tables {
-            if table.frame == changed.frame {
-                *table = Arc::clone(&changed);
+        space.tables.edit(|tables| {
+            for table in tables {
+                if table.frame == changed.frame {
+                    *table = Arc::clone(&changed);
+                }
             }
-        }
+        });
     }
     let difference = Difference::between(&before, &after);
     assert_eq!(difference.summary(), "+1 leaf in L0 0x87ffe000");

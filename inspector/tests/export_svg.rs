@@ -187,7 +187,7 @@ fn what_is_not_known_is_said() {
 #[test]
 fn a_hostile_space_costs_no_more_than_any() {
     let mut snapshot = fixture::pseudos(3);
-    let flags = snapshot.spaces[0].mappings[0].flags;
+    let flags = snapshot.spaces[0].mappings.first().unwrap().flags;
     let mapping = |virt: u64, size: u64| Mapping {
         virt: VirtAddr::new(virt),
         phys: PhysAddr::new(virt),
@@ -199,11 +199,11 @@ fn a_hostile_space_costs_no_more_than_any() {
     let space = &mut snapshot.spaces[0];
     space.mappings = (0..100_000)
         .map(|page| mapping(page * 8192, 4096))
+        .chain([mapping(1 << 38, 1 << 62)])
         .collect();
-    space.mappings.push(mapping(1 << 38, 1 << 62));
     for _ in 0..12 {
-        let tables: Vec<_> = space.tables.iter().map(Arc::clone).collect();
-        space.tables.extend(tables);
+        let tables = space.tables.iter().chain(&space.tables);
+        space.tables = tables.map(Arc::clone).collect();
     }
     let svg = layout_svg(
         &snapshot,

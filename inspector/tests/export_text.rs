@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use pagescope::export::text::{WIDTH, difference_text, layout_text, map_text, walk_text};
 use pagescope::model::{Difference, fixture};
-use pagescope_protocol::snapshot::{Snapshot, Table, TableEntries};
+use pagescope_protocol::snapshot::{MappingList, Snapshot, Table, TableEntries};
 use pagescope_protocol::{Level, Pte, TranslationMode, VirtAddr};
 use proptest::prelude::*;
 
@@ -77,7 +77,7 @@ fn what_is_not_known_is_said() {
     assert!(text.contains("No address space is known"), "{text}");
     let mut snapshot = fixture::pseudos(1);
     snapshot.spaces[0].truncated = true;
-    snapshot.spaces[0].tables.truncate(2);
+    snapshot.spaces[0].tables.edit(|tables| tables.truncate(2));
     let text = layout_text(&snapshot, snapshot.spaces.first());
     assert!(text.contains("not in this snapshot"), "{text}");
     assert!(text.contains("This is not all"), "{text}");
@@ -100,6 +100,7 @@ fn a_cycle_ends() {
     };
     space.tables = [Level::L2, Level::L1, Level::L0]
         .map(|level| Arc::new(table(level)))
+        .to_vec()
         .into();
     let text = layout_text(&snapshot, snapshot.spaces.first());
     check_shape(&text);
@@ -142,8 +143,11 @@ fn a_walk_is_arithmetic() {
 fn a_map_is_one_mapping_a_line() {
     let snapshot = fixture::pseudos(5);
     let mut mappings = snapshot.spaces[0].mappings.clone();
-    mappings[0].name = "UART0".into();
-    let text = map_text(&mappings[..2]);
+    mappings.edit(|mappings| {
+        mappings[0].name = "UART0".into();
+        mappings.truncate(2);
+    });
+    let text = map_text(&mappings);
     assert_eq!(
         text,
         "\
@@ -152,7 +156,7 @@ virtual     last byte   physical        size  pages    flags    name
 0x30000000  0x3fffffff  0x30000000   256 MiB  2 MiB    rw---ad
 "
     );
-    assert_eq!(map_text(&[]), "nothing is mapped\n");
+    assert_eq!(map_text(&MappingList::default()), "nothing is mapped\n");
 }
 
 #[test]

@@ -162,7 +162,6 @@ fn s4_3_below_the_image_all_is_the_applications() {
         let mappings = space(snapshot).mappings.iter();
         let below: Vec<_> = mappings
             .filter(|mapping| mapping.virt.as_u64() < IMAGE)
-            .cloned()
             .collect();
         assert!(below.len() >= 3, "{below:?}");
         for mapping in &below {

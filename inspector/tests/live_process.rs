@@ -205,7 +205,7 @@ fn s3_1_each_process_has_a_table_with_the_kernel_below_the_user() {
         );
         // The kernel's part is the kernel's: the same leaves, from the same tables.
         // Their names differ: a space calls its own tables so, and another's memory.
-        let leaves = |mapping: &Mapping| {
+        let leaves = |mapping: Mapping| {
             let Mapping {
                 virt,
                 phys,
@@ -213,7 +213,7 @@ fn s3_1_each_process_has_a_table_with_the_kernel_below_the_user() {
                 page_size,
                 flags,
                 ..
-            } = *mapping;
+            } = mapping;
             (virt, phys, size, page_size, flags)
         };
         let kernels: Vec<_> = kernels.into_iter().map(leaves).collect();

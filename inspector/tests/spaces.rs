@@ -38,9 +38,10 @@ fn space(name: &str, mappings: Vec<Mapping>) -> Space {
         kind: None,
         number: None,
         harts: Vec::new(),
+        through: None,
         truncated: false,
-        tables: Vec::new(),
-        mappings,
+        tables: Vec::new().into(),
+        mappings: mappings.into(),
     }
 }
 
@@ -76,7 +77,8 @@ fn two_harts() -> Snapshot {
             size: 128 << 20,
             kind: PhysicalKind::Ram,
             name: "RAM".into(),
-        }],
+        }]
+        .into(),
         regions: vec![
             region(IMAGE, 0x4000, RegionKind::Text, ".text", None),
             region(IMAGE + 0x4000, 0x2000, RegionKind::Data, ".data", None),
@@ -91,7 +93,8 @@ fn two_harts() -> Snapshot {
                 "stack",
                 Some("hart 1"),
             ),
-        ],
+        ]
+        .into(),
         spaces: vec![hart("hart 0", 0x87f0_0000), hart("hart 1", 0x87f1_0000)],
         ..Snapshot::default()
     }
@@ -156,7 +159,9 @@ fn scattered_pages_of_a_region_are_drawn_as_one() {
         mapping(virt, 0x8700_0000 - page * 0x1000, 0x1000, "rw---ad")
     });
     let space = &mut snapshot.spaces[0];
-    space.mappings.splice(0..0, pages);
+    space
+        .mappings
+        .edit(|mappings| drop(mappings.splice(0..0, pages)));
     let heap = region(0x1000_0000, 0x8000, RegionKind::Heap, "kalloc pages", None);
     snapshot.regions.push(heap);
     let count = |bands: &[Band]| {
@@ -192,7 +197,9 @@ fn tables_of_other_spaces_are_memory_as_any_other() {
         0x10_0000,
         "rw---ad",
     );
-    mapped.spaces[0].mappings.push(all);
+    mapped.spaces[0]
+        .mappings
+        .edit(|mappings| mappings.push(all));
     let windows = |snapshot: &Snapshot| {
         let bands = bands(snapshot, 0);
         let here = bands.iter().filter(|band| band.start >= 0x3f_c000_0000);
@@ -217,7 +224,9 @@ fn windows_among_other_memory_are_drawn_as_one() {
     let mut snapshot = fixture::several_spaces();
     let start = 0x3f_c000_0000;
     let all = mapping(start, 0x8700_0000, 0x10_0000, "rw---ad");
-    snapshot.spaces[0].mappings.push(all);
+    snapshot.spaces[0]
+        .mappings
+        .edit(|mappings| mappings.push(all));
     let mut linear = region(start, 0x10_0000, RegionKind::LinearMap, "linear map", None);
     snapshot.regions.push(linear.clone());
     let drawn = |snapshot: &Snapshot| {
@@ -466,8 +475,10 @@ Virtual memory of \"hart 0\", Sv39
     other.regions[0].size = 0x5000;
     other.regions[1].start += 0x1000;
     let space = &mut other.spaces[0];
-    space.mappings[0].size = 0x5000;
-    space.mappings[1].virt = VirtAddr::new(IMAGE + 0x5000);
+    space.mappings.edit(|mappings| {
+        mappings[0].size = 0x5000;
+        mappings[1].virt = VirtAddr::new(IMAGE + 0x5000);
+    });
     assert_eq!(
         schematic_text(&other, &other.spaces[0], Order::LowFirst),
         text

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use pagescope::app::{App, Link};
-use pagescope::link::Cancel;
+use pagescope::link::{Cancel, PhysicalAccess, WayOffer};
 use pagescope::model::{Difference, History, Selection, fixture, virtual_bands};
 use pagescope::session::{Command, Connection, Event};
 use pagescope::views::{FilePurpose, UiCommand};
@@ -80,6 +80,44 @@ impl Guest {
     fn asked(&self) -> Vec<Command> {
         self.commands.try_iter().collect()
     }
+}
+
+#[test]
+fn the_way_to_memory_is_shown_and_another_can_be_chosen() {
+    let (mut harness, guest) = live();
+    guest.stand_still();
+    let offer = |way, why_not: Option<&str>, is_used| WayOffer {
+        way,
+        why_not: why_not.map(str::to_owned),
+        is_used,
+    };
+    guest.say(Event::Ways(vec![
+        offer(
+            PhysicalAccess::MappedRam,
+            Some("RAM is not in a file"),
+            false,
+        ),
+        offer(PhysicalAccess::ProcessMemory, None, true),
+        offer(PhysicalAccess::GdbPort, None, false),
+    ]));
+    harness.run();
+    harness.get_by_label("Memory: process memory ▾").click();
+    harness.run();
+    // What cannot be chosen says why.
+    harness.get_by_label("RAM is not in a file");
+    harness
+        .get_by_label("mapped RAM, also while the guest runs")
+        .click();
+    harness.run();
+    assert_eq!(guest.asked(), []);
+    if harness.query_by_label("gdb port").is_none() {
+        harness.get_by_label("Memory: process memory ▾").click();
+        harness.run();
+    }
+    harness.get_by_label("gdb port").click();
+    harness.run();
+    let chosen = Command::ChooseWay(PhysicalAccess::GdbPort);
+    assert_eq!(guest.asked(), [chosen]);
 }
 
 #[test]
@@ -354,12 +392,11 @@ fn changed(change: impl FnOnce(&mut Snapshot)) -> Harness<'static, App> {
 #[test]
 fn an_unreadable_table_is_unknown_and_not_empty() {
     let mut harness = changed(|snapshot| {
-        let tables = &mut snapshot.spaces[0].tables;
-        for table in tables {
-            if table.level == Level::L0 {
+        snapshot.spaces[0].tables.edit(|tables| {
+            for table in tables.iter_mut().filter(|table| table.level == Level::L0) {
                 Arc::make_mut(table).entries = None;
             }
-        }
+        });
     });
     harness
         .state_mut()
@@ -375,8 +412,8 @@ fn strange_snapshots_are_drawn_all_the_same() {
     changed(|snapshot| snapshot.harts.clear());
     changed(|snapshot| snapshot.spaces[0].mode = TranslationMode::Reserved(5));
     changed(|snapshot| snapshot.spaces[0].mode = TranslationMode::Sv57);
-    changed(|snapshot| snapshot.spaces[0].tables.clear());
-    changed(|snapshot| snapshot.spaces[0].mappings.clear());
+    changed(|snapshot| snapshot.spaces[0].tables.edit(Vec::clear));
+    changed(|snapshot| snapshot.spaces[0].mappings.edit(Vec::clear));
     changed(|snapshot| {
         for region in &mut snapshot.physical {
             region.start = PhysAddr::new(u64::MAX - 5);
@@ -391,9 +428,11 @@ fn strange_snapshots_are_drawn_all_the_same() {
             heap.next = PhysAddr::new(u64::MAX);
             heap.top = PhysAddr::new(0);
         }
-        for mapping in &mut snapshot.spaces[0].mappings {
-            mapping.size = u64::MAX;
-        }
+        snapshot.spaces[0].mappings.edit(|mappings| {
+            for mapping in mappings {
+                mapping.size = u64::MAX;
+            }
+        });
     });
 }
 

@@ -23,6 +23,8 @@ pub mod access;
 pub mod addr;
 #[cfg(feature = "alloc")]
 pub mod coalesce;
+#[cfg(feature = "alloc")]
+pub mod decode;
 pub mod info;
 pub mod level;
 pub mod mode;

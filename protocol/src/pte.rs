@@ -101,7 +101,7 @@ impl Pte {
     /// The entry that means nothing: not valid, all bits clear.
     pub const INVALID: Self = Self(0);
 
-    const PPN_SHIFT: u32 = 10;
+    pub(crate) const PPN_SHIFT: u32 = 10;
 
     /// The entry with these bits.
     pub const fn from_bits(bits: u64) -> Self {

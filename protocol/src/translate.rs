@@ -107,6 +107,10 @@ pub enum TranslationFault {
     /// The G-stage leaf at this level has U clear, and every access to it counts as one from U-mode
     /// (privileged specification, section "Guest physical address translation").
     GuestLeafWithoutUser(Level),
+    /// The G-stage leaf at this level has R clear, and a first stage's entry is read through it by an
+    /// implicit load (section "Guest-physical address translation": permissions "are checked as though
+    /// for an implicit load or store").
+    GuestLeafNotReadable(Level),
 }
 
 impl fmt::Display for TranslationFault {
@@ -130,6 +134,12 @@ impl fmt::Display for TranslationFault {
                 write!(
                     f,
                     "not mapped: the {level} leaf has no U, which the G-stage asks for"
+                )
+            }
+            Self::GuestLeafNotReadable(level) => {
+                write!(
+                    f,
+                    "not readable: the {level} leaf has no R, and a table is read through it"
                 )
             }
             Self::Invalid(level) => write!(f, "not mapped: the {level} entry is invalid"),

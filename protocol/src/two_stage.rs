@@ -177,7 +177,8 @@ pub fn translate_staged<E>(
                 break (Some(guest), outcome);
             }
         };
-        let guest = through_guest_stage(stages, at, &mut read_entry)?;
+        let mut guest = through_guest_stage(stages, at, &mut read_entry)?;
+        ask_for_read(stages, &mut guest);
         let Some(mapped) = guest.mapped() else {
             let outcome = refusal(&guest, GuestAccess::TableEntry(level));
             break (Some(guest), outcome);
@@ -222,6 +223,20 @@ fn refusal(guest: &Translation, access: GuestAccess) -> StagedOutcome {
         },
         // Not asked for one that is mapped.
         Outcome::Mapped(mapped) => StagedOutcome::Unreadable(mapped.address),
+    }
+}
+
+/// Refuses a leaf that an implicit load may not pass: the first stage's tables are read as data.
+fn ask_for_read(stages: Stages, guest: &mut Translation) {
+    let Outcome::Mapped(mapped) = guest.outcome else {
+        return;
+    };
+    let level = guest.trail.last().map(|step| step.level);
+    if let Some(level) = level
+        && stages.guest_mode.scheme().is_some()
+        && !mapped.flags.contains(LeafFlags::READ)
+    {
+        guest.outcome = Outcome::Fault(TranslationFault::GuestLeafNotReadable(level));
     }
 }
 

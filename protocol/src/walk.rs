@@ -11,9 +11,10 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::addr::{PhysPage, VirtAddr};
+use crate::decode::Decoder;
 use crate::level::{ENTRIES_PER_TABLE, Level};
 use crate::mode::TranslationMode;
-use crate::pte::{Pte, PteKind};
+use crate::pte::Pte;
 use crate::scheme::Scheme;
 
 /// The 512 words of a frame.
@@ -109,6 +110,20 @@ pub fn walk_space<R: TableReader>(
     limits: Limits,
     reader: &mut R,
 ) -> Result<SpaceWalk, R::Error> {
+    walk_space_again(mode, root, limits, reader, &mut Decoder::default())
+}
+
+/// Walks the space under `root` as [`walk_space`] does, with a decoder that may know its tables already.
+///
+/// # Errors
+/// Whatever `reader` fails with.
+pub fn walk_space_again<R: TableReader>(
+    mode: TranslationMode,
+    root: PhysPage,
+    limits: Limits,
+    reader: &mut R,
+    decoder: &mut Decoder,
+) -> Result<SpaceWalk, R::Error> {
     let mut walk = SpaceWalk {
         mode,
         root,
@@ -147,7 +162,7 @@ pub fn walk_space<R: TableReader>(
         let room = limits
             .tables
             .saturating_sub(walk.tables.len() + round.len());
-        let (next, truncated) = tables_below(mode, &round, room);
+        let (next, truncated) = tables_below(mode, &round, room, decoder);
         walk.truncated |= truncated;
         walk.tables.append(&mut round);
         round = next;
@@ -189,6 +204,7 @@ fn tables_below(
     mode: TranslationMode,
     round: &[WalkedTable],
     room: usize,
+    decoder: &mut Decoder,
 ) -> (Vec<WalkedTable>, bool) {
     let mut found: Vec<WalkedTable> = Vec::new();
     let mut place_of: BTreeMap<PhysPage, usize> = BTreeMap::new();
@@ -196,10 +212,10 @@ fn tables_below(
         let Some(level) = table.level.next() else {
             continue;
         };
-        for (index, pte) in table.entries() {
-            let PteKind::Pointer(page) = mode.classify(pte, table.level) else {
-                continue;
-            };
+        let Some(words) = &table.words else { continue };
+        let decoded = decoder.decode(mode, table.level, table.page, words);
+        for link in decoded.links() {
+            let (index, page) = (usize::from(link.index), link.table);
             if let Some(&place) = place_of.get(&page) {
                 found[place].other_parents += 1;
                 continue;

@@ -11,8 +11,8 @@ use pagescope_protocol::snapshot::text::{
 };
 use pagescope_protocol::snapshot::{
     FORMAT_VERSION, Heap, KernelFacts, Mapping, PhysicalKind, PhysicalRegion, Provenance,
-    Recording, Region, RegionKind, RegionSpace, Snapshot, Space, Table, TableEntries, Taken,
-    UnpackError, Unsettled,
+    Recording, Region, RegionKind, RegionSpace, Shared, Snapshot, Space, Table, TableEntries,
+    Taken, UnpackError, Unsettled,
 };
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, Pte, TranslationMode, VirtAddr};
 use proptest::prelude::*;
@@ -166,7 +166,8 @@ fn example() -> Snapshot {
                 kind: PhysicalKind::Ram,
                 name: "RAM".into(),
             },
-        ],
+        ]
+        .into(),
         regions: vec![Region {
             start: 0x8000_0000,
             size: 0xc000,
@@ -174,7 +175,8 @@ fn example() -> Snapshot {
             kind: RegionKind::Text,
             name: ".text".into(),
             ..Region::default()
-        }],
+        }]
+        .into(),
         watches: Vec::new(),
         spaces: vec![Space {
             name: "hart 0".into(),
@@ -184,6 +186,7 @@ fn example() -> Snapshot {
             kind: None,
             number: None,
             harts: vec![0],
+            through: None,
             truncated: false,
             tables: vec![
                 table(Level::L2, 0x87ffc, None, 0, &[(2, pointer(0x87ffd))]),
@@ -201,14 +204,16 @@ fn example() -> Snapshot {
                     0x87e0_0000,
                     &[507, 508, 509, 510, 511].map(|index| (index, leaf(0x87e00 + index as u64))),
                 ),
-            ],
+            ]
+            .into(),
             mappings: vec![
                 mapping(0x87ff_b000, 0x4000, "rw---ad", "heap"),
                 mapping(0x87ff_f000, 0x1000, "rw---ad", "heap counter"),
-            ],
+            ]
+            .into(),
         }],
-        frames: Vec::new(),
-        trace: Vec::new(),
+        frames: Shared::default(),
+        trace: Shared::default(),
     }
 }
 
@@ -479,7 +484,9 @@ fn impossible_mappings_are_refused() {
     }
     // In a step of a recording as well.
     let mut after = example();
-    after.spaces[0].mappings[0].size = 0x3000;
+    after.spaces[0]
+        .mappings
+        .edit(|mappings| mappings[0].size = 0x3000);
     let recording = Recording::of([&example(), &after].into_iter()).unwrap();
     let text = recording_to_text(&recording).replacen("size: \"0x3000\"", "size: \"0x0\"", 1);
     assert!(matches!(
@@ -521,9 +528,13 @@ fn packing_says_what_it_does_not_understand() {
 #[test]
 fn a_step_that_does_not_fit_says_which() {
     let mut after = example();
-    after.spaces[0].mappings.pop();
+    after.spaces[0]
+        .mappings
+        .edit(|mappings| drop(mappings.pop()));
     let mut recording = Recording::of([&example(), &after].into_iter()).unwrap();
-    recording.base.spaces[0].mappings.pop();
+    recording.base.spaces[0]
+        .mappings
+        .edit(|mappings| drop(mappings.pop()));
     let error = recording.moments().unwrap_err().to_string();
     assert!(
         error.contains("step 1") && error.contains("87fff000"),
@@ -535,7 +546,9 @@ fn a_step_that_does_not_fit_says_which() {
 #[test]
 fn moments_share_the_tables_that_did_not_change() {
     let mut after = example();
-    after.spaces[0].mappings[0].name = "heap of 4".into();
+    after.spaces[0]
+        .mappings
+        .edit(|mappings| mappings[0].name = "heap of 4".into());
     let recording = Recording::of([&example(), &after].into_iter()).unwrap();
     let moments = recording.moments().unwrap();
     let [before, after] = [&moments[0], &moments[1]].map(|moment| &moment.spaces[0].tables);

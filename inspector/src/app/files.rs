@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use pagescope_protocol::snapshot::Snapshot;
 use pagescope_protocol::snapshot::text::{self, Document};
 
-use crate::model::History;
+use crate::model::{History, named};
 use crate::views::FilePurpose;
 
 /// What a job has come to.
@@ -60,7 +60,7 @@ impl Files {
     pub(super) fn save_snapshot(&self, snapshot: Arc<Snapshot>, path: Option<PathBuf>) {
         self.job(move || {
             let path = path_for(FilePurpose::SaveSnapshot, path)?;
-            Ok(save(&path, &text::snapshot_to_text(&snapshot)))
+            Ok(save(&path, &text::snapshot_to_text(&named(&snapshot))))
         });
     }
 

@@ -3,8 +3,9 @@
 //! Nothing is read but RAM. A walk of tables takes one round for each level, pipelined; a table
 //! whose words are the same as in the last capture is shared with it.
 
+mod ahead;
+mod guests;
 pub mod live;
-mod names;
 pub mod scan;
 mod seen;
 pub mod settle;
@@ -26,10 +27,12 @@ use crate::guest::memory::GuestMemory;
 use crate::guest::{
     ElfFile, GuestOptions, KernelInfo, Knowledge, MachineMap, RamSource, placement,
 };
-use crate::link::{Cancel, HartId, LinkError, PhysicalAccess, Registers, Stub, Target};
+use crate::link::{
+    Cancel, HartId, LinkError, PhysicalAccess, Registers, Stub, Target, virtualized,
+};
 
 use seen::Seen;
-use tables::RamTables;
+use tables::{Kept, RamTables};
 
 /// How many mapped frames `--full` keeps at most: 512 MiB of them.
 const MAX_FULL_FRAMES: usize = 1 << 17;
@@ -44,6 +47,7 @@ pub struct Capturer {
     /// Where harts ran at earlier stops.
     seen: Seen,
     last: Option<Arc<Snapshot>>,
+    kept: Kept,
 }
 
 impl Capturer {
@@ -72,6 +76,7 @@ impl Capturer {
             knowledge: Knowledge::new(options),
             seen: Seen::default(),
             last: None,
+            kept: Kept::default(),
         };
         if (capturer.elf.is_some() || capturer.machine.ram_source() == RamSource::BuiltIn)
             && target.facts().physical != PhysicalAccess::Unavailable
@@ -211,13 +216,11 @@ impl Capturer {
 
     /// Reads everything once.
     fn read_everything(&mut self, target: &mut dyn Target) -> Result<Snapshot, LinkError> {
-        let mut harts = Vec::new();
-        for hart in target.harts()? {
-            harts.push((hart, target.registers(hart)?));
-        }
+        let mut harts = target.all_registers()?;
+        virtualized::find_out(target, &mut harts)?;
         let mut snapshot = Snapshot {
             version: FORMAT_VERSION,
-            physical: self.machine.regions().to_vec(),
+            physical: self.machine.regions().to_vec().into(),
             harts: harts
                 .iter()
                 .map(|(id, registers)| hart_of(*id, registers))
@@ -231,13 +234,25 @@ impl Capturer {
         self.add_told(&harts, &mut published);
         self.tell_places(&mut snapshot);
         snapshot.provenance = self.provenance(target, snapshot.kernel.as_ref());
-        let mut reader = RamTables::new(target, &self.machine);
-        for listed in spaces::list(&harts, &published) {
-            let space = listed.walk(&mut reader, self.last.as_deref())?;
-            snapshot.spaces.push(space);
+        let is_asked = target.facts().physical.asks_the_stub();
+        let (mut reader, decoder) = RamTables::new(target, &self.machine, &mut self.kept);
+        if is_asked {
+            let satps = harts.iter().filter_map(|(_, registers)| registers.satp);
+            let satps = satps.chain(published.iter().map(|space| space.satp));
+            let roots = satps.map(|satp| (satp.mode(), satp.root()));
+            ahead::read_ahead(&mut reader, roots, RamTables::begin)?;
+        }
+        let listed = spaces::list(&harts, &published);
+        let last = self.last.as_deref();
+        snapshot.spaces = spaces::walk_all(listed, &mut reader, decoder, last)?;
+        let read = reader.into_read();
+        self.kept.keep(read);
+        if let Some(last) = &self.last {
+            snapshot.physical.share_with(&last.physical);
+            snapshot.regions.share_with(&last.regions);
+            snapshot.trace.share_with(&last.trace);
         }
         self.seen.remember(&snapshot);
-        names::name_mappings(&mut snapshot);
         Ok(snapshot)
     }
 
@@ -376,7 +391,7 @@ impl Capturer {
         frames.dedup();
         let mapped = frames.len();
         frames.truncate(MAX_FULL_FRAMES);
-        let read = tables::read_frames(target, &frames)?;
+        let read = target.read_frames(&frames)?;
         let words = frames.into_iter().zip(read);
         let contents = words.filter_map(|(frame, words)| {
             let words = TableEntries::new(words? as Arc<[u64]>);
@@ -412,7 +427,7 @@ impl Capturer {
         snapshot: &mut Snapshot,
     ) -> Result<Vec<KernelSpace>, LinkError> {
         if let Some(elf) = &self.elf {
-            snapshot.regions = elf.sections().to_vec();
+            snapshot.regions = elf.sections().to_vec().into();
         }
         if self.info.is_none() {
             self.info = InfoPlace::find(target, &self.machine, self.elf.as_deref())?;
@@ -432,11 +447,11 @@ impl Capturer {
         self.believe_about_ram(&info);
         self.see_layout(&info);
         if let Some(elf) = &self.elf {
-            snapshot.regions = elf.sections().to_vec();
+            snapshot.regions = elf.sections().to_vec().into();
         }
-        snapshot.physical = self.machine.regions().to_vec();
+        snapshot.physical = self.machine.regions().to_vec().into();
         snapshot.kernel = Some(info.facts());
-        snapshot.heap = info.heap(target, &self.machine)?;
+        snapshot.heap = info.heap(&self.machine);
         if let Some(heap) = snapshot.heap {
             snapshot.watches.push(Watch {
                 name: "heap counter".into(),
@@ -445,7 +460,8 @@ impl Capturer {
             });
         }
         let before = self.last.as_deref().map_or(&[][..], |last| &last.trace);
-        snapshot.trace = info.trace(target, &self.machine, self.elf.as_deref(), before)?;
+        let trace = info.trace(target, &self.machine, self.elf.as_deref(), before)?;
+        snapshot.trace = trace.into();
         // The kernel's own names win over the ELF's sections of the same place.
         let told: Vec<PhysRange> = info.regions.iter().filter_map(Region::physical).collect();
         snapshot.regions.retain(|section| {
@@ -470,6 +486,7 @@ impl Capturer {
             }
             Stub::Qemu { version: None } => format!("QEMU, {}", facts.architecture),
             Stub::Other => format!("{}, {}", facts.architecture, self.machine.ram_source()),
+            Stub::Dump { kind } => format!("{kind}, {}", facts.architecture),
         };
         let guest = match (kernel, &self.elf) {
             (Some(kernel), _) => format!("{}, {}", kernel.layout, kernel.strategy),
@@ -506,7 +523,15 @@ fn hart_of(id: HartId, registers: &Registers) -> Hart {
         id: id.number(),
         pc: registers.pc.map(VirtAddr::new),
         place: String::new(),
-        privilege: registers.privilege.map(|privilege| privilege.to_string()),
+        privilege: registers.privilege.map(|privilege| {
+            // VS, VU: the names of the modes of a guest.
+            let prefix = if registers.virtualized == Some(true) {
+                "V"
+            } else {
+                ""
+            };
+            format!("{prefix}{privilege}")
+        }),
         satp: registers.satp,
         registers: registers
             .named

@@ -9,7 +9,7 @@ use pagescope_protocol::walk::TableReader as _;
 use pagescope_protocol::{PhysPage, Satp, TranslationMode};
 
 use super::scan::frame::looks_like_root;
-use super::tables::RamTables;
+use super::tables::FreshTables;
 use crate::guest::MachineMap;
 use crate::guest::info::KernelSpace;
 use crate::link::{LinkError, Target};
@@ -52,7 +52,7 @@ impl Seen {
             return Ok(Vec::new());
         }
         let frames: Vec<PhysPage> = self.0.iter().map(|(_, root)| *root).collect();
-        let tables = RamTables::new(target, machine).read_tables(&frames)?;
+        let tables = FreshTables::new(target, machine).read_tables(&frames)?;
         let is_table: Vec<bool> = self
             .0
             .iter()

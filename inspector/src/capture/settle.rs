@@ -19,7 +19,8 @@ use pagescope_protocol::snapshot::{Snapshot, Taken, Unsettled};
 use pagescope_protocol::{PhysPage, PhysRange, Satp};
 
 use super::Capturer;
-use crate::link::{Cancel, HartId, LinkError, Target};
+use crate::link::{Cancel, HartId, LinkError, Target, virtualized};
+use crate::model::in_machine_terms;
 
 /// How often a guest that moves under the reader is read before what moves is called unsettled.
 pub const ATTEMPTS: u32 = 4;
@@ -61,10 +62,14 @@ impl Capturer {
     ) -> Result<Unsettled, LinkError> {
         let kernel = self.kernel_moved(target, snapshot)?;
         let tables = torn_tables(target, snapshot)?;
-        let mut satps: Vec<(HartId, Option<Satp>)> = Vec::new();
+        let mut harts = Vec::new();
         for hart in target.harts()? {
-            satps.push((hart, target.registers(hart)?.satp));
+            harts.push((hart, target.registers(hart)?));
         }
+        virtualized::find_out(target, &mut harts)?;
+        let satps: Vec<(HartId, Option<Satp>)> = (harts.into_iter())
+            .map(|(hart, registers)| (hart, registers.satp))
+            .collect();
         let moved = snapshot.harts.iter().filter(|hart| {
             let now = satps.iter().find(|(id, _)| id.number() == hart.id);
             now.is_none_or(|(_, satp)| *satp != hart.satp)
@@ -92,7 +97,7 @@ impl Capturer {
         Ok(before.changing > 0
             || facts.changing > 0
             || facts.layout != before.layout
-            || info.heap(target, &self.machine)? != snapshot.heap)
+            || info.heap(&self.machine) != snapshot.heap)
     }
 }
 
@@ -103,14 +108,19 @@ fn torn_tables(target: &mut dyn Target, snapshot: &Snapshot) -> Result<Vec<PhysP
     let mut ranges = Vec::new();
     for space in &snapshot.spaces {
         let entry_bytes = space.mode.entry_bytes();
-        for table in &space.tables {
+        // A guest's tables lie where the G-stage says, and nothing is read but there.
+        for table in &in_machine_terms(snapshot, space).tables {
             let Some(entries) = &table.entries else {
                 continue;
             };
             let size = entries.words().len() as u64 * entry_bytes;
             let range = PhysRange::new(table.frame.start(), size);
             if let Some(range) = range.filter(|_| seen.insert(table.frame)) {
-                tables.push((table.frame, entries.words(), entry_bytes as usize));
+                tables.push((
+                    table.frame,
+                    Arc::clone(entries.shared()),
+                    entry_bytes as usize,
+                ));
                 ranges.push(range);
             }
         }

@@ -12,11 +12,16 @@
 
 use std::sync::Arc;
 
-use pagescope_protocol::coalesce::{Limits as MappingLimits, coalesce};
-use pagescope_protocol::snapshot::{Mapping, Snapshot, Space, Table, TableEntries};
-use pagescope_protocol::walk::{Limits as WalkLimits, SpaceWalk, walk_space};
-use pagescope_protocol::{Satp, TranslationMode};
+use pagescope_protocol::coalesce::Limits as MappingLimits;
+use pagescope_protocol::decode::Decoder;
+use pagescope_protocol::snapshot::{
+    MappingList, Snapshot, Space, SpaceKind, Table, TableEntries, TableIndex, TableList,
+};
+use pagescope_protocol::two_stage::GuestTables;
+use pagescope_protocol::walk::{Limits as WalkLimits, SpaceWalk, walk_space_again};
+use pagescope_protocol::{Hgatp, PhysPage, Satp, TranslationMode};
 
+use super::guests;
 use super::tables::RamTables;
 use crate::guest::info::KernelSpace;
 use crate::link::{HartId, LinkError, Registers};
@@ -25,18 +30,53 @@ use crate::link::{HartId, LinkError, Registers};
 pub(super) const MAX_RESTING: usize = 128;
 
 /// A space that is to be walked.
-pub(super) struct Listed<'a> {
+#[derive(Debug)]
+pub(super) struct Listed {
     name: String,
-    satp: Satp,
+    tables: Tables,
     harts: Vec<HartId>,
-    record: Option<&'a KernelSpace>,
+    kind: Option<SpaceKind>,
+    number: Option<u64>,
+    /// The G-stage that a guest's first stage goes through, by name.
+    through: Option<String>,
 }
 
-/// The spaces: first those that harts run in, in the order of their first hart, then the kernel's others.
-pub(super) fn list<'a>(
-    harts: &[(HartId, Registers)],
-    published: &'a [KernelSpace],
-) -> Vec<Listed<'a>> {
+/// What selects its tables.
+#[derive(Clone, Copy, Debug)]
+enum Tables {
+    /// satp or vsatp.
+    First(Satp),
+    /// hgatp.
+    GuestStage(Hgatp),
+}
+
+impl Tables {
+    fn mode(self) -> TranslationMode {
+        match self {
+            Self::First(satp) => satp.mode(),
+            Self::GuestStage(hgatp) => hgatp.mode(),
+        }
+    }
+
+    fn root(self) -> PhysPage {
+        match self {
+            Self::First(satp) => satp.root(),
+            Self::GuestStage(hgatp) => hgatp.root(),
+        }
+    }
+
+    /// ASID or VMID.
+    fn identifier(self) -> u16 {
+        match self {
+            Self::First(satp) => satp.asid(),
+            Self::GuestStage(hgatp) => hgatp.vmid(),
+        }
+    }
+}
+
+/// The spaces: first those that harts run in, in the order of their first hart, then the kernel's others;
+/// then what harts have for a hypervisor's guests.
+pub(super) fn list(harts: &[(HartId, Registers)], published: &[KernelSpace]) -> Vec<Listed> {
     let mut taken = vec![false; published.len()];
     let mut listed = Vec::new();
     for (satp, harts) in group_by_satp(harts) {
@@ -57,43 +97,122 @@ pub(super) fn list<'a>(
                 || unlike(space_name(&harts), satp.mode(), published),
                 |record| record.name.clone(),
             ),
-            satp,
+            tables: Tables::First(satp),
             harts,
-            record,
+            kind: record.map(|record| record.kind),
+            number: record.and_then(|record| record.number),
+            through: None,
         });
     }
     let resting = published.iter().zip(taken).filter(|(_, taken)| !taken);
     listed.extend(resting.take(MAX_RESTING).map(|(record, _)| Listed {
         name: record.name.clone(),
-        satp: record.satp,
+        tables: Tables::First(record.satp),
         harts: Vec::new(),
-        record: Some(record),
+        kind: Some(record.kind),
+        number: record.number,
+        through: None,
     }));
+    list_guests(harts, &mut listed);
     listed
 }
 
-impl Listed<'_> {
-    /// Walks it. Tables that are as in `last` are shared with it.
-    pub(super) fn walk(
+/// What harts have for guests: first stages, and the G-stages that those go through.
+fn list_guests(harts: &[(HartId, Registers)], listed: &mut Vec<Listed>) {
+    let guests = guests::guests_of(harts);
+    let stages = guests::stages_of(&guests);
+    for guest in guests {
+        let through = guest.stage.and_then(|stage| {
+            let known = stages.iter().find(|(known, _)| *known == stage);
+            known.map(|(_, name)| name.clone())
+        });
+        listed.push(Listed {
+            name: format!("{} guest", space_name(&guest.harts)),
+            tables: Tables::First(guest.first),
+            harts: guest.running,
+            kind: Some(SpaceKind::Guest),
+            number: guest.stage.map(|stage| u64::from(stage.vmid())),
+            through,
+        });
+    }
+    listed.extend(stages.into_iter().map(|(stage, name)| Listed {
+        name,
+        tables: Tables::GuestStage(stage),
+        harts: Vec::new(),
+        kind: Some(SpaceKind::GuestPhysical),
+        number: Some(u64::from(stage.vmid())),
+        through: None,
+    }));
+}
+
+/// Walks them all; the answers stand in their order. Tables that are as in `last` are shared with it.
+///
+/// # Errors
+/// When the target is lost.
+pub(super) fn walk_all(
+    listed: Vec<Listed>,
+    reader: &mut RamTables<'_>,
+    decoder: &mut Decoder,
+    last: Option<&Snapshot>,
+) -> Result<Vec<Space>, LinkError> {
+    // A guest's tables are found through its G-stage, which is therefore walked before.
+    let (stages, others): (Vec<_>, Vec<_>) =
+        (listed.into_iter()).partition(|listed| matches!(listed.tables, Tables::GuestStage(_)));
+    let mut walked = Vec::new();
+    for stage in stages {
+        walked.push(stage.walk(None, reader, decoder, last)?);
+    }
+    let mut spaces = Vec::new();
+    for other in others {
+        let named = |name: &String| walked.iter().find(|stage| stage.name == *name);
+        let stage = other.through.as_ref().and_then(named);
+        spaces.push(other.walk(stage, reader, decoder, last)?);
+    }
+    spaces.append(&mut walked);
+    Ok(spaces)
+}
+
+impl Listed {
+    /// Walks it, through the G-stage if there is one.
+    fn walk(
         self,
+        stage: Option<&Space>,
         reader: &mut RamTables<'_>,
+        decoder: &mut Decoder,
         last: Option<&Snapshot>,
     ) -> Result<Space, LinkError> {
-        let satp = self.satp;
-        let walk = walk_space(satp.mode(), satp.root(), WalkLimits::default(), reader)?;
-        let mappings = coalesce(&walk, MappingLimits::default());
+        let (mode, root) = (self.tables.mode(), self.tables.root());
+        let limits = WalkLimits::default();
+        let walk = match stage {
+            None => walk_space_again(mode, root, limits, reader, decoder)?,
+            Some(stage) => {
+                let stage = TableIndex::of(stage);
+                let mut reader = GuestTables {
+                    reader,
+                    guest_stage: |frame| stage.frame_of(frame),
+                };
+                walk_space_again(mode, root, limits, &mut reader, decoder)?
+            }
+        };
         let before = last.and_then(|last| last.space_named(&self.name));
+        let (mappings, mappings_cut) = MappingList::of_walk(
+            &walk,
+            MappingLimits::default(),
+            decoder,
+            before.map(|space| &space.mappings),
+        );
         Ok(Space {
             name: self.name,
-            mode: satp.mode(),
-            asid: satp.asid(),
-            root: satp.root(),
-            kind: self.record.map(|record| record.kind),
-            number: self.record.and_then(|record| record.number),
+            mode,
+            asid: self.tables.identifier(),
+            root,
+            kind: self.kind,
+            number: self.number,
             harts: self.harts.iter().map(|hart| hart.number()).collect(),
-            truncated: walk.truncated || mappings.truncated,
-            tables: tables_of(walk, before),
-            mappings: mappings.ranges.into_iter().map(Mapping::from).collect(),
+            through: self.through,
+            truncated: walk.truncated || mappings_cut,
+            tables: tables_of(walk, before.map(|space| &space.tables)),
+            mappings,
         })
     }
 }
@@ -138,7 +257,7 @@ fn group_by_satp(harts: &[(HartId, Registers)]) -> Vec<(Satp, Vec<HartId>)> {
 }
 
 /// The walk's tables as a snapshot holds them; those that are as before are shared.
-fn tables_of(walk: SpaceWalk, before: Option<&Space>) -> Vec<Arc<Table>> {
+fn tables_of(walk: SpaceWalk, before: Option<&TableList>) -> TableList {
     let tables = walk.tables.into_iter().map(|walked| Table {
         level: walked.level,
         frame: walked.page,
@@ -148,15 +267,11 @@ fn tables_of(walk: SpaceWalk, before: Option<&Space>) -> Vec<Arc<Table>> {
         other_parents: u32::try_from(walked.other_parents).unwrap_or(u32::MAX),
         entries: walked.words.map(TableEntries::new),
     });
-    tables
-        .map(|table| {
-            let same = before.and_then(|space| space.table_at(table.frame, table.level));
-            match same {
-                Some(same) if **same == table => Arc::clone(same),
-                _ => Arc::new(table),
-            }
-        })
-        .collect()
+    let tables = tables.map(Arc::new).collect();
+    match before {
+        Some(before) => TableList::sharing(tables, before),
+        None => tables.into(),
+    }
 }
 
 #[cfg(test)]

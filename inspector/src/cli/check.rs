@@ -68,7 +68,8 @@ struct FindingAnswer {
 
 pub(super) fn run(options: &Check) -> Result<Answer, Failure> {
     let known = source::Known::of(&options.guest)?;
-    let snapshot = source::one_moment(Place::chosen(&options.addr, &options.watch)?, known)?;
+    let place = Place::chosen(&options.addr, &options.watch, &options.from)?;
+    let snapshot = source::one_moment(place, known)?;
     let spaces: Vec<&Space> = match (options.hart, &options.space) {
         (_, Some(name)) => vec![source::space_named(&snapshot, name)?],
         (Some(hart), None) => vec![source::space_of(&snapshot, hart)?],
@@ -115,7 +116,7 @@ fn table(facts: &TableFacts) -> TableAnswer {
         level: facts.level().number(),
         table: format::hex(facts.frame().start().as_u64()),
         covers_from: format::hex(facts.table.covers_from.as_u64()),
-        covers_size: facts.level().table_size(),
+        covers_size: facts.covers_bytes(),
         also_read_as: facts.also_read_as.iter().map(|l| l.number()).collect(),
         windows: facts.windows.iter().map(window).collect(),
     }

@@ -13,7 +13,7 @@ use super::{Answer, Failure, format, open, source};
 use crate::export::file::write_atomically;
 use crate::export::svg::{Theme, layout_svg};
 use crate::export::text::layout_text;
-use crate::model::History;
+use crate::model::{History, named};
 use crate::session::{Demo, Source};
 
 /// How long our kernel may take from one call of kalloc to the next.
@@ -95,7 +95,7 @@ fn write_files(options: &arguments::Demo, history: &History) -> Result<Answer, F
     let space = snapshot.spaces.first();
     let svg = layout_svg(snapshot, space, &last.difference, Theme::Light);
     let files = [
-        ("snapshot.ron", snapshot_to_text(snapshot)),
+        ("snapshot.ron", snapshot_to_text(&named(snapshot))),
         ("recording.ron", recording_to_text(&recording)),
         ("layout.svg", svg),
     ];

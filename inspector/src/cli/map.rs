@@ -1,6 +1,6 @@
 //! `pagescope map`: a space's mappings, or what lies in physical memory and who maps it.
 
-use pagescope_protocol::snapshot::{Mapping, Snapshot, Space};
+use pagescope_protocol::snapshot::{Mapping, MappingList, Snapshot, Space};
 use pagescope_protocol::{PhysAddr, PhysRange, TranslationMode};
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::arguments::{Format, Map};
 use super::source::{self, Place};
 use super::{Answer, Failure, format};
 use crate::export::text::map_text;
-use crate::model::{Band, BandKind, physical_bands, size_text};
+use crate::model::{Band, BandKind, named_mappings, physical_bands, size_text};
 
 /// How many addresses are listed for one stretch of physical memory.
 const MOST_ALIASES: usize = 4096;
@@ -42,7 +42,8 @@ struct AliasAnswer {
 
 pub(super) fn run(options: &Map) -> Result<Answer, Failure> {
     let known = source::Known::of(&options.guest)?.with_root(&options.space)?;
-    let snapshot = source::one_moment(Place::chosen(&options.addr, &options.watch)?, known)?;
+    let place = Place::chosen(&options.addr, &options.watch, &options.from)?;
+    let snapshot = source::one_moment(place, known)?;
     if options.phys {
         let answer = physical(&snapshot);
         format::print(options.format, &answer, || physical_text(&answer))?;
@@ -52,8 +53,9 @@ pub(super) fn run(options: &Map) -> Result<Answer, Failure> {
     if space.truncated {
         eprintln!("pagescope: these tables are larger than the limits; the list is cut short");
     }
-    let answer: Vec<MappingAnswer> = space.mappings.iter().map(mapping).collect();
-    format::print(options.format, &answer, || space_text(space))?;
+    let mappings = named_mappings(&snapshot, space);
+    let answer: Vec<MappingAnswer> = mappings.iter().map(answer).collect();
+    format::print(options.format, &answer, || space_text(space, &mappings))?;
     if options.space.space.is_none() && options.format == Format::Text {
         mention_others(&snapshot, space);
     }
@@ -76,7 +78,7 @@ fn mention_others(snapshot: &Snapshot, shown: &Space) {
     }
 }
 
-fn space_text(space: &Space) -> String {
+fn space_text(space: &Space, mappings: &MappingList) -> String {
     match space.mode {
         TranslationMode::Bare => {
             "translation is off (satp mode Bare): virtual addresses are physical; see --phys".into()
@@ -85,18 +87,18 @@ fn space_text(space: &Space) -> String {
         _ if space.mappings.is_empty() => {
             format!("nothing is mapped: root {} has no leaf", space.root)
         }
-        _ => map_text(&space.mappings),
+        _ => map_text(mappings),
     }
 }
 
-fn mapping(mapping: &Mapping) -> MappingAnswer {
+fn answer(mapping: Mapping) -> MappingAnswer {
     MappingAnswer {
         va: format::hex(mapping.virt.as_u64()),
         pa: format::hex(mapping.phys.as_u64()),
         size: mapping.size,
         page_size: mapping.page_size,
         flags: mapping.flags.to_string(),
-        name: mapping.name.clone(),
+        name: mapping.name,
     }
 }
 
@@ -128,7 +130,7 @@ fn aliases(snapshot: &Snapshot, band: &Band) -> Vec<AliasAnswer> {
     };
     let mut found = Vec::new();
     for space in &snapshot.spaces {
-        for mapping in &space.mappings {
+        for mapping in space.mappings.ranges() {
             let first = mapping.phys.max(range.start());
             let past = mapping.phys.as_u64().saturating_add(mapping.size);
             let past = past.min(range.start().as_u64().saturating_add(range.size()));

@@ -22,6 +22,7 @@ mod spaces;
 mod step;
 mod trace;
 mod walk;
+mod walk_answer;
 
 use std::process::ExitCode;
 

@@ -28,7 +28,7 @@ struct RegionAnswer {
 
 pub(super) fn run(options: &Regions) -> Result<Answer, Failure> {
     let known = source::Known::of(&options.guest)?;
-    let snapshot = source::one_moment(Place::parse(&options.addr)?, known)?;
+    let snapshot = source::one_moment(Place::parse(&options.addr, &options.from)?, known)?;
     let named = options.space.as_deref();
     let space = named
         .map(|name| source::space_named(&snapshot, name))

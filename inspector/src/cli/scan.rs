@@ -18,13 +18,13 @@ struct CandidateAnswer {
 }
 
 pub(super) fn run(place: Place, known: Known, as_what: Format) -> Result<Answer, Failure> {
-    let Place::Live(address, watch) = place else {
+    let Place::Live(live) = place else {
         return Err(Failure::Usage(
             "--scan needs a guest that stands still: a snapshot holds only what was captured"
                 .into(),
         ));
     };
-    let mut opened = source::open(address, watch, known)?;
+    let mut opened = source::open(live, known)?;
     let cancel = interrupt::cancel();
     let shows = std::io::stderr().is_terminal();
     let mut last = u64::MAX;

@@ -8,19 +8,20 @@ use super::arguments::Snapshot;
 use super::source::{self, Place};
 use super::{Answer, Failure, format};
 use crate::export::file::write_atomically;
+use crate::model::named;
 
 pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
     let known = source::Known::of(&options.guest)?.with_lines();
     source::can_write(&options.out)?;
-    let snapshot = match Place::chosen(&options.addr, &options.watch)? {
+    let snapshot = match Place::chosen(&options.addr, &options.watch, &options.from)? {
         Place::Watch(_) if options.full => {
             return Err(Failure::Usage(
                 "--full reads more than can be read while nothing changes: leave --running out"
                     .into(),
             ));
         }
-        Place::Live(address, watch) if options.full => {
-            let mut opened = source::open(address, watch, known)?;
+        Place::Live(live) if options.full => {
+            let mut opened = source::open(live, known)?;
             let result = full(&mut opened);
             source::leave(opened);
             let snapshot = result.map_err(Failure::target)?;
@@ -34,7 +35,7 @@ pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
         }
         place => source::one_moment(place, known)?,
     };
-    write_atomically(&options.out, snapshot_to_text(&snapshot).as_bytes())
+    write_atomically(&options.out, snapshot_to_text(&named(&snapshot)).as_bytes())
         .map_err(Failure::usage)?;
     format::write(&format!("wrote {}", options.out.display()));
     Ok(Answer::Yes)
@@ -55,7 +56,7 @@ fn full(
         );
     }
     Ok(pagescope_protocol::snapshot::Snapshot {
-        frames,
+        frames: frames.into(),
         ..(*captured).clone()
     })
 }

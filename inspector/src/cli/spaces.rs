@@ -24,7 +24,7 @@ struct SpaceAnswer {
 
 pub(super) fn run(options: &Spaces) -> Result<Answer, Failure> {
     let known = source::Known::of(&options.guest)?;
-    let place = Place::chosen(&options.addr, &options.watch)?;
+    let place = Place::chosen(&options.addr, &options.watch, &options.from)?;
     if options.scan {
         return super::scan::run(place, known, options.format);
     }
@@ -51,6 +51,8 @@ fn space(space: &Space) -> SpaceAnswer {
             SpaceKind::Process => "process",
             SpaceKind::Seen => "seen",
             SpaceKind::Found => "found",
+            SpaceKind::Guest => "guest",
+            SpaceKind::GuestPhysical => "guest physical",
             SpaceKind::Other => "other",
         }),
         number: space.number,

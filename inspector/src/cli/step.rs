@@ -114,10 +114,11 @@ pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
         ));
     }
     let address = Address::from_str(&options.addr).map_err(Failure::usage)?;
+    let live = source::live(address, &options.from)?;
     if let Some(out) = &options.out {
         source::can_write(out)?;
     }
-    let mut opened = source::open(address, None, known)?;
+    let mut opened = source::open(live, known)?;
     let stepper = match stepper(&opened, options.symbol.as_deref()) {
         Ok(stepper) => stepper,
         Err(failure) => {

@@ -39,6 +39,8 @@ pub enum RamSource {
     DeviceTree,
     /// QEMU, in `info mtree`.
     Qemu,
+    /// The dump, by what it holds.
+    Dump,
 }
 
 impl fmt::Display for RamSource {
@@ -48,6 +50,7 @@ impl fmt::Display for RamSource {
             Self::Kernel => "RAM as the kernel says",
             Self::DeviceTree => "RAM as the device tree says",
             Self::Qemu => "RAM as QEMU says",
+            Self::Dump => "RAM as far as it was dumped",
         })
     }
 }
@@ -66,6 +69,9 @@ impl MachineMap {
     /// # Errors
     /// When the target cannot be asked.
     pub fn ask(target: &mut dyn Target) -> Result<Self, LinkError> {
+        if let Some(ram) = target.known_ram() {
+            return Ok(Self::from_dump(&ram));
+        }
         let answer = target.monitor("info mtree -f")?;
         let map = answer.as_deref().and_then(MemoryMap::from_mtree);
         if let Some(map) = map {
@@ -91,6 +97,17 @@ impl MachineMap {
         };
         let regions = regions.into_iter().filter(is_sound).collect();
         Self::sorted(regions, RamSource::DeviceTree)
+    }
+
+    /// What a dump holds: all of it can be read, and nothing is known of devices.
+    fn from_dump(ranges: &[PhysRange]) -> Self {
+        let regions = ranges.iter().map(|range| PhysicalRegion {
+            start: range.start(),
+            size: range.size(),
+            kind: PhysicalKind::Ram,
+            name: "RAM".into(),
+        });
+        Self::sorted(regions.collect(), RamSource::Dump)
     }
 
     /// QEMU's `virt` with 128 MiB, for a target that cannot say what it has.

@@ -19,7 +19,7 @@ use pagescope_protocol::{PAGE_SIZE, PhysAddr, PhysPage, PhysRange, TranslationMo
 use super::elf::{Moved, Sample};
 use super::memory::GuestMemory;
 use super::{ElfFile, MachineMap};
-use crate::capture::tables::RamTables;
+use crate::capture::tables::FreshTables;
 use crate::link::{LinkError, PhysicalAccess, Target};
 
 /// Most places in RAM that are looked at: 4 KiB apart, those of 1 GiB.
@@ -281,7 +281,7 @@ fn mapped_at(
     let at = sample.phys.wrapping_add(phys);
     let mut nearest: Option<u64> = None;
     for (mode, root) in roots {
-        let mut reader = RamTables::new(target, machine);
+        let mut reader = FreshTables::new(target, machine);
         let walk = walk_space(*mode, *root, Limits::default(), &mut reader)?;
         let ranges = coalesce(&walk, MappingLimits::default()).ranges;
         for range in ranges {

@@ -20,14 +20,17 @@
 //!   its breakpoints of ours gone; its physical-memory switch as it was.
 
 pub mod address;
+pub mod dump;
 pub mod error;
 pub mod gdb;
 pub mod launch;
 pub mod memory;
 pub mod monitor;
+pub mod progress;
 pub mod qemu;
 pub mod rsp;
 pub mod transport;
+pub mod virtualized;
 
 use std::fmt;
 use std::sync::Arc;
@@ -35,9 +38,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pagescope_protocol::walk::TableWords;
-use pagescope_protocol::{PhysPage, PhysRange, Satp, VirtAddr};
+use pagescope_protocol::{Hgatp, PhysPage, PhysRange, Satp, VirtAddr};
 
 pub use address::{Address, AddressError};
+pub use dump::{DumpOptions, DumpTarget};
 pub use error::LinkError;
 pub use gdb::{ConnectOptions, GdbTarget};
 pub use launch::{Guest, Launch, LaunchError};
@@ -80,6 +84,18 @@ pub trait Target: Send {
     /// When the target cannot be asked.
     fn register(&mut self, hart: HartId, name: &str) -> Result<Option<u64>, LinkError>;
 
+    /// Several [`register`](Self::register)s at once, in the order of `wanted`.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    fn some_registers(&mut self, wanted: &[(HartId, &str)]) -> Result<Vec<Option<u64>>, LinkError> {
+        let mut values = Vec::new();
+        for (hart, name) in wanted {
+            values.push(self.register(*hart, name)?);
+        }
+        Ok(values)
+    }
+
     /// Reads physical memory, all ranges in one pipelined batch. The answers stand in the order of
     /// `ranges`; `None` says that a range could not be read. Ask for nothing but RAM.
     ///
@@ -101,6 +117,21 @@ pub trait Target: Send {
         let answers = self.read_physical(&ranges)?;
         let words = |bytes: Option<Vec<u8>>| memory::words_of(&bytes?);
         Ok(answers.into_iter().map(words).collect())
+    }
+
+    /// As [`read_frames`](Self::read_frames), where `known` says, at the same place as `frames`, what stood in a frame
+    /// before. A frame that holds the same still is answered with those words, shared.
+    ///
+    /// # Errors
+    /// When the target as a whole cannot be read.
+    fn read_frames_again(
+        &mut self,
+        frames: &[PhysPage],
+        known: &[Option<Arc<TableWords>>],
+    ) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
+        let mut answers = self.read_frames(frames)?;
+        share_known(&mut answers, known);
+        Ok(answers)
     }
 
     /// Stops every hart that is about to execute the instruction at `address`. Setting it twice is
@@ -156,6 +187,12 @@ pub trait Target: Send {
     /// What is known about the target itself.
     fn facts(&self) -> &TargetFacts;
 
+    /// Tells how far long reads have come, from now on. A target whose reads take no time tells nothing.
+    fn report_to(&mut self, _listener: progress::Listener) {}
+
+    /// What is read next, in words, for [`report_to`](Self::report_to)'s listener.
+    fn begin(&mut self, _what: &str) {}
+
     /// The ways to physical memory, the fastest first, each available or with the reason why not.
     ///
     /// # Errors
@@ -197,6 +234,19 @@ pub trait Target: Send {
     /// # Errors
     /// When the target could not be asked to put something back.
     fn detach(self: Box<Self>) -> Result<(), LinkError>;
+}
+
+/// Puts the words of `known` in the place of answers that are the same.
+fn share_known(answers: &mut [Option<Arc<TableWords>>], known: &[Option<Arc<TableWords>>]) {
+    for (answer, known) in answers.iter_mut().zip(known) {
+        let is_shared = |one: &Arc<TableWords>, other| Arc::ptr_eq(one, other);
+        if let (Some(answer), Some(known)) = (answer, known)
+            && !is_shared(answer, known)
+            && answer == known
+        {
+            *answer = Arc::clone(known);
+        }
+    }
 }
 
 /// A hart by its number, from 0.
@@ -264,10 +314,16 @@ pub struct Registers {
     pub pc: Option<u64>,
     /// x0 to x31.
     pub x: [Option<u64>; 32],
-    /// satp.
+    /// satp: of the host, where the hart runs virtualized.
     pub satp: Option<Satp>,
+    /// vsatp: a guest's first stage.
+    pub vsatp: Option<Satp>,
+    /// hgatp: a guest's G-stage.
+    pub hgatp: Option<Hgatp>,
     /// The privilege mode.
     pub privilege: Option<Privilege>,
+    /// V: whether the hart runs virtualized; `None` where that is not known. See [`virtualized`].
+    pub virtualized: Option<bool>,
     /// All that could be read, by the names and in the order of the target's description.
     pub named: Vec<(String, u64)>,
 }
@@ -352,6 +408,11 @@ pub enum Stub {
     },
     /// Some other stub.
     Other,
+    /// Nobody: it is a file.
+    Dump {
+        /// `core dump`, `raw RAM image`.
+        kind: &'static str,
+    },
 }
 
 /// How physical memory is read; the faster way is the lesser one.
@@ -376,6 +437,11 @@ impl PhysicalAccess {
     /// Whether it also works while the guest runs.
     pub const fn works_while_running(self) -> bool {
         matches!(self, Self::MappedRam | Self::ProcessMemory)
+    }
+
+    /// Whether each read is a question to a stub, which takes a way there and back.
+    pub const fn asks_the_stub(self) -> bool {
+        matches!(self, Self::GdbPort | Self::Monitor)
     }
 }
 

@@ -19,7 +19,7 @@ use pagescope_protocol::snapshot::{RegionSpace, Snapshot, Space, Table};
 use pagescope_protocol::walk::entry_address;
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, Pte, PteKind, VirtAddr};
 
-use super::{Change, ChangeKind, Difference, size_text};
+use super::{Change, ChangeKind, Difference, in_machine_terms, size_text};
 use crate::model::space_tables::recursive_slot;
 
 pub use partition::{physical_partition, virtual_partition};
@@ -176,12 +176,18 @@ fn with_gaps(bands: Vec<Band>) -> Vec<Band> {
 pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference) -> Vec<Band> {
     let partition = physical_partition(snapshot);
     let regions = virtual_partition(snapshot, space);
+    let own_space = space;
+    let space = &*in_machine_terms(snapshot, own_space);
     let fresh = fresh_ranges(space, difference);
     // Each table's window is a band of its own, so that its name can say whose it is.
-    let tables = snapshot.spaces.iter().chain([space]);
-    let tables: BTreeSet<PhysPage> = tables
-        .flat_map(|space| space.tables.iter().map(|table| table.frame))
-        .collect();
+    let others = snapshot
+        .spaces
+        .iter()
+        .map(|other| in_machine_terms(snapshot, other));
+    let mut tables: BTreeSet<PhysPage> = space.tables.iter().map(|table| table.frame).collect();
+    for other in others {
+        tables.extend(other.tables.iter().map(|table| table.frame));
+    }
     let own: BTreeSet<PhysPage> = space.tables.iter().map(|table| table.frame).collect();
     let is_window = |band: &Band| {
         let frame = band.phys.and_then(PhysAddr::page);
@@ -249,13 +255,13 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
 /// shows up as one 4 KiB page of its first bytes. A run of those is one band.
 fn fold_recursion(space: &Space, bands: Vec<Band>) -> Vec<Band> {
     let root = space.table(space.root);
-    let slot = root.and_then(|root| Some((root.level, recursive_slot(root)?)));
+    let slot = root.and_then(|root| Some((root.level, recursive_slot(space.mode, root)?)));
     let Some((level, slot)) = slot else {
         return bands;
     };
     let page = pagescope_protocol::PAGE_SIZE;
     let is_read_as_pages = |band: &Band| {
-        level.index_of(VirtAddr::new(band.start)) == slot
+        space.mode.index_of(level, VirtAddr::new(band.start)) == slot
             && band.size.is_multiple_of(page)
             && !matches!(band.kind, BandKind::Table(_))
     };
@@ -437,8 +443,10 @@ pub fn fresh_ranges(space: &Space, difference: &Difference) -> Vec<(u64, u64)> {
         }
     }
     let mut fresh = |virt: VirtAddr, level: Level, pte: Pte| {
-        if let PteKind::Leaf(_) = pte.classify(level) {
-            let last = virt.as_u64().saturating_add(level.entry_size() - 1);
+        if let PteKind::Leaf(_) = space.mode.classify(pte, level) {
+            let last = virt
+                .as_u64()
+                .saturating_add(space.mode.entry_size(level) - 1);
             ranges.push((virt.as_u64(), last));
         }
     };

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use pagescope_protocol::snapshot::{Snapshot, Space, Table};
-use pagescope_protocol::{Level, PhysPage, Pte, PteKind, VirtAddr};
+use pagescope_protocol::{Level, PhysPage, Pte, PteKind, TranslationMode, VirtAddr};
 use serde::Serialize;
 
 /// How a thing changed.
@@ -49,6 +49,8 @@ pub enum Change {
     Entry {
         /// How: added and removed speak of its V bit.
         kind: ChangeKind,
+        /// How the table's space is translated.
+        mode: TranslationMode,
         /// The table's level.
         level: Level,
         /// The table's frame.
@@ -103,6 +105,7 @@ impl fmt::Display for Change {
             }
             Self::Entry {
                 kind,
+                mode,
                 level,
                 table,
                 index,
@@ -116,7 +119,7 @@ impl fmt::Display for Change {
                     after
                 };
                 let sign = kind.sign();
-                match shown.classify(*level) {
+                match mode.classify(*shown, *level) {
                     PteKind::Pointer(to) => write!(f, "{sign} pointer {level}[{index}] → {to}"),
                     PteKind::Leaf(leaf) => {
                         write!(
@@ -242,6 +245,7 @@ impl Difference {
         for change in &self.changes {
             if let Change::Entry {
                 kind: k,
+                mode,
                 level: l,
                 table: t,
                 before,
@@ -255,7 +259,7 @@ impl Difference {
                 } else {
                     after
                 };
-                match shown.classify(level) {
+                match mode.classify(*shown, level) {
                     PteKind::Leaf(_) => leaves += 1,
                     PteKind::Pointer(_) => pointers += 1,
                     PteKind::Invalid | PteKind::Reserved(_) => {}
@@ -424,6 +428,7 @@ fn entry_changes(space: &Space, before: &Table, after: &Table, changes: &mut Vec
         };
         changes.push(Change::Entry {
             kind,
+            mode: space.mode,
             level: after.level,
             table: after.frame,
             index,

@@ -2,7 +2,7 @@
 
 use pagescope_protocol::pte::MemoryType;
 use pagescope_protocol::translate::Step;
-use pagescope_protocol::{Leaf, LeafFlags, Level, Pte, PteKind};
+use pagescope_protocol::{Leaf, LeafFlags, Level, Pte, PteKind, TranslationMode};
 
 use super::size_text;
 
@@ -19,8 +19,10 @@ pub struct Field {
     pub meaning: &'static str,
 }
 
-/// An entry's fields from bit 63 down. Fields above the PPN that are zero are one field.
-pub fn fields(pte: Pte) -> Vec<Field> {
+/// An entry's fields from its highest bit down: 63, or 31 on RV32, where the PPN comes first. Fields above
+/// the PPN that are zero are one field.
+pub fn fields(mode: TranslationMode, pte: Pte) -> Vec<Field> {
+    let is_narrow = mode.entry_bytes() == 4;
     let mut fields = Vec::with_capacity(14);
     let mut field = |text: String, bits, is_set, meaning| {
         fields.push(Field {
@@ -31,7 +33,9 @@ pub fn fields(pte: Pte) -> Vec<Field> {
         });
     };
     let high_is_clear = pte.bits() >> 54 == 0;
-    if high_is_clear {
+    if is_narrow {
+        // Its PPN reaches to the top.
+    } else if high_is_clear {
         field(
             "0".into(),
             (63, 54),
@@ -52,7 +56,8 @@ pub fn fields(pte: Pte) -> Vec<Field> {
         field(format!("{reserved:#x}"), (60, 54), reserved != 0, RESERVED);
     }
     let page = pte.page().number();
-    field(format!("PPN {page:#x}"), (53, 10), page != 0, PPN);
+    let top = if is_narrow { 31 } else { 53 };
+    field(format!("PPN {page:#x}"), (top, 10), page != 0, PPN);
     field(
         if pte.rsw() == 0 {
             "RSW".into()
@@ -132,18 +137,18 @@ pub fn title(step: &Step) -> String {
 }
 
 /// What the entry means, in one or two sentences.
-pub fn sentence(kind: PteKind, level: Level) -> String {
+pub fn sentence(mode: TranslationMode, kind: PteKind, level: Level) -> String {
     match kind {
         PteKind::Invalid => format!(
             "V is clear, so nothing is mapped in the {} that this entry covers.",
-            size_text(level.entry_size())
+            size_text(mode.entry_size(level))
         ),
         PteKind::Pointer(page) => {
             let next = level.next().unwrap_or(Level::L0);
             format!(
                 "Leads to the {next} table at {page}, which translates {}. It ends no walk: to \
                  write that table takes a leaf of its own.",
-                size_text(next.table_size())
+                size_text(mode.table_size(next))
             )
         }
         PteKind::Leaf(leaf) => leaf_sentence(leaf, level),
@@ -207,17 +212,26 @@ mod tests {
     #[test]
     fn a_leaf_in_words() {
         let flags = LeafFlags::from_letters("rw---ad").unwrap();
+        let mode = TranslationMode::Sv39;
         let pte = Pte::leaf(PhysPage::new(0x87ff3).unwrap(), flags);
-        let words = sentence(pte.classify(Level::L0), Level::L0);
+        let words = sentence(mode, mode.classify(pte, Level::L0), Level::L0);
         assert_eq!(words, "Supervisor reads and writes. Accessed, dirty.");
-        assert!(sentence(PteKind::Invalid, Level::L1).contains("2 MiB"));
+        assert!(sentence(mode, PteKind::Invalid, Level::L1).contains("2 MiB"));
+        let narrow = sentence(TranslationMode::Sv32, PteKind::Invalid, Level::L1);
+        assert!(narrow.contains("4 MiB"), "{narrow}");
     }
 
     #[test]
     fn fields_cover_all_bits_once() {
-        for bits in [0, 0x21ff_cce7, u64::MAX] {
-            let mut next = 63i64;
-            for field in fields(Pte::from_bits(bits)) {
+        for (mode, top, bits) in [
+            (TranslationMode::Sv39, 63i64, 0),
+            (TranslationMode::Sv39, 63, 0x21ff_cce7),
+            (TranslationMode::Sv39x4, 63, u64::MAX),
+            (TranslationMode::Sv32, 31, 0xffff_ffff),
+            (TranslationMode::Sv32x4, 31, 0),
+        ] {
+            let mut next = top;
+            for field in fields(mode, Pte::from_bits(bits)) {
                 assert_eq!(i64::from(field.bits.0), next);
                 next = i64::from(field.bits.1) - 1;
             }

@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 use pagescope_protocol::coalesce::{self, coalesce};
 use pagescope_protocol::snapshot::{
-    FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, Mapping, PhysicalKind, PhysicalRegion,
-    Provenance, Region, RegionKind, RegionSpace, Register, Snapshot, Space, Table, TableEntries,
-    Taken, Watch,
+    FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, Mapping, MappingList, PhysicalKind,
+    PhysicalRegion, Provenance, Region, RegionKind, RegionSpace, Register, Shared, Snapshot, Space,
+    Table, TableEntries, TableList, Taken, Watch,
 };
 use pagescope_protocol::walk::{self, TableReader, TableWords, walk_space};
 use pagescope_protocol::{
@@ -242,8 +242,8 @@ impl Guest {
                 freed: 0,
             }),
             harts: vec![hart(root, next)],
-            physical: physical(),
-            regions: regions(),
+            physical: physical().into(),
+            regions: regions().into(),
             watches: vec![Watch {
                 name: "heap counter".into(),
                 address: PhysAddr::new(COUNTER),
@@ -253,8 +253,9 @@ impl Guest {
             frames: vec![FrameContents {
                 frame: page(next + PAGE_SIZE),
                 words: TableEntries::new([0xa5a5_a5a5_a5a5_a5a5; ENTRIES_PER_TABLE]),
-            }],
-            trace: Vec::new(),
+            }]
+            .into(),
+            trace: Shared::default(),
         }
     }
 }
@@ -283,6 +284,7 @@ fn space_at(memory: &mut Memory, root: PhysPage, name: &str, harts: &[u32]) -> S
         kind: None,
         number: None,
         harts: harts.to_vec(),
+        through: None,
         truncated: walked.truncated || mappings.truncated,
         tables: tables.collect(),
         mappings: mappings.ranges.into_iter().map(Mapping::from).collect(),
@@ -394,8 +396,8 @@ pub fn bare() -> Snapshot {
     for space in &mut snapshot.spaces {
         space.mode = TranslationMode::Bare;
         space.root = PhysPage::from_truncated(0);
-        space.tables.clear();
-        space.mappings.clear();
+        space.tables = TableList::default();
+        space.mappings = MappingList::default();
     }
     snapshot
 }
@@ -421,13 +423,7 @@ pub fn history_from(pages: u64, steps: u64) -> History {
 
 fn share_tables(before: &Snapshot, after: &mut Snapshot) {
     for (old, new) in before.spaces.iter().zip(&mut after.spaces) {
-        for table in &mut new.tables {
-            if let Some(same) = old.table_at(table.frame, table.level)
-                && same == table
-            {
-                *table = Arc::clone(same);
-            }
-        }
+        new.tables = TableList::sharing(new.tables.to_vec(), &old.tables);
     }
 }
 

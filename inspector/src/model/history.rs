@@ -5,6 +5,7 @@ use std::sync::Arc;
 use pagescope_protocol::snapshot::{Recording, RecordingError, Snapshot};
 
 use super::Difference;
+use super::mapping_names::named_moments;
 
 /// Most moments of a running guest that are kept; past it the older ones are thinned out.
 pub const MOST_LIVE: usize = 600;
@@ -158,9 +159,11 @@ impl History {
         self.follows
     }
 
-    /// All moments as a recording; `None` while there is none.
+    /// All moments as a recording, their mappings with names; `None` while there is none.
     pub fn to_recording(&self) -> Option<Recording> {
-        Recording::of(self.moments.iter().map(|moment| moment.snapshot.as_ref()))
+        let moments = self.moments.iter();
+        let named = named_moments(moments.map(|moment| moment.snapshot.as_ref()));
+        Recording::of(named.iter())
     }
 }
 
@@ -225,9 +228,10 @@ mod tests {
     #[test]
     fn hours_of_following_are_bounded_and_stops_stay() {
         let mut history = History::new();
-        history.push(Arc::new(fixture::pseudos(0)));
-        history.seek(0);
         let looks: Vec<_> = [live(1), live(2)].into();
+        history.push(Arc::new(fixture::pseudos(0)));
+        history.push_live(Arc::clone(&looks[1]));
+        history.seek(0);
         for number in 0..3 * MOST_LIVE {
             history.push_live(Arc::clone(&looks[number % 2]));
             if number == 100 {

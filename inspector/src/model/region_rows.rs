@@ -156,7 +156,7 @@ mod tests {
         assert!(unknown.iter().all(|row| row.mapped == Mapped::Unknown));
         let mut bare = snapshot.spaces[0].clone();
         bare.mode = TranslationMode::Bare;
-        bare.mappings.clear();
+        bare.mappings = pagescope_protocol::snapshot::MappingList::default();
         let rows = region_rows(&snapshot, Some(&bare));
         assert!(rows.iter().all(|row| row.mapped == Mapped::Unknown));
     }

@@ -3,7 +3,8 @@
 //! Mappings are kept in the order of their physical addresses together with the highest end so
 //! far, so that a question looks only at those mappings that can still reach the frame.
 
-use pagescope_protocol::snapshot::{Mapping, Space};
+use pagescope_protocol::coalesce::MappedRange;
+use pagescope_protocol::snapshot::Space;
 use pagescope_protocol::{PAGE_SIZE, PhysAddr, PhysPage};
 
 use super::reverse::Alias;
@@ -12,7 +13,7 @@ use super::reverse::Alias;
 #[derive(Clone, Debug, Default)]
 pub struct ReverseIndex {
     /// In the order of physical addresses.
-    mappings: Vec<Mapping>,
+    mappings: Vec<MappedRange>,
     /// The highest last byte of the mappings up to and with this one.
     reach: Vec<u64>,
 }
@@ -20,11 +21,10 @@ pub struct ReverseIndex {
 impl ReverseIndex {
     /// The index of `space`'s mappings.
     pub fn new(space: &Space) -> Self {
-        let mut mappings: Vec<Mapping> = space
+        let mut mappings: Vec<MappedRange> = space
             .mappings
-            .iter()
+            .ranges()
             .filter(|mapping| mapping.size > 0)
-            .cloned()
             .collect();
         mappings.sort_by_key(|mapping| (mapping.phys, mapping.virt));
         let mut highest = 0;

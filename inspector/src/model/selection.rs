@@ -1,8 +1,9 @@
 //! What is selected, and what that means in one snapshot: an address on the left, entries in the
 //! middle, a frame on the right. Selecting any of them selects all.
 
-use pagescope_protocol::snapshot::{Snapshot, Space};
+use pagescope_protocol::snapshot::{Snapshot, Space, SpaceTranslation};
 use pagescope_protocol::translate::{Outcome, Step, Translation};
+use pagescope_protocol::two_stage::StagedTranslation;
 use pagescope_protocol::{
     Level, PhysAddr, PhysPage, PteKind, TranslationMode, VirtAddr, walk::entry_address,
 };
@@ -51,6 +52,8 @@ pub struct Focus {
     pub phys: Option<PhysAddr>,
     /// A table that was pointed at as such.
     pub table: Option<(Level, PhysPage)>,
+    /// In a guest's space: the same translation with every step of the G-stage.
+    pub staged: Option<Box<StagedTranslation>>,
 }
 
 impl Focus {
@@ -104,6 +107,32 @@ impl Focus {
         .checked()
     }
 
+    /// Goes on through the G-stage that `space` goes through, if there is one: what the first stage gave
+    /// is a guest physical address, and the line ends where that leads.
+    pub fn follow_guest_stage(&mut self, snapshot: &Snapshot, space: &Space) {
+        let Some(stage) = snapshot.guest_stage_of(space) else {
+            return;
+        };
+        if let Some(virt) = self.virt
+            && self.table.is_none()
+            && let SpaceTranslation::Staged(staged) = snapshot.translate(space, virt)
+        {
+            self.staged = Some(staged);
+        }
+        // With nothing translated it was pointed at in the physical map, and is the machine's.
+        if !self.steps.is_empty() || self.table.is_some() {
+            let guest = self.phys.map(|phys| VirtAddr::new(phys.as_u64()));
+            let found = guest.and_then(|guest| stage.translate(guest).mapped());
+            self.phys = found.map(|mapped| mapped.address);
+        }
+        let reached = self.staged.as_ref().map(|staged| staged.steps.len());
+        if let Some(reached) = reached
+            && self.outcome.is_some()
+        {
+            self.steps.truncate(reached);
+        }
+    }
+
     fn of_frame(phys: PhysAddr) -> Self {
         Self {
             phys: Some(phys),
@@ -122,7 +151,7 @@ impl Focus {
             steps: trail.iter().copied().collect(),
             outcome: Some(outcome),
             phys,
-            table: None,
+            ..Self::default()
         }
     }
 
@@ -180,11 +209,12 @@ pub fn newest(snapshot: &Snapshot, difference: &Difference) -> Selection {
     let leaf = difference.changes.iter().find_map(|change| match change {
         Change::Entry {
             kind: ChangeKind::Added,
+            mode,
             level,
             virt,
             after,
             ..
-        } if matches!(after.classify(*level), PteKind::Leaf(_)) => Some(*virt),
+        } if matches!(mode.classify(*after, *level), PteKind::Leaf(_)) => Some(*virt),
         _ => None,
     });
     if let Some(virt) = leaf {

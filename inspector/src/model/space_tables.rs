@@ -23,7 +23,9 @@ use pagescope_protocol::coalesce::{Limits, coalesce};
 use pagescope_protocol::snapshot::{Space, Table};
 use pagescope_protocol::translate::translate;
 use pagescope_protocol::walk::{SpaceWalk, WalkedTable};
-use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, Pte, PteKind, VirtAddr};
+use pagescope_protocol::{
+    LeafFlags, Level, PhysAddr, PhysPage, Pte, PteKind, TranslationMode, VirtAddr,
+};
 
 /// The most windows onto one table that are told apart.
 pub const MOST_WINDOWS: usize = 64;
@@ -36,7 +38,7 @@ const VISITS_PER_TABLE: usize = 16;
 const FREE_VISITS: usize = 4096;
 
 /// The tables of a space.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct SpaceTables {
     /// Each frame once, root first, then level by level in the order of frames.
     pub tables: Vec<TableFacts>,
@@ -44,6 +46,7 @@ pub struct SpaceTables {
     pub recursion: Option<Recursion>,
     /// Whether a limit cut the tables or the windows short.
     pub truncated: bool,
+    mode: TranslationMode,
     by_frame: BTreeMap<PhysPage, usize>,
 }
 
@@ -52,6 +55,8 @@ pub struct SpaceTables {
 pub struct TableFacts {
     /// The table at its highest level.
     pub table: Arc<Table>,
+    /// How its space is translated.
+    pub mode: TranslationMode,
     /// Lower levels that it is read at, highest first.
     pub also_read_as: Vec<Level>,
     /// The entries that lead to it, except for the recursion: one for every table but the root.
@@ -129,6 +134,11 @@ impl TableFacts {
         self.table.level
     }
 
+    /// Bytes that it translates.
+    pub fn covers_bytes(&self) -> u64 {
+        self.mode.table_size(self.level())
+    }
+
     /// Its frame.
     pub fn frame(&self) -> PhysPage {
         self.table.frame
@@ -180,8 +190,11 @@ impl SpaceTables {
     /// Looks at `space`.
     pub fn new(space: &Space) -> Self {
         let mut found = Self {
+            tables: Vec::new(),
+            recursion: None,
             truncated: space.truncated,
-            ..Self::default()
+            mode: space.mode,
+            by_frame: BTreeMap::new(),
         };
         if space.mode.root_level().is_none() {
             return found;
@@ -202,6 +215,7 @@ impl SpaceTables {
             };
             found.tables.push(TableFacts {
                 table: Arc::clone(table),
+                mode: space.mode,
                 also_read_as: levels.split_off(1),
                 links: Vec::new(),
                 windows: Vec::new(),
@@ -236,14 +250,14 @@ impl SpaceTables {
         self.recursion
             .is_some_and(|found| found.self_slot == Some(index))
             && is_self_leaf(table.frame, pte)
-            && matches!(pte.classify(table.level), PteKind::Reserved(_))
+            && matches!(self.mode.classify(pte, table.level), PteKind::Reserved(_))
     }
 
     /// The highest of the root's pointers to itself; and the entry in which more than half of the tables
     /// above L0 hold a leaf to themselves.
     fn find_recursion(&self, space: &Space) -> Option<Recursion> {
         let root = &self.get(space.root)?.table;
-        let slot = recursive_slot(root)?;
+        let slot = recursive_slot(space.mode, root)?;
         let mut votes: BTreeMap<usize, usize> = BTreeMap::new();
         let upper = || {
             let tables = self.tables.iter();
@@ -269,7 +283,7 @@ impl SpaceTables {
         for facts in &self.tables {
             let level = facts.level();
             for (index, pte) in facts.table.iter() {
-                let PteKind::Pointer(to) = pte.classify(level) else {
+                let PteKind::Pointer(to) = space.mode.classify(pte, level) else {
                     continue;
                 };
                 let is_recursion = facts.frame() == space.root
@@ -398,8 +412,8 @@ fn confirm(
 }
 
 /// The highest of a root table's pointers to itself.
-pub fn recursive_slot(root: &Table) -> Option<usize> {
-    let to_root = |pte: Pte| pte.classify(root.level) == PteKind::Pointer(root.frame);
+pub fn recursive_slot(mode: TranslationMode, root: &Table) -> Option<usize> {
+    let to_root = |pte: Pte| mode.classify(pte, root.level) == PteKind::Pointer(root.frame);
     let found = root.iter().filter(|(_, pte)| to_root(*pte)).last();
     found.map(|(slot, _)| slot)
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use pagescope_protocol::snapshot::{Snapshot, Space, Table};
-use pagescope_protocol::{Level, PAGE_SIZE, PhysPage, Pte, PteKind, VirtAddr};
+use pagescope_protocol::snapshot::{Snapshot, Space, SpaceKind, Table};
+use pagescope_protocol::{Level, PAGE_SIZE, PhysPage, Pte, PteKind, TranslationMode, VirtAddr};
 
 use super::state::State;
 use crate::model::bands::{kind_of_flags, physical_partition};
@@ -14,7 +14,7 @@ use crate::model::region_rows::{Mapped, RegionRow, region_rows};
 use crate::model::space_difference::SpaceDifference;
 use crate::model::{
     Band, BandKind, Change, ChangeKind, Difference, EntryPlace, Focus, ReverseIndex, Selection,
-    TableFacts, fold_scattered, fold_windows, physical_bands, virtual_bands,
+    TableFacts, fold_scattered, fold_windows, in_machine_terms, physical_bands, virtual_bands,
 };
 
 /// What follows from the moment and the space being looked at.
@@ -22,6 +22,11 @@ use crate::model::{
 pub struct Derived {
     snapshot: Option<Arc<Snapshot>>,
     space_name: String,
+    /// How the space is translated, and which register holds its root.
+    translation: Option<(TranslationMode, &'static str)>,
+    /// Whether its entries hold guest physical addresses.
+    is_guest: bool,
+    guest_mode: Option<TranslationMode>,
     moments: usize,
     /// Rises whenever the moment or the space is another one: what is drawn from it is stale.
     pub generation: u64,
@@ -106,6 +111,12 @@ impl Derived {
             self.space_name = space_name;
             self.snapshot = state.snapshot().cloned();
             self.generation += 1;
+            let space = state.space();
+            self.is_guest = space.is_some_and(|space| space.through.is_some());
+            let stage = space.zip(state.snapshot());
+            let stage = stage.and_then(|(space, snapshot)| snapshot.guest_stage_of(space));
+            self.guest_mode = stage.map(|stage| stage.mode);
+            self.translation = space.map(|space| (space.mode, root_register(space)));
             self.read_moment(state);
         }
         let compared = state.compared().map(|space| &space.name);
@@ -123,6 +134,9 @@ impl Derived {
         if !same_moment || !same_selection {
             self.selection = state.selection;
             self.focus = Focus::resolve(state.space(), &self.index, state.selection);
+            if let (Some(snapshot), Some(space)) = (state.snapshot(), state.space()) {
+                self.focus.follow_guest_stage(snapshot, space);
+            }
             let window = self.focus.table.and_then(|(_, frame)| {
                 let facts = self.table_facts(frame)?;
                 Some(*facts.window()?)
@@ -159,7 +173,7 @@ impl Derived {
                     space,
                     fold_scattered(virtual_bands(snapshot, space, difference)),
                 ),
-                ReverseIndex::new(space),
+                ReverseIndex::new(&in_machine_terms(snapshot, space)),
             ),
             _ => (Vec::new(), ReverseIndex::default()),
         };
@@ -183,6 +197,7 @@ impl Derived {
             match change {
                 Change::Entry {
                     kind: ChangeKind::Added | ChangeKind::Changed,
+                    mode,
                     level,
                     table,
                     index,
@@ -190,7 +205,7 @@ impl Derived {
                     ..
                 } => {
                     self.fresh_entries.insert((*table, *index));
-                    if let PteKind::Leaf(leaf) = after.classify(*level)
+                    if let PteKind::Leaf(leaf) = mode.classify(*after, *level)
                         && leaf.size == PAGE_SIZE
                     {
                         self.fresh_frames.push(leaf.page);
@@ -209,7 +224,7 @@ impl Derived {
                         .and_then(|space| space.table_at(*frame, *level));
                     // All that a new table maps is new with it.
                     for (_, pte) in table.iter().flat_map(|table| table.iter()) {
-                        if let PteKind::Leaf(leaf) = pte.classify(*level)
+                        if let PteKind::Leaf(leaf) = self.mode().classify(pte, *level)
                             && leaf.size == PAGE_SIZE
                         {
                             self.fresh_frames.push(leaf.page);
@@ -271,6 +286,25 @@ impl Derived {
         report.map_or(&[], |report| report.tables.tables.as_slice())
     }
 
+    /// How the space that is looked at is translated.
+    pub fn mode(&self) -> TranslationMode {
+        self.translation
+            .map_or(TranslationMode::Bare, |(mode, _)| mode)
+    }
+
+    /// How the G-stage translates that it goes through; Bare where there is none.
+    pub const fn guest_mode(&self) -> TranslationMode {
+        match self.guest_mode {
+            Some(mode) => mode,
+            None => TranslationMode::Bare,
+        }
+    }
+
+    /// The register that holds its root's frame.
+    pub fn root_register(&self) -> &'static str {
+        self.translation.map_or("satp", |(_, register)| register)
+    }
+
     /// What is known of the table in `frame`.
     pub fn table_facts(&self, frame: PhysPage) -> Option<&TableFacts> {
         self.report.as_ref()?.tables.get(frame)
@@ -298,13 +332,17 @@ impl Derived {
 
     /// What an entry leads to, as a kind that has a colour; `None` for an invalid one.
     pub fn kind_of_entry(&self, level: Level, pte: Pte) -> Option<BandKind> {
-        match pte.classify(level) {
+        match self.mode().classify(pte, level) {
             PteKind::Invalid => None,
             PteKind::Pointer(_) => Some(BandKind::Table(level.next()?)),
             PteKind::Reserved(_) => Some(BandKind::Guard),
             PteKind::Leaf(leaf) => {
                 let by_flags = kind_of_flags(leaf.flags);
-                let part = self.part_of(leaf.page.start().as_u64());
+                // The physical map says nothing of a guest's physical addresses.
+                let part = match self.is_guest {
+                    true => None,
+                    false => self.part_of(leaf.page.start().as_u64()),
+                };
                 Some(match part.map(|band| band.kind) {
                     _ if by_flags == BandKind::WriteExecute => by_flags,
                     Some(
@@ -319,6 +357,15 @@ impl Derived {
                 })
             }
         }
+    }
+}
+
+/// The register that selects the root of `space`.
+pub fn root_register(space: &Space) -> &'static str {
+    match space.kind {
+        Some(SpaceKind::Guest) => "vsatp",
+        _ if space.mode.is_guest_stage() => "hgatp",
+        _ => "satp",
     }
 }
 
@@ -369,7 +416,7 @@ fn chain(space: Option<&Space>, focus: &Focus, window: Option<VirtAddr>) -> Vec<
                 .flat_map(|trail| trail.iter())
                 .find(|step| (step.level, step.table) == (level, frame))
                 .map(|step| step.kind)
-                .or_else(|| table.and_then(last_pointer)),
+                .or_else(|| table.and_then(|table| last_pointer(space.mode, table))),
         };
         frame = match kind {
             Some(PteKind::Pointer(next)) => next,
@@ -425,10 +472,10 @@ fn fill_rest(links: &mut Vec<ChainLink>, from: Level, why: &str) {
     }
 }
 
-fn last_pointer(table: &Arc<Table>) -> Option<PteKind> {
+fn last_pointer(mode: TranslationMode, table: &Table) -> Option<PteKind> {
     table
         .iter()
-        .map(|(_, pte)| pte.classify(table.level))
+        .map(|(_, pte)| mode.classify(pte, table.level))
         .filter(|kind| matches!(kind, PteKind::Pointer(_)))
         .last()
 }
@@ -477,7 +524,7 @@ fn entry_history(state: &State, focus: &Focus) -> Vec<EntryMoment> {
             (None, None) => "no such table yet".into(),
             (None, Some(_)) => "its table was gone".into(),
             (Some(pte), _) => {
-                let kind = pte.classify(step.level);
+                let kind = space.mode.classify(pte, step.level);
                 match (kind, place) {
                     (PteKind::Leaf(leaf), 0) => {
                         format!("leaf since the first moment, {}", leaf.flags)

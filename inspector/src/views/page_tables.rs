@@ -97,7 +97,9 @@ impl PageTables {
         }
         let on_the_way = scene.derived.chain.len();
         let head = 22.0;
-        let layout = layout::Cards::new(links.len(), body.width(), room - head);
+        let mode = scene.derived.mode();
+        let most = mode.root_level().map_or(0, |root| mode.entries(root));
+        let layout = layout::Cards::new(links.len(), most, body.width(), room - head);
         self.textures.resize_with(links.len(), || None);
         for (place, link) in links.iter().enumerate() {
             let left = body.left() + layout.left_of(place);

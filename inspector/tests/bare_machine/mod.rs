@@ -87,7 +87,12 @@ impl BareMachine {
             hands.set(name, *value);
         }
         hands.set("mepc", CODE + 4);
-        let supervisor = 1 << 11;
+        // SUM: a user's pages are mapped, too, for whoever asks in S-mode.
+        let sum = 1 << 18;
+        if wanted.virtualized {
+            hands.set("vsstatus", sum);
+        }
+        let supervisor = 1 << 11 | sum;
         match (wanted.virtualized, hands.is_rv32) {
             (false, _) => hands.set("mstatus", supervisor),
             (true, false) => hands.set("mstatus", supervisor | 1 << 39),

@@ -268,6 +268,7 @@ impl Built {
             kind: None,
             number: None,
             harts: harts.to_vec(),
+            through: None,
             truncated: walked.truncated || mappings.truncated,
             tables: walked
                 .tables
@@ -336,7 +337,8 @@ impl Built {
                 region(0x1000_0000, 0x1000, device, "UART0"),
                 region(0x3000_0000, 256 << 20, device, "PCI ECAM"),
                 region(0x8000_0000, 128 << 20, PhysicalKind::Ram, "RAM"),
-            ],
+            ]
+            .into(),
             regions: vec![
                 section(
                     0x8000_0000,
@@ -346,7 +348,8 @@ impl Built {
                 ),
                 section(0x8020_0000, 0x4000, RegionKind::Text, ".text"),
                 section(0x8020_4000, 0x4000, RegionKind::Data, ".data"),
-            ],
+            ]
+            .into(),
             spaces: vec![self.space("hart 0", &[0])],
             ..Snapshot::default()
         }

@@ -10,8 +10,13 @@
 mod entries;
 mod hex;
 mod list_edit;
+mod mapping_list;
+mod names;
 mod recording;
 mod region;
+mod shared;
+mod staged;
+mod table_list;
 mod taken;
 pub mod text;
 mod trace;
@@ -33,8 +38,12 @@ use crate::walk::TableWords;
 
 pub use entries::{TableEntries, UnpackError};
 pub use list_edit::ListEdit;
+pub use mapping_list::MappingList;
 pub use recording::{Recording, RecordingError, RecordingStep, SpaceChange};
 pub use region::{Region, RegionKind, RegionSpace};
+pub use shared::Shared;
+pub use staged::{SpaceFault, SpaceOutcome, SpaceTranslation, TableIndex};
+pub use table_list::TableList;
 pub use taken::{Taken, Unsettled};
 pub use trace::{MAX_TRACE_EVENTS, TraceEvent, TraceKind};
 
@@ -68,10 +77,10 @@ pub struct Snapshot {
     pub harts: Vec<Hart>,
     /// The machine's physical address space, in address order: RAM and devices.
     #[serde(default)]
-    pub physical: Vec<PhysicalRegion>,
+    pub physical: Shared<Vec<PhysicalRegion>>,
     /// Named stretches of memory: what the kernel published and what its ELF says.
     #[serde(default)]
-    pub regions: Vec<Region>,
+    pub regions: Shared<Vec<Region>>,
     /// Numbers that were watched.
     #[serde(default)]
     pub watches: Vec<Watch>,
@@ -80,10 +89,10 @@ pub struct Snapshot {
     pub spaces: Vec<Space>,
     /// Contents of frames, where they were asked for.
     #[serde(default)]
-    pub frames: Vec<FrameContents>,
+    pub frames: Shared<Vec<FrameContents>>,
     /// What the kernel did last, oldest first: at most [`MAX_TRACE_EVENTS`].
     #[serde(default)]
-    pub trace: Vec<Arc<TraceEvent>>,
+    pub trace: Shared<Vec<Arc<TraceEvent>>>,
 }
 
 /// Where a snapshot comes from.
@@ -271,15 +280,19 @@ pub struct Space {
     /// The harts that run in it now; none where the kernel published it and no hart does.
     #[serde(default)]
     pub harts: Vec<u32>,
+    /// The space of the G-stage that its tables and results go through, by name: then its tables' frames
+    /// and what its mappings lead to are guest physical.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<String>,
     /// Whether a limit cut the tables or the mappings short.
     #[serde(default)]
     pub truncated: bool,
     /// Its tables, root first, then level by level.
     #[serde(default)]
-    pub tables: Vec<Arc<Table>>,
+    pub tables: TableList,
     /// Its mappings in address order.
     #[serde(default)]
-    pub mappings: Vec<Mapping>,
+    pub mappings: MappingList,
 }
 
 /// Whose address space it is.
@@ -295,6 +308,10 @@ pub enum SpaceKind {
     Seen,
     /// One whose root somebody found: by a scan of RAM, or told it.
     Found,
+    /// A hypervisor's guest's: the first stage, by vsatp.
+    Guest,
+    /// What a hypervisor's guest has for physical memory: the G-stage, by hgatp.
+    GuestPhysical,
     /// Anything else, and what a newer version has a word for.
     #[serde(other)]
     Other,
@@ -413,6 +430,26 @@ impl From<MappedRange> for Mapping {
     }
 }
 
+impl From<&Mapping> for MappedRange {
+    fn from(mapping: &Mapping) -> Self {
+        let Mapping {
+            virt,
+            phys,
+            size,
+            page_size,
+            flags,
+            name: _,
+        } = *mapping;
+        Self {
+            virt,
+            phys,
+            size,
+            page_size,
+            flags,
+        }
+    }
+}
+
 impl Mapping {
     /// The physical address that `address` leads to; `None` outside of this mapping.
     pub fn translate(&self, address: VirtAddr) -> Option<PhysAddr> {
@@ -455,14 +492,12 @@ impl Snapshot {
 impl Space {
     /// The table in `frame`, at the highest level that it is used at.
     pub fn table(&self, frame: PhysPage) -> Option<&Arc<Table>> {
-        self.tables.iter().find(|table| table.frame == frame)
+        self.tables.in_frame(frame)
     }
 
     /// The table in `frame` as it is used at `level`.
     pub fn table_at(&self, frame: PhysPage, level: Level) -> Option<&Arc<Table>> {
-        self.tables
-            .iter()
-            .find(|table| table.frame == frame && table.level == level)
+        self.tables.at_level(frame, level)
     }
 
     /// The entry that lies at the physical address `at`, in a table of this space.
@@ -506,11 +541,8 @@ impl Space {
     }
 
     /// The mapping that `address` lies in.
-    pub fn mapping_of(&self, address: VirtAddr) -> Option<&Mapping> {
-        let after = self
-            .mappings
-            .partition_point(|mapping| mapping.virt <= address);
-        let candidate = self.mappings.get(after.checked_sub(1)?)?;
+    pub fn mapping_of(&self, address: VirtAddr) -> Option<Mapping> {
+        let candidate = self.mappings.last_begun_by(address)?;
         candidate.translate(address).map(|_| candidate)
     }
 }

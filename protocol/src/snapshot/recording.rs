@@ -4,8 +4,8 @@
 //! tables and mappings that came, went or changed, regions and trace as what stays and what is new. Playing a step onto the snapshot before it
 //! gives exactly the snapshot that was captured.
 
-use alloc::collections::BTreeMap;
-use alloc::string::{String, ToString as _};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -14,14 +14,16 @@ use thiserror::Error;
 
 use super::hex;
 use super::{
-    FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, ListEdit, Mapping, PhysicalRegion,
-    Provenance, Region, Snapshot, Space, SpaceKind, Table, Taken, TraceEvent, Watch, list_edit,
+    FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, ListEdit, Mapping, MappingList,
+    PhysicalRegion, Provenance, Region, Shared, Snapshot, Space, SpaceKind, Table, TableList,
+    Taken, TraceEvent, Watch, list_edit,
 };
-use crate::addr::PhysPage;
+use crate::addr::{PhysPage, VirtAddr};
 use crate::mode::TranslationMode;
 
-/// Most mappings that all moments of a recording may have together: about a gigabyte of them.
-const MAX_MAPPINGS: usize = 8 << 20;
+/// Most bytes that the tables and mappings of all moments of a recording may take together, as far as the moments do
+/// not share them.
+const MAX_BYTES: usize = 1 << 30;
 
 /// A first snapshot and the steps after it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -80,11 +82,11 @@ pub struct RecordingStep {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Rest {
     provenance: Provenance,
-    physical: Vec<PhysicalRegion>,
+    physical: Shared<Vec<PhysicalRegion>>,
     /// All regions: where older files have them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     regions: Option<Vec<Region>>,
-    frames: Vec<FrameContents>,
+    frames: Shared<Vec<FrameContents>>,
 }
 
 impl Rest {
@@ -124,6 +126,9 @@ pub struct SpaceChange {
     /// The harts that run in it.
     #[serde(default)]
     pub harts: Vec<u32>,
+    /// The G-stage that it goes through, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<String>,
     /// Whether a limit cut it short.
     #[serde(default)]
     pub truncated: bool,
@@ -153,7 +158,7 @@ pub enum RecordingError {
         what: String,
     },
     /// Its moments together would not fit into memory.
-    #[error("its moments up to step {step} have more than {MAX_MAPPINGS} mappings together")]
+    #[error("its moments up to step {step} would take more than {} MiB", MAX_BYTES >> 20)]
     TooLarge {
         /// The step, from 1.
         step: usize,
@@ -166,21 +171,51 @@ fn table_key(table: &Table) -> String {
     alloc::format!("{}:{from:018x}:{frame}", 9 - level.number())
 }
 
+/// The order of tables in a space: by level from the root down, then by what they translate.
+fn table_order(table: &Table) -> (core::cmp::Reverse<crate::level::Level>, VirtAddr, PhysPage) {
+    let (level, frame, from) = (table.level, table.frame, table.covers_from);
+    (core::cmp::Reverse(level), from, frame)
+}
+
 fn mapping_key(mapping: &Mapping) -> String {
     alloc::format!("{:#018x}", mapping.virt)
 }
 
-/// Keys only in `before`, and values of `after` that are new or differ.
-fn difference<'a, T: PartialEq + 'a>(
-    before: impl Iterator<Item = &'a T>,
-    after: impl Iterator<Item = &'a T>,
-    key: impl Fn(&T) -> String,
-) -> (Vec<String>, Vec<&'a T>) {
-    let mut old: BTreeMap<String, &T> = before.map(|item| (key(item), item)).collect();
-    let changed = after
-        .filter(|item| old.remove(&key(item)) != Some(*item))
+/// Tables that are only in `before`, by their keys, and those of `after` that are new or differ.
+fn table_changes(before: &TableList, after: &TableList) -> (Vec<String>, Vec<Arc<Table>>) {
+    let pointers =
+        |tables: &TableList| -> BTreeSet<*const Table> { tables.iter().map(Arc::as_ptr).collect() };
+    if before.is_shared_with(after) {
+        return (Vec::new(), Vec::new());
+    }
+    let (old, new) = (pointers(before), pointers(after));
+    let old_only = before
+        .iter()
+        .filter(|table| !new.contains(&Arc::as_ptr(table)));
+    let new_only = after
+        .iter()
+        .filter(|table| !old.contains(&Arc::as_ptr(table)));
+    let mut old: BTreeMap<String, &Arc<Table>> =
+        old_only.map(|table| (table_key(table), table)).collect();
+    let changed = new_only
+        .filter(|table| old.remove(&table_key(table)) != Some(*table))
+        .cloned()
         .collect();
     (old.into_keys().collect(), changed)
+}
+
+/// First addresses of mappings that are only in `before`, and the mappings of `after` that are new or differ.
+fn mapping_changes(before: &MappingList, after: &MappingList) -> (Vec<String>, Vec<Mapping>) {
+    let (new, old) = after.apart(before);
+    let mut old: BTreeMap<VirtAddr, Mapping> = old
+        .into_iter()
+        .map(|mapping| (mapping.virt, mapping))
+        .collect();
+    let changed = new
+        .into_iter()
+        .filter(|mapping| old.remove(&mapping.virt).as_ref() != Some(mapping))
+        .collect();
+    (old.values().map(mapping_key).collect(), changed)
 }
 
 impl RecordingStep {
@@ -191,16 +226,13 @@ impl RecordingStep {
             .iter()
             .map(|space| {
                 let old = before.spaces.iter().find(|old| old.name == space.name);
-                let (tables_gone, tables) = difference(
-                    old.iter().flat_map(|old| &old.tables),
-                    space.tables.iter(),
-                    |table| table_key(table),
-                );
-                let (mappings_gone, mappings) = difference(
-                    old.iter().flat_map(|old| &old.mappings),
-                    space.mappings.iter(),
-                    mapping_key,
-                );
+                let nothing = (TableList::default(), MappingList::default());
+                let (old_tables, old_mappings) = match old {
+                    Some(old) => (&old.tables, &old.mappings),
+                    None => (&nothing.0, &nothing.1),
+                };
+                let (tables_gone, tables) = table_changes(old_tables, &space.tables);
+                let (mappings_gone, mappings) = mapping_changes(old_mappings, &space.mappings);
                 SpaceChange {
                     name: space.name.clone(),
                     mode: space.mode,
@@ -209,11 +241,12 @@ impl RecordingStep {
                     kind: space.kind,
                     number: space.number,
                     harts: space.harts.clone(),
+                    through: space.through.clone(),
                     truncated: space.truncated,
                     tables_gone,
-                    tables: tables.into_iter().cloned().collect(),
+                    tables,
                     mappings_gone,
-                    mappings: mappings.into_iter().cloned().collect(),
+                    mappings,
                 }
             })
             .collect();
@@ -244,7 +277,7 @@ impl RecordingStep {
         let mut rest = self.rest.clone().unwrap_or_else(|| Rest::of(before));
         let whole = rest.regions.take();
         let regions = match whole {
-            Some(regions) => regions,
+            Some(regions) => regions.into(),
             None => edited(number, "regions", &before.regions, self.regions.as_deref())?,
         };
         let trace = edited(number, "events", &before.trace, self.trace.as_deref())?;
@@ -261,21 +294,10 @@ impl RecordingStep {
                     kind: change.kind,
                     number: change.number,
                     harts: change.harts.clone(),
+                    through: change.through.clone(),
                     truncated: change.truncated,
-                    tables: apply(
-                        number,
-                        old.iter().flat_map(|old| &old.tables),
-                        &change.tables_gone,
-                        &change.tables,
-                        |table| table_key(table),
-                    )?,
-                    mappings: apply(
-                        number,
-                        old.iter().flat_map(|old| &old.mappings),
-                        &change.mappings_gone,
-                        &change.mappings,
-                        mapping_key,
-                    )?,
+                    tables: tables_after(number, old.map(|old| &old.tables), change)?,
+                    mappings: mappings_after(number, old.map(|old| &old.mappings), change)?,
                 })
             })
             .collect::<Result<_, _>>()?;
@@ -304,36 +326,98 @@ impl RecordingStep {
 fn edited<T: Clone>(
     step: usize,
     what: &str,
-    before: &[T],
+    before: &Shared<Vec<T>>,
     edits: Option<&[ListEdit<T>]>,
-) -> Result<Vec<T>, RecordingError> {
+) -> Result<Shared<Vec<T>>, RecordingError> {
     let Some(edits) = edits else {
-        return Ok(before.to_vec());
+        return Ok(before.clone());
     };
-    list_edit::apply(before, edits).ok_or_else(|| RecordingError::NotThere {
-        step,
-        what: alloc::format!("{what} past the end of what there are"),
-    })
+    let after = list_edit::apply(before, edits);
+    after
+        .map(Shared::from)
+        .ok_or_else(|| RecordingError::NotThere {
+            step,
+            what: alloc::format!("{what} past the end of what there are"),
+        })
 }
 
-fn apply<'a, T: Clone + 'a>(
+fn tables_after(
     step: usize,
-    before: impl Iterator<Item = &'a T>,
-    gone: &[String],
-    changed: &[T],
-    key: impl Fn(&T) -> String,
-) -> Result<Vec<T>, RecordingError> {
-    let mut items: BTreeMap<String, T> = before.map(|item| (key(item), item.clone())).collect();
-    for what in gone {
-        if items.remove(what).is_none() {
+    before: Option<&TableList>,
+    change: &SpaceChange,
+) -> Result<TableList, RecordingError> {
+    let before = before.cloned().unwrap_or_default();
+    if change.tables_gone.is_empty() && change.tables.is_empty() {
+        return Ok(before);
+    }
+    let old = before.iter().chain(&change.tables);
+    let mut tables: BTreeMap<_, &Arc<Table>> =
+        old.map(|table| (table_order(table), table)).collect();
+    if !change.tables_gone.is_empty() {
+        let old = before
+            .iter()
+            .map(|table| (table_key(table), table_order(table)));
+        let mut places: BTreeMap<String, _> = old.collect();
+        let came: BTreeSet<_> = change
+            .tables
+            .iter()
+            .map(|table| table_order(table))
+            .collect();
+        for what in &change.tables_gone {
+            let place = places
+                .remove(what)
+                .ok_or_else(|| RecordingError::NotThere {
+                    step,
+                    what: what.clone(),
+                })?;
+            if !came.contains(&place) {
+                tables.remove(&place);
+            }
+        }
+    }
+    let tables = tables.into_values().cloned().collect();
+    Ok(TableList::sharing(tables, &before))
+}
+
+fn mappings_after(
+    step: usize,
+    before: Option<&MappingList>,
+    change: &SpaceChange,
+) -> Result<MappingList, RecordingError> {
+    let before = before.cloned().unwrap_or_default();
+    let mut gone = BTreeSet::new();
+    for what in &change.mappings_gone {
+        let place = hex::parse(what).map(VirtAddr::new);
+        let place = place.filter(|place| before.beginning_at(*place).is_some());
+        // Gone twice is not there the second time.
+        if !place.is_some_and(|place| gone.insert(place)) {
             return Err(RecordingError::NotThere {
                 step,
-                what: what.to_string(),
+                what: what.clone(),
             });
         }
     }
-    items.extend(changed.iter().map(|item| (key(item), item.clone())));
-    Ok(items.into_values().collect())
+    let came = change.mappings.iter();
+    let came: BTreeMap<VirtAddr, &Mapping> = came.map(|mapping| (mapping.virt, mapping)).collect();
+    let came: Vec<Mapping> = came.into_values().cloned().collect();
+    Ok(before.edited(&gone, &came))
+}
+
+/// What moment `after` takes of memory that the moment before it has not.
+fn bytes_apart(before: &Snapshot, after: &Snapshot) -> usize {
+    let spaces = after.spaces.iter().map(|space| {
+        let old = before.spaces.iter().find(|old| old.name == space.name);
+        let (apart, own_tables) = match old {
+            Some(old) => (
+                space.mappings.len_apart(&old.mappings),
+                !space.tables.is_shared_with(&old.tables),
+            ),
+            None => (space.mappings.len(), true),
+        };
+        let tables = if own_tables { space.tables.len() } else { 0 };
+        apart * size_of::<Mapping>() + space.mappings.nodes() * 8 + tables * 12
+    });
+    spaces.sum()
 }
 
 impl Recording {
@@ -361,17 +445,14 @@ impl Recording {
         let mut moments = Vec::with_capacity(self.steps.len() + 1);
         let mut last = Arc::new(self.base.clone());
         moments.push(Arc::clone(&last));
-        let mut mappings = 0;
+        let mut bytes = 0;
         for (index, step) in self.steps.iter().enumerate() {
-            let count = |snapshot: &Snapshot| -> usize {
-                let spaces = snapshot.spaces.iter();
-                spaces.map(|space| space.mappings.len()).sum()
-            };
-            mappings += count(&last);
-            if mappings > MAX_MAPPINGS {
+            let next = Arc::new(step.play(index + 1, &last)?);
+            bytes += bytes_apart(&last, &next);
+            if bytes > MAX_BYTES {
                 return Err(RecordingError::TooLarge { step: index + 1 });
             }
-            last = Arc::new(step.play(index + 1, &last)?);
+            last = next;
             moments.push(Arc::clone(&last));
         }
         Ok(moments)

@@ -5,6 +5,7 @@
 
 use alloc::format;
 use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
 
 use ron::Options;
 use ron::extensions::Extensions;
@@ -221,11 +222,12 @@ fn check_space(space: &Space) -> Result<(), TextError> {
     space
         .mappings
         .iter()
-        .try_for_each(|mapping| check_mapping(&space.name, mapping))?;
-    if space
-        .mappings
-        .windows(2)
-        .any(|pair| pair[0].virt >= pair[1].virt)
+        .try_for_each(|mapping| check_mapping(&space.name, &mapping))?;
+    let starts = space.mappings.ranges().map(|range| range.virt);
+    if starts
+        .clone()
+        .zip(starts.skip(1))
+        .any(|(one, next)| one >= next)
     {
         return Err(TextError::Impossible {
             space: space.name.clone(),
@@ -301,14 +303,15 @@ impl Writer {
     }
 
     /// One item a line.
-    fn list<T: Serialize>(&mut self, name: &str, items: &[T]) {
-        if items.is_empty() {
-            return self.field(name, &items);
+    fn list<T: Serialize>(&mut self, name: &str, items: impl IntoIterator<Item = T>) {
+        let mut items = items.into_iter().peekable();
+        if items.peek().is_none() {
+            return self.field(name, &Vec::<T>::new());
         }
         self.open(&format!("{name}: ["));
         for item in items {
             self.indent();
-            self.value(item);
+            self.value(&item);
             self.text.push_str(",\n");
         }
         self.close("],\n");
@@ -406,6 +409,7 @@ impl Writer {
             kind,
             number,
             harts,
+            through,
             truncated,
             tables,
             mappings,
@@ -418,6 +422,7 @@ impl Writer {
         self.optional("kind", kind.as_ref());
         self.optional("number", number.as_ref());
         self.field("harts", harts);
+        self.optional("through", through.as_ref());
         self.field("truncated", truncated);
         self.list("tables", tables);
         self.list("mappings", mappings);
@@ -470,6 +475,7 @@ impl Writer {
             kind,
             number,
             harts,
+            through,
             truncated,
             tables_gone,
             tables,
@@ -484,6 +490,7 @@ impl Writer {
         self.optional("kind", kind.as_ref());
         self.optional("number", number.as_ref());
         self.field("harts", harts);
+        self.optional("through", through.as_ref());
         self.field("truncated", truncated);
         self.field("tables_gone", tables_gone);
         self.list("tables", tables);

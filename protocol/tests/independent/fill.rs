@@ -20,6 +20,9 @@ fn ways(mode: &Mode, level: u32) -> Vec<Why> {
     if !mode.is_rv32() {
         ways.extend([Why::HighBits, Why::MemoryType, Why::Napot]);
     }
+    if mode.is_g_stage() {
+        ways.push(Why::NotUser);
+    }
     if level == 0 {
         ways.push(Why::PointerAtLast);
     } else {
@@ -45,6 +48,13 @@ fn ppn(target: u64) -> u64 {
     target >> 12 << 10
 }
 
+/// Whether tables lead back to their own root here and there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Loops {
+    Some,
+    None,
+}
+
 /// Puts `count` entries of every kind into `tables`. `target` gives what a leaf of this many bytes
 /// leads to.
 pub(crate) fn fill(
@@ -52,6 +62,7 @@ pub(crate) fn fill(
     memory: &mut impl Memory,
     random: &mut Random,
     count: usize,
+    loops: Loops,
     target: &mut impl FnMut(&mut Random, u64) -> u64,
 ) {
     let mode = tables.mode;
@@ -88,7 +99,7 @@ pub(crate) fn fill(
                 (What::Garbage, garbage & word(mode))
             }
             7 if level > 0 => {
-                if random.percent(50) {
+                if random.percent(50) || loops == Loops::None {
                     (What::Nowhere, V | ppn(NOWHERE))
                 } else {
                     (What::Cycle, V | ppn(tables.root))
@@ -129,7 +140,8 @@ fn broken(why: Why, random: &mut Random, leaf: u64, target: u64, level: u32) -> 
         Why::PointerFlags => V | *random.pick(&[A, D, U, A | D]) | ppn,
         Why::PointerAttributes => V | *random.pick(&[1 << 63, 1 << 61, 2 << 61]) | ppn,
         Why::Misaligned => leaf | R | ppn | 1 << (10 + random.below(9)),
-        Why::Invalid | Why::NotUser | Why::NotReadable => leaf & !V,
+        Why::NotUser => (leaf | R) & !U | ppn,
+        Why::Invalid | Why::NotReadable => leaf & !V,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A hypervisor's guest: a first stage whose tables lie in guest-physical memory.
 
 use super::{
-    Arena, GAccess, Memory, Mode, Random, Tables, What, fill,
+    Arena, Loops, Memory, Mode, Random, Tables, What, fill,
     reference::{Access, Answer, look_up},
 };
 
@@ -88,6 +88,19 @@ impl TwoStage {
         random: &mut Random,
         count: usize,
     ) -> Self {
+        let bits = second.address_bits();
+        Self::build_within(first, second, base, random, count, bits)
+    }
+
+    /// With the first stage's tables and results at guest physical addresses of so many bits.
+    pub(crate) fn build_within(
+        first: &'static Mode,
+        second: &'static Mode,
+        base: u64,
+        random: &mut Random,
+        count: usize,
+        guest_bits: u32,
+    ) -> Self {
         let mut arena = Arena::new(base);
         let second_mode = second;
         let mut second = Tables::new(second, &mut arena);
@@ -98,12 +111,13 @@ impl TwoStage {
             &mut arena,
             random,
             count,
+            Loops::Some,
             &mut |random, size| random.below(1 << 34) & !(size - 1),
         );
         // First-stage leaves lead mostly to what is mapped, or broken, there.
         let (good, other): (Vec<_>, Vec<_>) = (second.spots.iter().copied())
             .partition(|spot| matches!(spot.what, What::Leaf | What::TypedLeaf | What::Napot));
-        let bits = second.mode.address_bits().min(first.ppn_bits + 12);
+        let bits = guest_bits.min(first.ppn_bits + 12);
         let mut guest = Guest {
             arena: &mut arena,
             second: &mut second,
@@ -116,6 +130,7 @@ impl TwoStage {
             &mut guest,
             random,
             count,
+            Loops::Some,
             &mut |random, size| {
                 let among = if random.percent(85) { &good } else { &other };
                 let spot = *random.pick(among);
@@ -156,9 +171,14 @@ impl TwoStage {
                     }
                 },
             );
-            let Some(table) = on_the_way.get(2..).and_then(<[u64]>::last).copied() else {
+            let kept = 2.min(self.first.mode.levels as usize - 1);
+            let Some(table) = on_the_way.get(kept..).and_then(<[u64]>::last).copied() else {
                 continue;
             };
+            // A loop leads back to the root.
+            if table == self.first.root {
+                continue;
+            }
             if let Some(at) = self.leaf_of(table) {
                 let bytes = mode.entry_bytes;
                 let entry = self.arena.read(at, bytes).unwrap_or(0);
@@ -184,10 +204,5 @@ impl TwoStage {
             arena.read(at, bytes)
         });
         matches!(answer, Answer::Mapped(found) if found.level == 0).then_some(last)
-    }
-
-    /// Which access of the G-stage an answer is about, for counting.
-    pub(crate) const fn is_final(access: GAccess) -> bool {
-        matches!(access, GAccess::Final)
     }
 }

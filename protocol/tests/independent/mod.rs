@@ -21,7 +21,7 @@ mod reference;
 mod tables;
 
 pub(crate) use arena::{Arena, Memory};
-pub(crate) use fill::{fill, probe};
+pub(crate) use fill::{Loops, fill, probe};
 pub(crate) use guest::{Guest, TwoStage};
 pub(crate) use reference::{
     Access, Answer, BothAnswer, Found, GAccess, Why, look_up, look_up_both,

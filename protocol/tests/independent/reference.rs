@@ -2,8 +2,8 @@
 //!
 //! Section "Virtual Address Translation Process"; for a G-stage, section "Guest Physical Address
 //! Translation". Svnapot and Svpbmt are there. Access checks of the first stage are left out, since
-//! they ask about an access and not about a mapping; those of a G-stage decide whether a guest's
-//! tables can be read at all, and are made.
+//! they ask about an access and not about a mapping; what of them decides whether a guest's tables can
+//! be read at all is checked.
 
 use super::{Memory, Mode};
 
@@ -136,16 +136,16 @@ pub(crate) fn look_up(
         if n != 0 && (i != 0 || ppn & 0xf != 0b1000) {
             why.push(Why::Napot);
         }
-        if access != Access::Map {
-            if mode.is_g_stage() && pte >> 4 & 1 == 0 {
-                why.push(Why::NotUser);
-            }
-            if r == 0 {
-                why.push(Why::NotReadable);
-            }
-        }
         if !why.is_empty() {
             return Answer::Fault(i, why);
+        }
+        // 6, 7. What may be done is another question, but for two cases in a G-stage: every access
+        //       counts as one from U-mode, and a first stage's entry is read by an implicit load.
+        if mode.is_g_stage() && pte >> 4 & 1 == 0 {
+            return Answer::Fault(i, vec![Why::NotUser]);
+        }
+        if access == Access::Load && r == 0 {
+            return Answer::Fault(i, vec![Why::NotReadable]);
         }
         // 10. The translation is successful: pa.pgoff = va.pgoff, low PPN parts of a superpage come
         //     from the address, and so do a NAPOT group's low four bits.
@@ -215,7 +215,7 @@ pub(crate) fn look_up_both(
         Answer::Mapped(found) => found,
         other => return BothAnswer::First(other),
     };
-    match look_up(second.0, second.1, found.address, Access::Load, &mut host) {
+    match look_up(second.0, second.1, found.address, Access::Map, &mut host) {
         Answer::Mapped(again) => BothAnswer::Mapped {
             first: found,
             second: again,

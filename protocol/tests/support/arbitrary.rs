@@ -278,9 +278,15 @@ fn space() -> impl Strategy<Value = Space> {
         SpaceKind::Kernel,
         SpaceKind::Hart,
         SpaceKind::Process,
+        SpaceKind::Guest,
+        SpaceKind::GuestPhysical,
         SpaceKind::Other,
     ];
-    let whose = (option::of(select(kinds)), option::of(any::<u64>()));
+    let whose = (
+        option::of(select(kinds)),
+        option::of(any::<u64>()),
+        option::of(any::<String>()),
+    );
     let ids = (any::<u16>(), page(), vec(any::<u32>(), 0..3), any::<bool>());
     (
         name(),
@@ -289,33 +295,36 @@ fn space() -> impl Strategy<Value = Space> {
         vec(table(), 0..6),
         vec(mapping(), 0..8),
     )
-        .prop_map(|(name, mode, (ids, (kind, number)), tables, mappings)| {
-            let (asid, root, harts, truncated) = ids;
-            let key = |table: &Arc<Table>| {
-                let level = std::cmp::Reverse(table.level);
-                (level, table.covers_from, table.frame)
-            };
-            let tables: BTreeMap<_, _> = tables
-                .into_iter()
-                .map(|table| (key(&table), table))
-                .collect();
-            let mappings: BTreeMap<_, _> = mappings
-                .into_iter()
-                .map(|mapping| (mapping.virt, mapping))
-                .collect();
-            Space {
-                name,
-                mode,
-                asid,
-                root,
-                kind,
-                number,
-                harts,
-                truncated,
-                tables: tables.into_values().collect(),
-                mappings: mappings.into_values().collect(),
-            }
-        })
+        .prop_map(
+            |(name, mode, (ids, (kind, number, through)), tables, mappings)| {
+                let (asid, root, harts, truncated) = ids;
+                let key = |table: &Arc<Table>| {
+                    let level = std::cmp::Reverse(table.level);
+                    (level, table.covers_from, table.frame)
+                };
+                let tables: BTreeMap<_, _> = tables
+                    .into_iter()
+                    .map(|table| (key(&table), table))
+                    .collect();
+                let mappings: BTreeMap<_, _> = mappings
+                    .into_iter()
+                    .map(|mapping| (mapping.virt, mapping))
+                    .collect();
+                Space {
+                    name,
+                    mode,
+                    asid,
+                    root,
+                    kind,
+                    number,
+                    harts,
+                    through,
+                    truncated,
+                    tables: tables.into_values().collect(),
+                    mappings: mappings.into_values().collect(),
+                }
+            },
+        )
 }
 
 /// Any snapshot.
@@ -360,12 +369,12 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
                 kernel,
                 heap,
                 harts,
-                physical,
-                regions,
+                physical: physical.into(),
+                regions: regions.into(),
                 watches,
                 spaces,
-                frames,
-                trace,
+                frames: frames.into(),
+                trace: trace.into(),
             },
         )
 }

@@ -23,7 +23,7 @@ use pagescope_protocol::{
     PAGE_SIZE, PhysAddr, PhysPage, PhysRange, Pte, PteKind, TranslationMode, VirtAddr,
 };
 
-use super::tables::RamTables;
+use super::tables::FreshTables;
 use crate::guest::MachineMap;
 use crate::link::{Cancel, LinkError, Target};
 pub use evidence::Evidence;
@@ -119,7 +119,7 @@ pub fn scan(
     roots.sort_unstable();
     roots.dedup();
     let mut candidates = Vec::new();
-    let mut reader = RamTables::new(target, machine);
+    let mut reader = FreshTables::new(target, machine);
     for (number, root) in roots.into_iter().enumerate() {
         if cancel.is_cancelled() {
             return Err(LinkError::Cancelled);
@@ -355,7 +355,7 @@ fn through(walk: &SpaceWalk, address: VirtAddr) -> Option<PhysAddr> {
 fn share(
     candidates: &mut [Candidate],
     hints: &Hints,
-    reader: &mut RamTables<'_>,
+    reader: &mut FreshTables<'_>,
 ) -> Result<(), LinkError> {
     let known = hints.running.iter().chain(&hints.named);
     let known: BTreeMap<PhysPage, TranslationMode> =

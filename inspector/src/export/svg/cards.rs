@@ -1,18 +1,31 @@
-//! The tables of the chain: for each level a card with 512 cells, and the address of its window.
+//! The tables of the chain: for each level a card with a cell for each entry, and the address of its
+//! window.
 
 use pagescope_protocol::snapshot::{Space, Table};
 use pagescope_protocol::translate::{Step, Translation};
-use pagescope_protocol::{ENTRIES_PER_TABLE, Level, PhysPage, PteKind};
+use pagescope_protocol::{Level, PhysPage, PteKind, TranslationMode};
 
 use super::palette::Palette;
 use super::paper::{Anchor, Ink, Paper};
 use crate::model::bands::{Band, leaf_kind};
 use crate::model::{BandKind, Difference, SpaceTables, size_text};
 
-/// Cells in a row of a card.
-pub(super) const COLUMNS: usize = 16;
-/// Rows of a card.
-const ROWS: usize = ENTRIES_PER_TABLE / COLUMNS;
+/// Cells in a row of a card; a root of 2048 entries or more has more of them.
+const COLUMNS: usize = 16;
+
+/// Cells in a row of the cards of a space that is translated so.
+pub(super) fn columns(mode: TranslationMode) -> usize {
+    match mode.root_level().map_or(0, |root| mode.entries(root)) {
+        0..=1024 => COLUMNS,
+        2048 => 2 * COLUMNS,
+        _ => 4 * COLUMNS,
+    }
+}
+
+/// Rows of the card of a table at `level`.
+fn rows(mode: TranslationMode, level: Level) -> usize {
+    mode.entries(level) / columns(mode)
+}
 /// Above a card's cells: level and frame, and lines to windows.
 const HEAD: f64 = 46.0;
 /// Below them: lines to windows, how full the table is, and its window.
@@ -43,12 +56,15 @@ pub(super) struct Card {
     pub(super) passed: [f64; 4],
     origin: [f64; 2],
     cell: f64,
+    /// Cells in a row.
+    pub(super) columns: usize,
+    rows: usize,
 }
 
 impl Card {
     /// The cell of an entry.
     pub(super) fn cell_at(&self, index: usize) -> [f64; 4] {
-        cell_at(self.origin, self.cell, index)
+        cell_at(self.origin, self.cell, self.columns, index)
     }
 
     /// Where a line that is number `lane` of `lanes` passes above the cells.
@@ -58,9 +74,9 @@ impl Card {
 
     /// Where such a line passes below an entry: beside its neighbours, or below all cells.
     pub(super) fn below(&self, index: usize, lane: f64, lanes: f64) -> f64 {
-        let row = index / COLUMNS;
+        let row = index / self.columns;
         let end = self.origin[1] + (row + 1) as f64 * self.cell;
-        if row + 1 == ROWS {
+        if row + 1 == self.rows {
             end + 5.0 + lane * 12.0 / lanes
         } else {
             end - 0.5
@@ -82,8 +98,10 @@ impl Tables<'_> {
         let gap = gap(levels.len());
         let width = ((place.width - gap * (count - 1.0)) / count).floor();
         // Whole units keep the cells' edges sharp.
-        let cell = ((width - 20.0) / COLUMNS as f64).floor();
-        let height = HEAD + FOOT + cell * ROWS as f64;
+        let mode = self.space.mode;
+        let cell = ((width - 20.0) / columns(mode) as f64).floor().max(1.0);
+        let most_rows = levels.iter().map(|level| rows(mode, *level)).max();
+        let height = HEAD + FOOT + cell * most_rows.unwrap_or(0) as f64;
         let mut cards = Vec::new();
         let mut steps = self.chain.trail.iter();
         for (number, level) in levels.into_iter().enumerate() {
@@ -138,9 +156,11 @@ impl Tables<'_> {
         };
         paper.text(left + 14.0, baseline, title, &name);
 
-        let grid = cell * COLUMNS as f64;
+        let mode = self.space.mode;
+        let (columns, rows) = (columns(mode), rows(mode, step.level));
+        let grid = cell * columns as f64;
         let cells = [(left + (width + 4.0 - grid) / 2.0).floor(), top + HEAD];
-        let whole = [cells[0], cells[1], grid, cell * ROWS as f64];
+        let whole = [cells[0], cells[1], grid, cell * rows as f64];
         paper.rect(whole, colours.empty);
         let table = self
             .space
@@ -149,18 +169,18 @@ impl Tables<'_> {
         if let Some(table) = table {
             self.cells(paper, colours, cells, cell, table);
         }
-        paper.lattice(cells, cell, [COLUMNS, ROWS], colours.panel);
+        paper.lattice(cells, cell, [columns, rows], colours.panel);
 
         let foot = top + height - 22.0;
         let dim = Ink::words(12.0, colours.dim);
         let used = match table {
             Some(table) if table.entries.is_some() => {
-                format!("{} of {ENTRIES_PER_TABLE}", table.valid_entries())
+                format!("{} of {}", table.valid_entries(), mode.entries(step.level))
             }
             _ => "unreadable".into(),
         };
         paper.text(left + 14.0, foot, dim, &used);
-        let covers = size_text(step.level.table_size());
+        let covers = size_text(mode.table_size(step.level));
         if dim.width(&used) + dim.width(&covers) + 34.0 <= width {
             paper.text(left + width - 10.0, foot, dim.at(Anchor::End), &covers);
         }
@@ -170,9 +190,11 @@ impl Tables<'_> {
             level: step.level,
             frame: step.table,
             area,
-            passed: cell_at(cells, cell, step.index),
+            passed: cell_at(cells, cell, columns, step.index),
             origin: cells,
             cell,
+            columns,
+            rows,
         }
     }
 
@@ -215,6 +237,7 @@ impl Tables<'_> {
         cell: f64,
         table: &Table,
     ) {
+        let columns = columns(self.space.mode);
         let fresh: Vec<usize> = self.fresh_entries(table.frame, table.level);
         let is_new = self
             .difference
@@ -223,13 +246,13 @@ impl Tables<'_> {
         let mut run: Option<(usize, usize, &str)> = None;
         let mut flush = |run: Option<(usize, usize, &str)>| {
             if let Some((first, last, colour)) = run {
-                let [x, y, ..] = cell_at(origin, cell, first);
+                let [x, y, ..] = cell_at(origin, cell, columns, first);
                 let width = cell * (last - first + 1) as f64;
                 paper.rect([x, y, width, cell], colour);
             }
         };
         for (index, pte) in table.iter() {
-            let colour = match pte.classify(table.level) {
+            let colour = match self.space.mode.classify(pte, table.level) {
                 PteKind::Invalid => continue,
                 _ if is_new || fresh.binary_search(&index).is_ok() => colours.fresh,
                 _ if self.facts.is_own_window(table, index, pte) => colours.level(table.level),
@@ -245,7 +268,7 @@ impl Tables<'_> {
             };
             match &mut run {
                 Some((_, last, same))
-                    if *same == colour && *last + 1 == index && !index.is_multiple_of(COLUMNS) =>
+                    if *same == colour && *last + 1 == index && !index.is_multiple_of(columns) =>
                 {
                     *last = index;
                 }
@@ -279,8 +302,8 @@ pub(super) const fn gap(cards: usize) -> f64 {
     if cards > 3 { 22.0 } else { 38.0 }
 }
 
-fn cell_at([left, top]: [f64; 2], cell: f64, index: usize) -> [f64; 4] {
-    let (column, row) = ((index % COLUMNS) as f64, (index / COLUMNS) as f64);
+fn cell_at([left, top]: [f64; 2], cell: f64, columns: usize, index: usize) -> [f64; 4] {
+    let (column, row) = ((index % columns) as f64, (index / columns) as f64);
     [
         left + column * cell,
         top + row * cell,

@@ -1,10 +1,9 @@
 //! Lines between the parts: the unbroken one of the selection; and a dashed one from each table to
 //! the leaf that makes it reachable, where that leaf lies in a table that is drawn.
 
-use pagescope_protocol::ENTRIES_PER_TABLE;
 use pagescope_protocol::translate::Translation;
 
-use super::cards::{COLUMNS, Card, gap};
+use super::cards::{Card, gap};
 use super::palette::Palette;
 use super::paper::{Ink, Paper};
 use super::{PHYSICAL, TABLES};
@@ -75,12 +74,13 @@ pub(super) fn windows(
             let is_leafs = |card: &Card| (card.frame, card.level) == (leaf.table, leaf.level);
             cards.iter().position(is_leafs)
         };
-        let Some(holder) = holder.filter(|_| leaf.index < ENTRIES_PER_TABLE) else {
+        let Some(holder) = holder else {
             continue;
         };
         let target = &cards[holder];
         let lane = number as f64;
-        let from_left = holder > number || (holder == number && leaf.index % COLUMNS < COLUMNS / 2);
+        let from_left = holder > number
+            || (holder == number && leaf.index % target.columns < target.columns / 2);
         let gap = gap(cards.len());
         let aside = gap * 0.2 + lane * gap * 0.36 / lanes;
         let x = if from_left {

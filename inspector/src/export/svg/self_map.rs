@@ -126,7 +126,7 @@ fn summary(tables: &[TableFacts]) -> String {
 }
 
 fn covers(facts: &TableFacts) -> String {
-    let size = size_text(facts.level().table_size());
+    let size = size_text(facts.covers_bytes());
     let from = facts.table.covers_from;
     match facts.table.parent {
         None => format!("the root, covers {size} from {from}"),

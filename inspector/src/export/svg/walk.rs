@@ -134,6 +134,7 @@ fn short(change: &Change) -> String {
         Change::Table { level, frame, .. } => format!("{sign} {level} table {frame}"),
         Change::Entry {
             kind,
+            mode,
             level,
             index,
             before,
@@ -145,7 +146,7 @@ fn short(change: &Change) -> String {
             } else {
                 after
             };
-            let leads = match entry.classify(*level) {
+            let leads = match mode.classify(*entry, *level) {
                 PteKind::Leaf(leaf) => format!("→ {} {}", leaf.page, leaf.flags),
                 PteKind::Pointer(to) => format!("→ table {to}"),
                 other => format!("{}: {entry}", other.name()),

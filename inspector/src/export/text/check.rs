@@ -106,7 +106,7 @@ fn tables(report: &SpaceReport, text: &mut String) {
         let covers = format!(
             "{} {:>9}",
             column(&facts.table.covers_from.to_string(), from_width),
-            size_text(facts.level().table_size())
+            size_text(facts.covers_bytes())
         );
         let first = format!("  {}  {covers}", column(&facts.name(), 20));
         let mut before = first.as_str();

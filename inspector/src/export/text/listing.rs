@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
-use pagescope_protocol::snapshot::Mapping;
-use pagescope_protocol::translate::{Outcome, Step, Translation};
-use pagescope_protocol::{PteKind, TranslationMode};
+use pagescope_protocol::coalesce::MappedRange;
+use pagescope_protocol::snapshot::MappingList;
+use pagescope_protocol::translate::{Outcome, Step, Trail, Translation};
+use pagescope_protocol::two_stage::{GuestStep, StagedOutcome, StagedTranslation};
+use pagescope_protocol::{PhysAddr, PteKind, TranslationMode};
 
 use super::{WIDTH, plain};
 use crate::model::{Difference, size_text};
@@ -57,6 +59,62 @@ pub fn walk_text(mode: TranslationMode, translation: &Translation) -> String {
     text
 }
 
+/// One translation through both stages, the G-stage's steps indented below the first stage's entry
+/// that they lead to:
+///
+/// ```text
+/// 0x00001234 in Sv39, through Sv39x4: va[2] = 0, va[1] = 0
+///   L2 0x40001000 +   0·8 = 0x40001000: 0x0000000010000801  pointer → 0x40002000
+///       L2 0x90000000 +   1·8 = 0x90000008: 0x00000000200000d7  leaf → 0x80000000, rw-u-ad, 1 GiB
+///       guest physical 0x40001000 is 0x80001000
+///   L1 0x40002000 +   0·8 = 0x40002000: 0x00000000100800c7  leaf → 0x40200000, rw---ad, 2 MiB
+///       L2 0x90000000 +   1·8 = 0x90000008: 0x00000000200000d7  leaf → 0x80000000, rw-u-ad, 1 GiB
+///       guest physical 0x40002000 is 0x80002000
+/// guest physical 0x40201234
+///       L2 0x90000000 +   1·8 = 0x90000008: 0x00000000200000d7  leaf → 0x80000000, rw-u-ad, 1 GiB
+/// 0x80201234
+/// ```
+pub fn staged_walk_text(
+    first: TranslationMode,
+    guest: TranslationMode,
+    staged: &StagedTranslation,
+) -> String {
+    const DEEPER: &str = "    ";
+    let mut text = format!("{} in {first}, through {guest}", staged.address);
+    for (number, GuestStep { step, .. }) in staged.steps.iter().enumerate() {
+        let before = if number == 0 { ": " } else { ", " };
+        let _ = write!(text, "{before}va[{}] = {}", step.level.number(), step.index);
+    }
+    text.push('\n');
+    let guest_lines = |trail: &Trail, text: &mut String| {
+        for step in trail.iter() {
+            text.push_str(DEEPER);
+            step_line(guest, step, text);
+        }
+    };
+    for GuestStep { step, guest } in &staged.steps {
+        step_line(first, step, &mut text);
+        guest_lines(&guest.trail, &mut text);
+        if let Some(mapped) = guest.mapped() {
+            let _ = writeln!(
+                text,
+                "{DEEPER}  guest physical {} is {}",
+                step.pte_address, mapped.address
+            );
+        }
+    }
+    if let Some(last) = &staged.last {
+        let guest_address = PhysAddr::new(last.address.as_u64());
+        let _ = writeln!(text, "guest physical {guest_address}");
+        guest_lines(&last.trail, &mut text);
+    }
+    let _ = match staged.outcome {
+        StagedOutcome::Mapped(mapped) => writeln!(text, "{}", mapped.address),
+        other => writeln!(text, "{other}"),
+    };
+    text
+}
+
 fn step_line(mode: TranslationMode, step: &Step, text: &mut String) {
     let Step {
         level,
@@ -90,11 +148,11 @@ fn step_line(mode: TranslationMode, step: &Step, text: &mut String) {
 }
 
 /// A space's mappings, one a line, under a heading.
-pub fn map_text(mappings: &[Mapping]) -> String {
+pub fn map_text(mappings: &MappingList) -> String {
     if mappings.is_empty() {
         return "nothing is mapped\n".into();
     }
-    let last = |mapping: &Mapping| {
+    let last = |mapping: MappedRange| {
         mapping
             .virt
             .as_u64()
@@ -102,11 +160,11 @@ pub fn map_text(mappings: &[Mapping]) -> String {
     };
     let digits = |value: u64| format!("{value:#010x}").len();
     let widest = mappings
-        .iter()
+        .ranges()
         .map(|mapping| digits(last(mapping)).max(digits(mapping.virt.as_u64())));
     let virt_width = widest.max().unwrap_or(10);
     let phys_width = mappings
-        .iter()
+        .ranges()
         .map(|mapping| mapping.phys.to_string().len())
         .max()
         .unwrap_or(10);
@@ -118,7 +176,7 @@ pub fn map_text(mappings: &[Mapping]) -> String {
         let line = format!(
             "{:<virt_width$}  {:<virt_width$}  {:<phys_width$}  {:>8}  {:<7}  {:<7}  ",
             mapping.virt.to_string(),
-            format!("{:#010x}", last(mapping)),
+            format!("{:#010x}", last(MappedRange::from(&mapping))),
             mapping.phys.to_string(),
             size_text(mapping.size),
             size_text(mapping.page_size),

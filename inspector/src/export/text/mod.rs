@@ -19,7 +19,7 @@ mod tree;
 pub use check::{check_text, headline as check_headline, leaf as leaf_place};
 pub use kernel_lists::{event_place, regions_text, space_difference_text, spaces_text, trace_text};
 pub use layout::layout_text;
-pub use listing::{difference_text, map_text, walk_text};
+pub use listing::{difference_text, map_text, staged_walk_text, walk_text};
 pub use schematic::{Order, schematic_text};
 
 /// The most columns that a drawing takes, names cut where they would need more.

@@ -16,8 +16,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use pagescope_protocol::snapshot::{Mapping, Region, RegionKind, RegionSpace, Snapshot, Space};
-use pagescope_protocol::{LeafFlags, PAGE_SIZE};
+use pagescope_protocol::coalesce::MappedRange;
+use pagescope_protocol::snapshot::{Region, RegionKind, RegionSpace, Snapshot, Space};
+use pagescope_protocol::{LeafFlags, PAGE_SIZE, VirtAddr};
 
 use super::{column, plain};
 use crate::model::bands::virtual_partition;
@@ -308,13 +309,12 @@ fn rights(all: &BTreeSet<LeafFlags>) -> String {
 }
 
 /// The mappings that a band shows.
-fn leaves<'a>(space: &'a Space, band: &Band) -> impl Iterator<Item = &'a Mapping> {
+fn leaves(space: &Space, band: &Band) -> impl Iterator<Item = MappedRange> {
     let (first, last) = (band.start, band.last());
-    let from = space.mappings.partition_point(|mapping| {
+    let from = space.mappings.ranges_from(VirtAddr::new(first));
+    from.skip_while(move |mapping| {
         let size = mapping.size.saturating_sub(1);
         mapping.virt.as_u64().saturating_add(size) < first
-    });
-    let rest = space.mappings.get(from..).unwrap_or_default();
-    rest.iter()
-        .take_while(move |mapping| mapping.virt.as_u64() <= last)
+    })
+    .take_while(move |mapping| mapping.virt.as_u64() <= last)
 }

@@ -132,7 +132,7 @@ impl Drawing<'_> {
             None if again => "drawn above".to_owned(),
             None => used,
         };
-        let covers = size_text(level.table_size());
+        let covers = size_text(self.space.mode.table_size(level));
         self.line(&format!(
             "{head}{frame}{mark}   covers {covers} from {from}, {used}"
         ));
@@ -170,14 +170,14 @@ impl Drawing<'_> {
                 };
                 let flags = run.pte.flags();
                 let count = (run.last - run.first + 1) as u64;
-                let size = size_text(count * table.level.entry_size());
+                let size = size_text(count * self.space.mode.entry_size(table.level));
                 let name = self.name_at(phys);
                 self.line(&format!(
                     "{indent}+-- {places:<11} {virt} → {target}  {flags}  {size:<8} {name}"
                 ));
             }
             _ => {
-                let why = match run.pte.classify(table.level) {
+                let why = match self.space.mode.classify(run.pte, table.level) {
                     PteKind::Reserved(_) if is_self_leaf(table.frame, run.pte) => {
                         "leaf to itself: its window, read as L0".into()
                     }
@@ -207,13 +207,13 @@ impl Drawing<'_> {
     fn runs(&self, table: &Table) -> Vec<Run> {
         let mut runs: Vec<Run> = Vec::new();
         for (index, pte) in table.iter() {
-            let what = match pte.classify(table.level) {
+            let what = match self.space.mode.classify(pte, table.level) {
                 PteKind::Invalid => continue,
                 PteKind::Pointer(next) => What::Pointer(next),
                 PteKind::Reserved(_) => What::Reserved,
                 PteKind::Leaf(leaf) => What::Leaf {
                     phys: leaf.page.start(),
-                    step: table.level.entry_size(),
+                    step: self.space.mode.entry_size(table.level),
                 },
             };
             if let Some(last) = runs.last_mut()

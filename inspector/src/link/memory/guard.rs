@@ -11,6 +11,8 @@
 //!  then: lost? the copy is thrown away, and the file is read with pread from here on, which can say "no"
 //! ```
 //!
+//! A file that is cut in the middle of a page has zeros in the rest of that page: the system says no more.
+//!
 //! A guest writes while we copy. So every word is loaded as an atomic: no data race, and an entry of a page
 //! table is never half an old and half a new one.
 
@@ -111,24 +113,41 @@ impl GuardedMap {
 
     /// Copies the 4096 bytes from `at` on as words; `None` where the file does not have them.
     pub fn copy_frame(&self, at: u64) -> Option<Arc<TableWords>> {
-        let start = self.place(at, PAGE_SIZE)?;
-        if let Some(map) = self.map.as_ref().filter(|map| !map.is_lost()) {
-            let words = map.raw.as_ptr().wrapping_add(start).cast::<AtomicU64>();
-            if words.is_aligned() {
-                // SAFETY: `place` has checked that these bytes are in the map, which lives as long as
-                // `map`; they are aligned; whoever else writes them is another process.
-                let words = unsafe { &*words.cast::<[AtomicU64; 512]>() };
-                // Collected where it stays.
-                let words: Arc<[u64]> = words
-                    .iter()
-                    .map(|word| u64::from_le(word.load(Ordering::Relaxed)))
-                    .collect();
-                if !map.is_lost() {
-                    return words.try_into().ok();
-                }
+        if let Some((map, words)) = self.frame(at) {
+            // Collected where it stays.
+            let words: Arc<[u64]> = words
+                .iter()
+                .map(|word| u64::from_le(word.load(Ordering::Relaxed)))
+                .collect();
+            if !map.is_lost() {
+                return words.try_into().ok();
             }
         }
         words_of(&self.copy(at, PAGE_SIZE)?)
+    }
+
+    /// Whether the map holds these words from `at` on; `false` as well where it cannot be told without a copy.
+    pub fn holds(&self, at: u64, known: &TableWords) -> bool {
+        let Some((map, words)) = self.frame(at) else {
+            return false;
+        };
+        let mut both = words.iter().zip(known);
+        let is_same =
+            both.all(|(word, known)| u64::from_le(word.load(Ordering::Relaxed)) == *known);
+        is_same && !map.is_lost()
+    }
+
+    /// The map, and the words of the frame that begins at `at` in it.
+    fn frame(&self, at: u64) -> Option<(&Map, &[AtomicU64; 512])> {
+        let start = self.place(at, PAGE_SIZE)?;
+        let map = self.map.as_ref().filter(|map| !map.is_lost())?;
+        let words = map.raw.as_ptr().wrapping_add(start).cast::<AtomicU64>();
+        if !words.is_aligned() {
+            return None;
+        }
+        // SAFETY: `place` has checked that these bytes are in the map, which lives as long as
+        // `map`; they are aligned; whoever else writes them is another process.
+        Some((map, unsafe { &*words.cast::<[AtomicU64; 512]>() }))
     }
 
     /// `at` as a place in the map, where `size` bytes from there on are part of it.
@@ -305,10 +324,12 @@ mod tests {
             );
         }
         let frame = map.copy_frame(4096).unwrap();
-        assert_eq!(Some(frame), words_of(&bytes[4096..8192]));
+        assert_eq!(Some(&frame), words_of(&bytes[4096..8192]).as_ref());
+        assert!(map.holds(4096, &frame));
+        assert!(!map.holds(0, &frame) && !map.holds(u64::MAX, &frame));
         assert_eq!(map.copy(12_289, 5), None);
         assert_eq!(map.copy(u64::MAX, 2), None);
-        assert_eq!(map.copy_frame(8194), None);
+        assert_eq!(map.copy_frame(8198), None);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use pagescope_protocol::snapshot::{
 use pagescope_protocol::{Level, PAGE_SIZE};
 
 use super::{Band, BandKind};
+use crate::model::in_machine_terms;
 
 /// What kind of claim it is, then how small it is: of two alike the smaller one says more.
 type Strength = (u32, u64);
@@ -99,7 +100,7 @@ fn physical_claims(snapshot: &Snapshot) -> Vec<Claim> {
     }
     claims.extend(heap_claims(snapshot));
     for space in &snapshot.spaces {
-        for table in &space.tables {
+        for table in &in_machine_terms(snapshot, space).tables {
             let name = if table.parent.is_none() {
                 format!("root {}", table.level)
             } else {
@@ -108,7 +109,13 @@ fn physical_claims(snapshot: &Snapshot) -> Vec<Claim> {
             let strength = 6 + u32::from(table.level.number());
             let kind = BandKind::Table(table.level);
             let start = table.frame.start().as_u64();
-            claims.extend(Claim::new(start, PAGE_SIZE, strength, kind, &name));
+            // A G-stage root fills four frames.
+            let frames = space
+                .mode
+                .scheme()
+                .map_or(1, |scheme| scheme.frames(table.level));
+            let size = frames * PAGE_SIZE;
+            claims.extend(Claim::new(start, size, strength, kind, &name));
         }
     }
     claims

@@ -1,12 +1,11 @@
 //! Entries have no encoding that the specification reserves, but for the leaves that tables of a
 //! recursive space hold to themselves.
 
-use pagescope_protocol::snapshot::Table;
 use pagescope_protocol::{Level, PteKind, ReservedReason};
 
 use super::{Finding, Rule, Subject};
 use crate::model::size_text;
-use crate::model::space_tables::{EntryPlace, is_self_leaf};
+use crate::model::space_tables::{EntryPlace, TableFacts, is_self_leaf};
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let self_slot = subject.tables.recursion.and_then(|found| found.self_slot);
@@ -21,11 +20,11 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             };
             let is_self =
                 level > Level::L0 && Some(index) == self_slot && is_self_leaf(place.table, pte);
-            match pte.classify(level) {
+            match subject.space.mode.classify(pte, level) {
                 PteKind::Reserved(ReservedReason::MisalignedSuperpage) if is_self => {
                     on_purpose.push(place);
                 }
-                PteKind::Reserved(why) => findings.push(reserved(&facts.table, place, why)),
+                PteKind::Reserved(why) => findings.push(reserved(facts, place, why)),
                 PteKind::Leaf(leaf) if is_self => {
                     let text = format!(
                         "{level}[{index}] of {}, the leaf to itself, is a whole superpage of {}",
@@ -65,17 +64,17 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     );
 }
 
-fn reserved(table: &Table, place: EntryPlace, why: ReservedReason) -> Finding {
+fn reserved(facts: &TableFacts, place: EntryPlace, why: ReservedReason) -> Finding {
     let (rule, what) = match why {
         ReservedReason::PointerWithAccessedDirtyUser => (
             Rule::PointerFlags,
             "is a pointer with A, D or U set".to_owned(),
         ),
         ReservedReason::MisalignedSuperpage => {
-            let entry = table.entry(place.index).unwrap_or_default();
+            let entry = facts.table.entry(place.index).unwrap_or_default();
             let what = format!(
                 "is a leaf of {} at {}, which is no multiple of that",
-                size_text(place.level.entry_size()),
+                size_text(facts.mode.entry_size(place.level)),
                 entry.page()
             );
             (Rule::SuperpageAlignment, what)

@@ -44,7 +44,9 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     for other in &subject.snapshot.spaces {
         let is_this = std::ptr::eq(other, subject.space)
             || (other.name == subject.space.name && other.root == subject.space.root);
-        if !is_this && other.mode != TranslationMode::Bare {
+        // Where addresses go through another G-stage, the same numbers are other frames.
+        let is_comparable = other.through == subject.space.through;
+        if !is_this && is_comparable && other.mode != TranslationMode::Bare {
             from_other(subject, other, findings);
         }
     }

@@ -115,11 +115,12 @@ fn words(change: &Change, snapshot: &Snapshot) -> String {
     match change {
         Change::Entry {
             kind,
+            mode,
             level,
             index,
             after,
             ..
-        } if *kind != ChangeKind::Removed => match after.classify(*level) {
+        } if *kind != ChangeKind::Removed => match mode.classify(*after, *level) {
             PteKind::Leaf(leaf) => {
                 let sign = kind.sign();
                 let page = leaf.page.start();

@@ -106,10 +106,11 @@ pub(super) fn buckets(moments: &[Moment], axis: &Axis) -> Vec<Bucket> {
                 } => bucket.table = bucket.table.max(Some(*level)),
                 Change::Entry {
                     kind: ChangeKind::Added | ChangeKind::Changed,
+                    mode,
                     level,
                     after,
                     ..
-                } => bucket.leaf |= matches!(after.classify(*level), PteKind::Leaf(_)),
+                } => bucket.leaf |= matches!(mode.classify(*after, *level), PteKind::Leaf(_)),
                 Change::Table { .. } | Change::Entry { .. } => bucket.gone = true,
                 Change::HeapCounter { .. } | Change::Root { .. } => {}
             }

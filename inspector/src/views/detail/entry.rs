@@ -1,8 +1,9 @@
 //! The entry's bits with their names, and the walk as arithmetic.
 
 use egui::{Align, Color32, CornerRadius, Rect, RichText, Sense, Ui, pos2, vec2};
-use pagescope_protocol::translate::Outcome;
-use pagescope_protocol::{PteKind, VirtAddr};
+use pagescope_protocol::translate::{Outcome, Step, Translation};
+use pagescope_protocol::two_stage::{GuestStep, StagedOutcome, StagedTranslation};
+use pagescope_protocol::{PteKind, TranslationMode, VirtAddr};
 
 use super::heading;
 use crate::model::entry_words::{self, Field};
@@ -16,6 +17,7 @@ use crate::views::theme;
 /// Draws the entry and the walk.
 pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let focus = &scene.derived.focus;
+    let mode = scene.derived.mode();
     if let Some((level, frame)) = focus.table {
         ui.label(RichText::new(format!("{level} table at {frame}")).heading());
         if let Some(table) = scene
@@ -25,10 +27,11 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         {
             ui.label(
                 RichText::new(format!(
-                    "Translates {} from {}. {} of 512 entries are valid.",
-                    size_text(level.table_size()),
+                    "Translates {} from {}. {} of {} entries are valid.",
+                    size_text(mode.table_size(level)),
                     table.covers_from,
-                    table.valid_entries()
+                    table.valid_entries(),
+                    mode.entries(level)
                 ))
                 .color(scene.palette.dim),
             );
@@ -36,7 +39,7 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     } else if let Some(step) = focus.entry() {
         ui.label(RichText::new(entry_words::title(step)).heading());
         value(ui, scene, step.pte);
-        strip(ui, scene, &entry_words::fields(step.pte), step.kind);
+        strip(ui, scene, &entry_words::fields(mode, step.pte), step.kind);
         let space = scene.state.space();
         let table = space.and_then(|space| space.table_at(step.table, step.level));
         let is_own_window =
@@ -44,7 +47,7 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         let words = if is_own_window {
             OWN_WINDOW.to_owned()
         } else {
-            entry_words::sentence(step.kind, step.level)
+            entry_words::sentence(mode, step.kind, step.level)
         };
         ui.label(RichText::new(words).color(scene.palette.dim));
     } else if let Some(phys) = focus.phys {
@@ -160,10 +163,21 @@ fn walk(ui: &mut Ui, scene: &Scene<'_>, virt: VirtAddr, out: &mut Vec<UiCommand>
     heading(ui, scene, "The walk", &format!("of {virt}"));
     if let Some(space) = scene.state.space() {
         let root = format!("root = {}", space.root);
-        row(ui, scene, "satp", palette.dim, &root, None, out);
+        row(
+            ui,
+            scene,
+            scene.derived.root_register(),
+            palette.dim,
+            &root,
+            None,
+            out,
+        );
+    }
+    if let Some(staged) = &focus.staged {
+        return staged_walk(ui, scene, staged, out);
     }
     for step in &focus.steps {
-        let arithmetic = format!("{} + {}·8 → {:#x}", step.table, step.index, step.pte.bits());
+        let arithmetic = arithmetic(scene.derived.mode(), step);
         let select = Selection::Entry {
             level: step.level,
             table: step.table,
@@ -191,6 +205,68 @@ fn walk(ui: &mut Ui, scene: &Scene<'_>, virt: VirtAddr, out: &mut Vec<UiCommand>
         }
         None => {}
     }
+}
+
+/// Both stages: below each entry of the first the G-stage's way to it.
+fn staged_walk(
+    ui: &mut Ui,
+    scene: &Scene<'_>,
+    staged: &StagedTranslation,
+    out: &mut Vec<UiCommand>,
+) {
+    let palette = scene.palette;
+    let mode = scene.derived.mode();
+    for GuestStep { step, guest } in &staged.steps {
+        let select = Selection::Entry {
+            level: step.level,
+            table: step.table,
+            index: step.index,
+        };
+        let color = palette.level(step.level);
+        let name = step.level.to_string();
+        row(
+            ui,
+            scene,
+            &name,
+            color,
+            &arithmetic(mode, step),
+            Some(select),
+            out,
+        );
+        guest_rows(ui, scene, guest, out);
+    }
+    if let Some(last) = &staged.last {
+        let text = format!("guest physical {:#x}", last.address);
+        row(ui, scene, "gpa", palette.dim, &text, None, out);
+        guest_rows(ui, scene, last, out);
+    }
+    match staged.outcome {
+        StagedOutcome::Mapped(mapped) => {
+            let select = Selection::Physical(mapped.address);
+            let text = mapped.address.to_string();
+            row(ui, scene, "=", palette.counter, &text, Some(select), out);
+        }
+        other => {
+            let words = sentence_case(&other.to_string());
+            ui.label(RichText::new(words).color(palette.danger));
+        }
+    }
+}
+
+/// The G-stage's steps, a row each, marked `g2`, `g1`, `g0`.
+fn guest_rows(ui: &mut Ui, scene: &Scene<'_>, guest: &Translation, out: &mut Vec<UiCommand>) {
+    let stage = scene.derived.guest_mode();
+    for step in guest.trail.iter() {
+        let name = format!("g{}", step.level.number());
+        let color = scene.palette.level(step.level);
+        row(ui, scene, &name, color, &arithmetic(stage, step), None, out);
+    }
+}
+
+/// `0x87ffc000 + 2·8 → 0x21fff401`.
+fn arithmetic(mode: TranslationMode, step: &Step) -> String {
+    let (bytes, entry) = (mode.entry_bytes(), step.pte.bits());
+    format!("{} + {}·{bytes} → {entry:#x}", step.table, step.index)
 }
 
 fn sentence_case(text: &str) -> String {

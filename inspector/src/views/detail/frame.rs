@@ -6,7 +6,7 @@ use pagescope_protocol::{LeafFlags, PhysPage};
 
 use super::heading;
 use crate::export::text::leaf_place;
-use crate::model::{History, Selection, frame_use, size_text};
+use crate::model::{History, Selection, frame_use, in_machine_terms, size_text};
 use crate::views::command::UiCommand;
 use crate::views::page_tables::level_list;
 use crate::views::scene::Scene;
@@ -122,7 +122,7 @@ fn who_maps(
         .iter()
         .filter(|other| Some(other.name.as_str()) != here);
     for other in others.take(8) {
-        let uses = frame_use(other, frame);
+        let uses = frame_use(&in_machine_terms(snapshot, other), frame);
         if let Some(first) = uses.aliases.first() {
             let words = format!("{}: {} {}", other.name, first.virt, first.flags);
             ui.label(RichText::new(words).monospace().size(11.0).color(dim));

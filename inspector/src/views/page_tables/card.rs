@@ -1,4 +1,4 @@
-//! One table as a card: its address, 512 cells coloured by what they lead to, how full it is and
+//! One table as a card: its address, a cell for each entry, coloured by what they lead to, how full it is and
 //! how much it covers.
 
 use egui::{
@@ -7,7 +7,7 @@ use egui::{
 };
 use pagescope_protocol::snapshot::Table;
 use pagescope_protocol::walk::entry_address;
-use pagescope_protocol::{ENTRIES_PER_TABLE, Level, PhysPage, PteKind};
+use pagescope_protocol::{Level, PhysPage, PteKind};
 
 use super::layout::{Cards, FOOT, PAD_LEFT, PAD_RIGHT};
 use crate::export::text::leaf_place;
@@ -98,10 +98,11 @@ pub(super) fn show(
         return;
     };
     title(ui, rect, layout, table, scene, out);
+    let mode = scene.derived.mode();
     let grid = CellGrid {
         origin: pos2(rect.left() + PAD_LEFT, rect.top() + layout.title).round(),
         columns: layout.columns,
-        rows: layout.rows,
+        rows: mode.entries(level) / layout.columns,
         cell: layout.cell,
     };
     if table.entries.is_none() {
@@ -135,9 +136,9 @@ pub(super) fn show(
     let small = theme::words(theme::SMALL);
     let used = match is_torn {
         true => "moving".to_owned(),
-        false => format!("{} of 512", cells.valid),
+        false => format!("{} of {}", cells.valid, mode.entries(level)),
     };
-    let covers = size_text(level.table_size());
+    let covers = size_text(mode.table_size(level));
     let taken = paint::line(
         &painter,
         foot,
@@ -315,18 +316,22 @@ pub(in crate::views) fn level_list(levels: &[Level]) -> String {
 
 /// The words over a table's name.
 pub(super) fn describe_table(ui: &mut Ui, table: &Table, scene: &Scene<'_>) {
+    let mode = scene.derived.mode();
     ui.label(RichText::new(format!("{} table at {}", table.level, table.frame)).strong());
     ui.label(format!(
         "Translates {} from {}, one entry for {}.",
-        size_text(table.level.table_size()),
+        size_text(mode.table_size(table.level)),
         table.covers_from,
-        size_text(table.level.entry_size())
+        size_text(mode.entry_size(table.level))
     ));
     if scene.is_torn(table.frame) {
         ui.label("It was moving while it was read: what it shows may be half old and half new.");
     }
     match table.parent {
-        None => ui.label("The root: satp holds its frame."),
+        None => ui.label(format!(
+            "The root: {} holds its frame.",
+            scene.derived.root_register()
+        )),
         Some(parent) => ui.label(format!(
             "Linked by entry {} of the table at {parent}.",
             table.parent_index
@@ -358,8 +363,9 @@ pub(super) fn describe_table(ui: &mut Ui, table: &Table, scene: &Scene<'_>) {
     match table.entries {
         None => ui.label("Its frame could not be read."),
         Some(_) => ui.label(format!(
-            "{} of 512 entries are valid.",
-            table.valid_entries()
+            "{} of {} entries are valid.",
+            table.valid_entries(),
+            mode.entries(table.level)
         )),
     };
 }
@@ -371,7 +377,8 @@ fn make_texture(
     scene: &Scene<'_>,
 ) -> CardTexture {
     let columns = key.4;
-    let size = [columns, ENTRIES_PER_TABLE / columns];
+    let mode = scene.derived.mode();
+    let size = [columns, mode.entries(table.level) / columns];
     let mut image = ColorImage::filled(size, scene.palette.empty);
     let mut valid = 0;
     let facts = scene.derived.table_facts(table.frame);
@@ -385,7 +392,7 @@ fn make_texture(
         let Some(kind) = kind else { continue };
         valid += 1;
         // What an entry looks like at a level that is not its table's own hurts nobody.
-        if is_role && matches!(pte.classify(table.level), PteKind::Reserved(_)) {
+        if is_role && matches!(mode.classify(pte, table.level), PteKind::Reserved(_)) {
             *pixel = theme::mix(scene.palette.dim, scene.palette.empty, 0.5);
             continue;
         }
@@ -422,7 +429,8 @@ fn interact(
     let id = ui.scope_id().with(("cells", level, frame.number()));
     let response = ui.interact(grid.rect(), id, Sense::click());
     paint::name_canvas(&response, || {
-        format!("Entries of the {level} table {frame}, {valid} of 512 valid")
+        let entries = scene.derived.mode().entries(level);
+        format!("Entries of the {level} table {frame}, {valid} of {entries} valid")
     });
     let Some(index) = response.hover_pos().and_then(|at| grid.index_at(at)) else {
         return;
@@ -445,17 +453,20 @@ fn interact(
         let (Some(pte), Some(space)) = (table.entry(index), scene.state.space()) else {
             return;
         };
-        let kind = pte.classify(level);
+        let kind = space.mode.classify(pte, level);
         ui.label(RichText::new(format!("{level}[{index}], {}", kind.name())).strong());
         let virt = entry_address(space.mode, table.covers_from, level, index);
-        ui.monospace(format!("{virt} + {}", size_text(level.entry_size())));
+        ui.monospace(format!(
+            "{virt} + {}",
+            size_text(space.mode.entry_size(level))
+        ));
         if kind != PteKind::Invalid {
             ui.monospace(pte.to_string());
         }
         if scene.derived.is_own_window(table, index, pte) {
             ui.label(OWN_WINDOW);
         } else {
-            ui.label(entry_words::sentence(kind, level));
+            ui.label(entry_words::sentence(space.mode, kind, level));
         }
         if scene.derived.is_fresh_entry(frame, index, pte) {
             ui.label("New or changed in this step.");

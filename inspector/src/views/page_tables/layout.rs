@@ -5,7 +5,7 @@
 pub(super) struct Cards {
     /// Cells side by side.
     pub(super) columns: usize,
-    /// Cells above each other.
+    /// Cells above each other, in the table that has most.
     pub(super) rows: usize,
     /// The side of a cell, in whole points.
     pub(super) cell: f32,
@@ -30,21 +30,24 @@ const ONE_LINE: f32 = 138.0;
 const NARROWEST: f32 = 84.0;
 
 impl Cards {
-    /// `count` cards in `width`, at most `height` high unless they would become unreadable.
-    pub(super) fn new(count: usize, width: f32, height: f32) -> Self {
+    /// `count` cards of at most `entries` cells in `width`, at most `height` high unless they would
+    /// become unreadable.
+    pub(super) fn new(count: usize, entries: usize, width: f32, height: f32) -> Self {
         let count = count.max(1) as f32;
         let least_gap = if width > 420.0 { 22.0 } else { 14.0 };
         let room = ((width - (count - 1.0) * least_gap) / count).max(0.0);
-        let best = [(16, 32), (32, 16)]
+        let best = [16, 32, 64]
             .into_iter()
-            .map(|(columns, rows)| {
+            .map(|columns| {
+                let rows = entries.div_ceil(columns);
                 let across = (room - PAD_LEFT - PAD_RIGHT) / columns as f32;
                 let title = title_height(room);
                 let down = (height - title - FOOT) / rows as f32;
-                (across.min(down).floor().clamp(3.0, 22.0), columns, rows)
+                let least = if entries > 1024 { 2.0 } else { 3.0 };
+                (across.min(down).floor().clamp(least, 22.0), columns, rows)
             })
             .reduce(|best, other| if other.0 > best.0 { other } else { best });
-        let (cell, columns, rows) = best.unwrap_or((3.0, 16, 32));
+        let (cell, columns, rows) = best.unwrap_or((3.0, 16, entries / 16));
         // As narrow as its cells, but never so narrow that the title's height changes.
         let least = if room >= ONE_LINE {
             ONE_LINE
@@ -86,7 +89,7 @@ mod tests {
     proptest! {
         #[test]
         fn cards_stay_inside(count in 1usize..=3, width in 300f32..2000.0, height in 260f32..1400.0) {
-            let cards = Cards::new(count, width, height);
+            let cards = Cards::new(count, 512, width, height);
             prop_assert_eq!(cards.columns * cards.rows, 512);
             prop_assert!(cards.left_of(count - 1) + cards.card_width <= width + 0.5);
             prop_assert!(cards.card_height() <= height + 0.5);
@@ -96,7 +99,7 @@ mod tests {
 
     #[test]
     fn five_levels_fit_a_usual_window() {
-        let cards = Cards::new(5, 490.0, 340.0);
+        let cards = Cards::new(5, 512, 490.0, 340.0);
         assert!(cards.left_of(4) + cards.card_width <= 490.0, "{cards:?}");
     }
 }

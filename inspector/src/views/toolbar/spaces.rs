@@ -88,9 +88,11 @@ fn sorted<'a>(scene: &Scene<'a>) -> Vec<&'a Space> {
             Some(SpaceKind::Kernel) => 0,
             Some(SpaceKind::Hart) | None => 1,
             Some(SpaceKind::Process) => 2,
-            Some(SpaceKind::Other) => 3,
-            Some(SpaceKind::Seen) => 4,
-            Some(SpaceKind::Found) => 5,
+            Some(SpaceKind::Guest) => 3,
+            Some(SpaceKind::GuestPhysical) => 4,
+            Some(SpaceKind::Other) => 5,
+            Some(SpaceKind::Seen) => 6,
+            Some(SpaceKind::Found) => 7,
         };
         let hart = space.harts.first().copied().map(u64::from);
         (rank, space.number.or(hart))

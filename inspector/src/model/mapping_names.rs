@@ -1,8 +1,12 @@
 //! What a mapping is called: the names of all that it leads to.
+//!
+//! Names follow from the rest of a snapshot. A capture leaves them out, since most of its mappings are as they were;
+//! they are found where they are shown or written.
 
-use pagescope_protocol::snapshot::{Mapping, Snapshot};
+use pagescope_protocol::coalesce::MappedRange;
+use pagescope_protocol::snapshot::{MappingList, Snapshot, Space};
 
-use crate::model::{Band, BandKind, Difference, virtual_bands};
+use super::{Band, BandKind, Difference, virtual_bands};
 
 /// How many names a mapping has at most.
 const MOST_NAMES: usize = 12;
@@ -10,19 +14,45 @@ const MOST_NAMES: usize = 12;
 /// What several windows are called: which is whose, the tables themselves say.
 const WINDOWS: &str = "table windows";
 
-/// Gives each mapping of each space its name.
-pub(super) fn name_mappings(snapshot: &mut Snapshot) {
-    for place in 0..snapshot.spaces.len() {
-        let bands = virtual_bands(snapshot, &snapshot.spaces[place], &Difference::default());
-        for mapping in &mut snapshot.spaces[place].mappings {
-            mapping.name = name(&bands, mapping);
-        }
+/// The mappings of a space of `snapshot`, each with its name. Where a file gave names, those stay.
+pub fn named_mappings(snapshot: &Snapshot, space: &Space) -> MappingList {
+    if space.mappings.has_names() {
+        return space.mappings.clone();
     }
+    let bands = virtual_bands(snapshot, space, &Difference::default());
+    space.mappings.named(|mapping| name(&bands, mapping))
+}
+
+/// The same snapshot, its mappings with names.
+pub fn named(snapshot: &Snapshot) -> Snapshot {
+    let mut named = snapshot.clone();
+    for (space, new) in snapshot.spaces.iter().zip(&mut named.spaces) {
+        new.mappings = named_mappings(snapshot, space);
+    }
+    named
+}
+
+/// The same moments, their mappings with names; what two of them share before, they share after.
+pub fn named_moments<'a>(moments: impl Iterator<Item = &'a Snapshot>) -> Vec<Snapshot> {
+    let mut done: Vec<Snapshot> = Vec::new();
+    for snapshot in moments {
+        let mut new = named(snapshot);
+        if let Some(last) = done.last() {
+            for space in &mut new.spaces {
+                let old = last.space_named(&space.name);
+                if let Some(old) = old {
+                    space.mappings = space.mappings.sharing(&old.mappings);
+                }
+            }
+        }
+        done.push(new);
+    }
+    done
 }
 
 /// The names of the bands that lie in `mapping`, in address order, each once. A band may have begun before it:
 /// leaves of another size lead on to it.
-fn name(bands: &[Band], mapping: &Mapping) -> String {
+fn name(bands: &[Band], mapping: &MappedRange) -> String {
     let start = mapping.virt.as_u64();
     let last = start.saturating_add(mapping.size.saturating_sub(1));
     let first = bands.partition_point(|band| band.last() < start);
@@ -53,7 +83,7 @@ fn name(bands: &[Band], mapping: &Mapping) -> String {
 
 #[cfg(test)]
 mod tests {
-    use pagescope_protocol::snapshot::{Region, RegionKind, RegionSpace, Space, Table};
+    use pagescope_protocol::snapshot::{Mapping, Region, RegionKind, RegionSpace, Table};
     use pagescope_protocol::{LeafFlags, Level, PAGE_SIZE, PhysAddr, PhysPage, VirtAddr};
 
     use super::*;
@@ -85,7 +115,7 @@ mod tests {
     }
 
     fn named(tables: &[u64]) -> Vec<String> {
-        let mut snapshot = Snapshot {
+        let snapshot = Snapshot {
             regions: vec![Region {
                 start: 0x4000_0000,
                 size: 16 * MIB,
@@ -93,7 +123,8 @@ mod tests {
                 kind: RegionKind::Heap,
                 name: "kernel heap".into(),
                 ..Region::default()
-            }],
+            }]
+            .into(),
             spaces: vec![Space {
                 name: "kernel".into(),
                 mode: pagescope_protocol::TranslationMode::Sv39,
@@ -102,21 +133,19 @@ mod tests {
                 kind: None,
                 number: None,
                 harts: Vec::new(),
+                through: None,
                 truncated: false,
                 tables: tables.iter().map(|frame| table(*frame).into()).collect(),
                 mappings: vec![
                     mapping(0, 2 * MIB, PAGE_SIZE),
                     mapping(2 * MIB, 14 * MIB, 2 * MIB),
-                ],
+                ]
+                .into(),
             }],
             ..Snapshot::default()
         };
-        name_mappings(&mut snapshot);
-        let mappings = &snapshot.spaces[0].mappings;
-        mappings
-            .iter()
-            .map(|mapping| mapping.name.clone())
-            .collect()
+        let mappings = named_mappings(&snapshot, &snapshot.spaces[0]);
+        mappings.iter().map(|mapping| mapping.name).collect()
     }
 
     /// Superpages go on where 4 KiB pages end: it is one band, and both mappings have its name.
