@@ -4,6 +4,7 @@
 //! whose words are the same as in the last capture is shared with it.
 
 mod ahead;
+pub mod extensions;
 mod guests;
 pub mod live;
 pub mod scan;
@@ -31,6 +32,7 @@ use crate::link::{
     Cancel, HartId, LinkError, PhysicalAccess, Registers, Stub, Target, virtualized,
 };
 
+use extensions::Processor;
 use seen::Seen;
 use tables::{Kept, RamTables};
 
@@ -47,6 +49,8 @@ pub struct Capturer {
     /// Where harts ran at earlier stops.
     seen: Seen,
     last: Option<Arc<Snapshot>>,
+    /// What the machine's processor said, once it was asked.
+    processor: Option<Processor>,
     kept: Kept,
 }
 
@@ -76,6 +80,7 @@ impl Capturer {
             knowledge: Knowledge::new(options),
             seen: Seen::default(),
             last: None,
+            processor: None,
             kept: Kept::default(),
         };
         if (capturer.elf.is_some() || capturer.machine.ram_source() == RamSource::BuiltIn)
@@ -181,6 +186,11 @@ impl Capturer {
         self.last.as_ref()
     }
 
+    /// How many tables had to be decoded so far: those that were as in the capture before were not.
+    pub const fn tables_decoded(&self) -> u64 {
+        self.kept.decoder.decoded()
+    }
+
     /// Reads everything. `stop` says why the guest stands still.
     ///
     /// # Errors
@@ -234,6 +244,8 @@ impl Capturer {
         self.add_told(&harts, &mut published);
         self.tell_places(&mut snapshot);
         snapshot.provenance = self.provenance(target, snapshot.kernel.as_ref());
+        let registers = harts.first().map(|(_, registers)| registers);
+        snapshot.provenance.extensions = self.processor(target)?.extensions(registers);
         let is_asked = target.facts().physical.asks_the_stub();
         let (mut reader, decoder) = RamTables::new(target, &self.machine, &mut self.kept);
         if is_asked {
@@ -475,6 +487,19 @@ impl Capturer {
         Ok(info.spaces)
     }
 
+    /// What the machine's processor says of itself; it is asked once.
+    ///
+    /// # Errors
+    /// When the target is lost.
+    pub fn processor(&mut self, target: &mut dyn Target) -> Result<Processor, LinkError> {
+        if let Some(processor) = self.processor {
+            return Ok(processor);
+        }
+        let processor = Processor::ask(target)?;
+        self.processor = Some(processor);
+        Ok(processor)
+    }
+
     fn provenance(&self, target: &mut dyn Target, kernel: Option<&KernelFacts>) -> Provenance {
         let facts = target.facts();
         let machine = match &facts.stub {
@@ -505,6 +530,7 @@ impl Capturer {
             captured_at: jiff::Timestamp::now()
                 .strftime("%Y-%m-%dT%H:%M:%SZ")
                 .to_string(),
+            ..Provenance::default()
         }
     }
 }

@@ -1,7 +1,9 @@
 //! `pagescope walk`: one translation, every step of every stage.
 
 use pagescope_protocol::TranslationMode;
-use pagescope_protocol::snapshot::{SpaceOutcome, SpaceTranslation};
+use pagescope_protocol::VirtAddr;
+use pagescope_protocol::access::Extensions;
+use pagescope_protocol::snapshot::{Snapshot, Space, SpaceOutcome, SpaceTranslation};
 
 use super::arguments::{SpaceChoice, Walk};
 use super::source::{self, Place, parse_address};
@@ -9,7 +11,27 @@ use super::walk_answer::{self, Modes};
 use super::{Answer, Failure, format};
 use crate::capture::live::{HartTranslation, translate_on_hart};
 use crate::export::text::{staged_walk_text, walk_text};
-use crate::link::HartId;
+use crate::link::{HartId, Privilege};
+use crate::model::{Accessor, access_answers};
+
+/// What a translation's words need to know beside it.
+struct Walked {
+    modes: Modes,
+    who: Accessor,
+    extensions: Extensions,
+}
+
+/// A translation in a space, as the hart would access that runs there, or S-mode where none does.
+fn walked_in(snapshot: &Snapshot, space: &Space, address: VirtAddr) -> (Walked, SpaceTranslation) {
+    let mut harts = snapshot.harts.iter();
+    let hart = harts.find(|hart| space.harts.contains(&hart.id));
+    let walked = Walked {
+        modes: Modes::of_space(snapshot, space),
+        who: hart.map_or_else(Accessor::default, Accessor::of_hart),
+        extensions: snapshot.provenance.extensions,
+    };
+    (walked, snapshot.translate(space, address))
+}
 
 pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
     let known = source::Known::of(&options.guest)?
@@ -18,14 +40,11 @@ pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
     // A file that lies elsewhere than it is linked is known to do so once the guest is there.
     let address = parse_address(&options.va, known.elf.as_deref())?;
     let mut lies_there = String::new();
-    let (modes, translation) = match Place::chosen(&options.addr, &options.watch, &options.from)? {
+    let (walked, translation) = match Place::chosen(&options.addr, &options.watch, &options.from)? {
         place @ Place::File(_) => {
             let snapshot = source::one_moment(place, source::Known::default())?;
             let space = source::space_chosen(&snapshot, &options.space)?;
-            (
-                Modes::of_space(&snapshot, space),
-                snapshot.translate(space, address),
-            )
+            walked_in(&snapshot, space, address)
         }
         Place::Watch(watch) => {
             let mut opened = source::open_source(&known.look_on(watch))?;
@@ -45,18 +64,27 @@ pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
             result?
         }
     };
-    let mut answer = walk_answer::of(modes, &translation);
+    let modes = walked.modes;
+    let accesses = access_answers(&translation, walked.who, walked.extensions);
+    let mut answer = walk_answer::of(modes, &translation, &accesses);
     answer.place = Some(lies_there.clone()).filter(|place| !place.is_empty());
     let head = match lies_there.as_str() {
         "" => String::new(),
         place => format!("{place}\n"),
     };
-    format::print(options.format, &answer, || match &translation {
-        SpaceTranslation::Single(translation) => head + &walk_text(modes.first, translation),
-        SpaceTranslation::Staged(staged) => {
-            let guest = modes.guest.unwrap_or(TranslationMode::Bare);
-            head + &staged_walk_text(modes.first, guest, staged)
+    format::print(options.format, &answer, || {
+        let mut text = head;
+        text.push_str(&match &translation {
+            SpaceTranslation::Single(translation) => walk_text(modes.first, translation),
+            SpaceTranslation::Staged(staged) => {
+                let guest = modes.guest.unwrap_or(TranslationMode::Bare);
+                staged_walk_text(modes.first, guest, staged)
+            }
+        });
+        for access in &accesses {
+            text.push_str(&format!("{access}\n"));
         }
+        text
     })?;
     match translation.outcome() {
         SpaceOutcome::Mapped(_) => Ok(Answer::Yes),
@@ -70,21 +98,20 @@ fn walk_running(
     opened: &mut crate::session::Opened,
     choice: &SpaceChoice,
     address: &str,
-) -> Result<(Modes, SpaceTranslation), Failure> {
+) -> Result<(Walked, SpaceTranslation), Failure> {
     let elf = opened.capturer.elf().cloned();
     let address = parse_address(address, elf.as_deref())?;
     let snapshot = source::capture(opened)?;
     source::mention_changing(&snapshot);
     let space = source::space_chosen(&snapshot, choice)?;
-    let modes = Modes::of_space(&snapshot, space);
-    Ok((modes, snapshot.translate(space, address)))
+    Ok(walked_in(&snapshot, space, address))
 }
 
 fn walk_live(
     opened: &mut crate::session::Opened,
     choice: &SpaceChoice,
     address: &str,
-) -> Result<(Modes, SpaceTranslation), Failure> {
+) -> Result<(Walked, SpaceTranslation), Failure> {
     // Again, for a symbol: the file may carry several programs, and now it is known which one runs.
     let elf = opened.capturer.elf().cloned();
     let address = parse_address(address, elf.as_deref())?;
@@ -95,8 +122,7 @@ fn walk_live(
         let snapshot = captured.map_err(Failure::target)?;
         source::mention_changing(&snapshot);
         let space = source::space_chosen(&snapshot, choice)?;
-        let modes = Modes::of_space(&snapshot, space);
-        return Ok((modes, snapshot.translate(space, address)));
+        return Ok(walked_in(&snapshot, space, address));
     }
     let hart = choice.hart;
     let target = opened.target.as_mut();
@@ -109,7 +135,7 @@ fn walk_live(
             known.join(", ")
         )));
     }
-    let how = HartTranslation::ask(target, hart).map_err(Failure::target)?;
+    let (how, registers) = HartTranslation::ask(target, hart).map_err(Failure::target)?;
     let how = how.ok_or_else(|| {
         Failure::Target(format!(
             "the stub does not show satp of {hart}, so its tables are unknown"
@@ -121,7 +147,14 @@ fn walk_live(
     };
     let machine = opened.capturer.machine().clone();
     let translation = translate_on_hart(target, &machine, how, address).map_err(Failure::target)?;
-    Ok((modes, translation))
+    let processor = opened.capturer.processor(target).map_err(Failure::target)?;
+    let is_user = registers.privilege == Some(Privilege::User);
+    let walked = Walked {
+        modes,
+        who: Accessor::new(is_user, registers.get("sstatus").unwrap_or(0)),
+        extensions: processor.extensions(Some(&registers)),
+    };
+    Ok((walked, translation))
 }
 
 #[cfg(test)]
