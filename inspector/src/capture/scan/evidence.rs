@@ -47,7 +47,7 @@ impl Evidence {
             Self::SameAddresses(_) => 25,
             Self::Sound { tables, ranges } => {
                 // Larger trees are there by accident less often; a table alone may be any page of leaves.
-                let tree = if *tables > 1 { 10 } else { 0 };
+                let tree = if *tables > 1 { 15 } else { 0 };
                 tree + (*tables).min(10) as i32 + (*ranges).min(10) as i32
             }
             Self::UsualMode => 10,

@@ -42,7 +42,7 @@ const MAX_WALKED: usize = 1 << 14;
 const MAX_TOLD: usize = 512;
 
 /// The least score of a candidate that is told.
-const LEAST: i32 = 20;
+const LEAST: i32 = 15;
 
 /// What is known before the scan.
 #[derive(Clone, Debug, Default)]

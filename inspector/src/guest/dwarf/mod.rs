@@ -80,3 +80,6 @@ impl Sections {
         Self { parts }
     }
 }
+
+#[cfg(test)]
+mod tests;
