@@ -207,8 +207,8 @@ fn other_architectures_are_named_and_left_alone() {
             "i386:x86-64",
         ),
         (
-            "<target><architecture>riscv:rv32</architecture></target>",
-            "not supported yet",
+            "<target><architecture>loongarch64</architecture></target>",
+            "loongarch64",
         ),
         ("<target/>", "does not name it"),
     ] {
