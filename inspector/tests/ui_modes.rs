@@ -99,7 +99,7 @@ fn the_walk_is_told_with_the_modes_sizes() {
         &mut harness,
         kernel_at(TranslationMode::Sv32).as_u64() + (64 << 20),
     );
-    harness.get_by_label_contains("L0 0x");
+    // Two levels, entries of four bytes.
     assert_eq!(harness.get_all_by_label_contains("·4").count(), 2);
     harness.get_by_label_contains("Bits 31 to 10, PPN");
     let mut harness = window(in_mode(TranslationMode::Sv57), [1440.0, 900.0]);
