@@ -161,7 +161,7 @@ impl App {
     pub fn take(&mut self, event: Event) {
         match event {
             Event::Connection(connection) => {
-                if !connection.is_stopped() {
+                if !connection.can_read() {
                     self.state.forget_questions();
                 }
                 self.state.connection = connection;
@@ -186,6 +186,7 @@ impl App {
             Event::Log(line) => self.state.append_log(line),
             Event::Console(text) => self.state.append_console(&text),
             Event::Target(facts) => self.state.target = facts,
+            Event::Ways(ways) => self.state.ways = ways,
             Event::StepSymbol(symbol) => self.state.step_symbol = symbol,
         }
     }

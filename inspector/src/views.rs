@@ -111,7 +111,7 @@ impl Views {
         Panel::bottom("status")
             .exact_size(24.0)
             .frame(bar(0))
-            .show(ui, |ui| status_bar::show(ui, scene));
+            .show(ui, |ui| status_bar::show(ui, scene, out));
         if scene.state.snapshot().is_none() {
             CentralPanel::default().show(ui, |ui| notices::welcome(ui, scene, out));
         } else {

@@ -254,11 +254,7 @@ fn qemu_not_installed() {
 fn qemu_killed_while_it_is_looked_at() {
     let machine = Machine::boot("pace=1", false);
     let address = machine.guest.address().clone();
-    let source = Source::Attach {
-        address,
-        elf: None,
-        watch: None,
-    };
+    let source = Source::attach(address, None);
     let session = Session::start(source, Arc::new(|| {})).expect("a thread");
     for _ in 0..100 {
         session
@@ -297,11 +293,7 @@ fn a_silent_server_can_be_cancelled() {
         thread::sleep(HANG_GUARD);
         drop(stream);
     });
-    let source = Source::Attach {
-        address: address.parse().expect("an address"),
-        elf: None,
-        watch: None,
-    };
+    let source = Source::attach(address.parse().expect("an address"), None);
     let session = Session::start(source, Arc::new(|| {})).expect("a thread");
     let deadline = Instant::now() + HANG_GUARD;
     let wait_for = |what: &dyn Fn(&Event) -> bool| {

@@ -10,14 +10,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use link_support::{HANG_GUARD, Qemu};
+use pagescope::link::memory::mapped::RamFile;
 use pagescope::link::{
-    Address, Cancel, FoundState, HartId, LinkError, Monitor, MonitorOptions, MonitorTarget, Target,
+    Address, Cancel, FoundState, HartId, LinkError, Monitor, MonitorOptions, MonitorTarget,
+    PhysicalAccess, Target,
 };
 use pagescope_protocol::{PhysAddr, PhysRange};
 
 /// A QEMU with its RAM in a file and both forms of monitor; it waits at reset.
 struct Watched {
-    qemu: Qemu,
+    _qemu: Qemu,
     folder: tempfile::TempDir,
 }
 
@@ -43,8 +45,10 @@ impl Watched {
             &["-chardev", &hmp, "-mon", "chardev=hmp,mode=readline"],
             more,
         ];
-        let qemu = Qemu::start(&options.concat());
-        Self { qemu, folder }
+        Self {
+            _qemu: Qemu::start(&options.concat()),
+            folder,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -164,21 +168,26 @@ fn ram_that_is_another_machines_is_refused() {
     let other = watched.path("other");
     std::fs::write(&other, vec![7; 128 << 20]).unwrap();
     let options = MonitorOptions {
-        ram_file: Some(other),
+        ram_file: Some(RamFile::new(other)),
         ..MonitorOptions::default()
     };
     let error = MonitorTarget::connect(&watched.monitor("qmp"), options).unwrap_err();
     assert!(matches!(error, LinkError::RamFile { .. }), "{error}");
 
+    // Without a file there is QEMU's own memory, where the system lets us look into it.
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("qmp");
     let qmp = format!("unix:{},server=on,wait=off", socket.display());
     let _qemu = Qemu::start(&["-S", "-qmp", &qmp]);
-    let error =
-        MonitorTarget::connect(&Address::Unix(socket), MonitorOptions::default()).unwrap_err();
-    let words = error.to_string();
-    assert!(words.contains("its RAM is in no file"), "{words}");
-    assert!(words.contains("-object memory-backend-file"), "{words}");
+    match MonitorTarget::connect(&Address::Unix(socket), MonitorOptions::default()) {
+        Ok(target) => assert_eq!(target.facts().physical, PhysicalAccess::ProcessMemory),
+        Err(error) => {
+            let words = error.to_string();
+            assert!(matches!(error, LinkError::NotMapped { .. }), "{words}");
+            assert!(words.contains("RAM is not in a file"), "{words}");
+            assert!(words.contains("-object memory-backend-file"), "{words}");
+        }
+    }
 }
 
 /// A server that says `greeting`, and to each line that it hears the next of `answers`.

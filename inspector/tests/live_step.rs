@@ -198,10 +198,7 @@ fn a_cancelled_step_leaves_no_breakpoint() {
     drop(machine.attach_booted());
     let elf = pagescope::guest::ElfFile::open(&machine.elf).expect("our own ELF");
     let address = machine.guest.address().clone();
-    let source = Source::Attach {
-        address,
-        elf: Some(Arc::new(elf)),
-    };
+    let source = Source::attach(address, Some(Arc::new(elf)));
     let session = Session::start(source, Arc::new(|| {})).expect("a thread");
     let deadline = Instant::now() + HANG_GUARD;
     let next = || session.events.recv_deadline(deadline).expect("an event");
@@ -249,8 +246,7 @@ fn one_instruction_then_running_and_pausing() {
     let machine = Machine::boot("pace=1", true);
     drop(machine.attach_booted());
     let address = machine.guest.address().clone();
-    let session =
-        Session::start(Source::Attach { address, elf: None }, Arc::new(|| {})).expect("a thread");
+    let session = Session::start(Source::attach(address, None), Arc::new(|| {})).expect("a thread");
     let deadline = Instant::now() + HANG_GUARD;
     let next_moment = || loop {
         match session.events.recv_deadline(deadline).expect("an event") {

@@ -113,7 +113,7 @@ fn running() -> Machine {
 fn attaching_again_and_again_leaks_nothing() {
     let _alone = alone();
     let machine = running();
-    let mut cycle = |options: ConnectOptions| {
+    let cycle = |options: ConnectOptions| {
         let mut target = GdbTarget::connect(machine.guest.address(), options).expect("it is there");
         let mut capturer = Capturer::new(&mut target, None).expect("a machine");
         let snapshot = capturer.capture(&mut target, "soak").expect("a capture");
@@ -162,6 +162,7 @@ fn sessions_again_and_again_leak_nothing() {
             before = held();
         }
         let source = Source::Attach {
+            memory: Default::default(),
             address: machine.guest.address().clone(),
             elf: None,
             watch: Watch::of(&machine.guest),
@@ -234,12 +235,14 @@ fn a_qemu_that_is_killed_at_any_moment_leaves_a_clear_state() {
         // The window's three ways: the gdb port, following beside it, the monitor alone.
         let source = match (number % 3, watch) {
             (1, watch) => Source::Attach {
+                memory: Default::default(),
                 address,
                 elf: None,
                 watch,
             },
             (2, Some(watch)) => Source::Watch { watch, elf: None },
             _ => Source::Attach {
+                memory: Default::default(),
                 address,
                 elf: None,
                 watch: None,

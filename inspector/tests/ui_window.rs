@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use pagescope::app::{App, Link};
-use pagescope::link::Cancel;
+use pagescope::link::{Cancel, PhysicalAccess, WayOffer};
 use pagescope::model::{Difference, History, Selection, fixture, virtual_bands};
 use pagescope::session::{Command, Connection, Event};
 use pagescope::views::{FilePurpose, UiCommand};
@@ -80,6 +80,44 @@ impl Guest {
     fn asked(&self) -> Vec<Command> {
         self.commands.try_iter().collect()
     }
+}
+
+#[test]
+fn the_way_to_memory_is_shown_and_another_can_be_chosen() {
+    let (mut harness, guest) = live();
+    guest.stand_still();
+    let offer = |way, why_not: Option<&str>, is_used| WayOffer {
+        way,
+        why_not: why_not.map(str::to_owned),
+        is_used,
+    };
+    guest.say(Event::Ways(vec![
+        offer(
+            PhysicalAccess::MappedRam,
+            Some("RAM is not in a file"),
+            false,
+        ),
+        offer(PhysicalAccess::ProcessMemory, None, true),
+        offer(PhysicalAccess::GdbPort, None, false),
+    ]));
+    harness.run();
+    harness.get_by_label("Memory: process memory ▾").click();
+    harness.run();
+    // What cannot be chosen says why.
+    harness.get_by_label("RAM is not in a file");
+    harness
+        .get_by_label("mapped RAM, also while the guest runs")
+        .click();
+    harness.run();
+    assert_eq!(guest.asked(), []);
+    if harness.query_by_label("gdb port").is_none() {
+        harness.get_by_label("Memory: process memory ▾").click();
+        harness.run();
+    }
+    harness.get_by_label("gdb port").click();
+    harness.run();
+    let chosen = Command::ChooseWay(PhysicalAccess::GdbPort);
+    assert_eq!(guest.asked(), [chosen]);
 }
 
 #[test]

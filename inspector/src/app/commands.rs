@@ -108,11 +108,13 @@ impl App {
     fn ask(&mut self, command: Command) {
         let connection = &self.state.connection;
         let makes_sense = match command {
-            Command::Resume
-            | Command::StepInstruction { .. }
-            | Command::StepCall { .. }
-            | Command::ReadFrame(_)
-            | Command::Capture => connection.is_stopped(),
+            Command::Resume | Command::StepInstruction { .. } | Command::StepCall { .. } => {
+                connection.is_stopped()
+            }
+            Command::ReadFrame(_) | Command::Capture => connection.can_read(),
+            Command::ChooseWay(_) => {
+                connection.is_stopped() || matches!(connection, Connection::Running)
+            }
             Command::Follow(rate) => rate.is_none() || connection.is_attached(),
             Command::Pause => matches!(connection, Connection::Running),
             Command::Reconnect => !connection.is_attached(),

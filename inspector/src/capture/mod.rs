@@ -3,6 +3,7 @@
 //! Nothing is read but RAM. A walk of tables takes one round for each level, pipelined; a table
 //! whose words are the same as in the last capture is shared with it.
 
+mod ahead;
 pub mod extensions;
 mod guests;
 pub mod live;
@@ -23,6 +24,7 @@ use crate::guest::info::{InfoPlace, KernelSpace};
 use crate::guest::{ElfFile, KernelInfo, MachineMap, RamSource};
 use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target, virtualized};
 
+use crate::model::in_machine_terms;
 use extensions::Processor;
 use tables::{Kept, RamTables};
 
@@ -72,6 +74,7 @@ impl Capturer {
             None => None,
         };
         if let Some(info) = info {
+            self.info = place;
             self.believe_about_ram(&info);
             self.see_layout(&info);
         }
@@ -147,10 +150,7 @@ impl Capturer {
 
     /// Reads everything once.
     fn read_everything(&mut self, target: &mut dyn Target) -> Result<Snapshot, LinkError> {
-        let mut harts = Vec::new();
-        for hart in target.harts()? {
-            harts.push((hart, target.registers(hart)?));
-        }
+        let mut harts = target.all_registers()?;
         virtualized::find_out(target, &mut harts)?;
         let mut snapshot = Snapshot {
             version: FORMAT_VERSION,
@@ -165,7 +165,14 @@ impl Capturer {
         snapshot.provenance = self.provenance(target, snapshot.kernel.as_ref());
         let registers = harts.first().map(|(_, registers)| registers);
         snapshot.provenance.extensions = self.processor(target)?.extensions(registers);
+        let is_asked = target.facts().physical.asks_the_stub();
         let (mut reader, decoder) = RamTables::new(target, &self.machine, &mut self.kept);
+        if is_asked {
+            let satps = harts.iter().filter_map(|(_, registers)| registers.satp);
+            let satps = satps.chain(published.iter().map(|space| space.satp));
+            let roots = satps.map(|satp| (satp.mode(), satp.root()));
+            ahead::read_ahead(&mut reader, roots, RamTables::begin)?;
+        }
         let listed = spaces::list(&harts, &published);
         let last = self.last.as_deref();
         snapshot.spaces = spaces::walk_all(listed, &mut reader, decoder, last)?;
@@ -189,7 +196,10 @@ impl Capturer {
         target: &mut dyn Target,
         snapshot: &Snapshot,
     ) -> Result<(Vec<FrameContents>, usize), LinkError> {
-        let mapped = snapshot.spaces.iter().flat_map(|space| &space.mappings);
+        // The machine's frames: a guest's own numbers are other ones.
+        let spaces = snapshot.spaces.iter();
+        let machine = spaces.map(|space| in_machine_terms(snapshot, space));
+        let mapped = machine.flat_map(|space| space.mappings.iter().collect::<Vec<_>>());
         let mut frames: Vec<PhysPage> = mapped
             .filter(|mapping| mapping.page_size == PAGE_SIZE)
             .flat_map(|mapping| {
@@ -264,7 +274,7 @@ impl Capturer {
         }
         snapshot.physical = self.machine.regions().to_vec().into();
         snapshot.kernel = Some(info.facts());
-        snapshot.heap = info.heap(target, &self.machine)?;
+        snapshot.heap = info.heap(&self.machine);
         if let Some(heap) = snapshot.heap {
             snapshot.watches.push(Watch {
                 name: "heap counter".into(),
@@ -312,6 +322,7 @@ impl Capturer {
             }
             Stub::Qemu { version: None } => format!("QEMU, {}", facts.architecture),
             Stub::Other => format!("{}, {}", facts.architecture, self.machine.ram_source()),
+            Stub::Dump { kind } => format!("{kind}, {}", facts.architecture),
         };
         let guest = match (kernel, &self.elf) {
             (Some(kernel), _) => format!("{}, {}", kernel.layout, kernel.strategy),

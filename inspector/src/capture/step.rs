@@ -141,10 +141,11 @@ impl CallStepper {
             Some(hart) => hart,
             None => self.run_to_entry(target, cancel, limit)?,
         };
+        let [ra, sp] = self.registers(target, hart, ["ra", "sp"])?;
         let call = Call {
             hart,
-            return_address: VirtAddr::new(self.register(target, hart, "ra")?),
-            stack_pointer: self.register(target, hart, "sp")?,
+            return_address: VirtAddr::new(ra),
+            stack_pointer: sp,
         };
         let place = call.return_address;
         let arrived = match target.set_breakpoint(place) {
@@ -152,9 +153,10 @@ impl CallStepper {
             Err(error) => Err(error.into()),
         };
         clean_up(target, place, cancel, arrived)?;
+        let [value] = self.registers(target, hart, ["a0"])?;
         Ok(Returned {
             hart,
-            value: self.register(target, hart, "a0")?,
+            value,
             to: place,
         })
     }
@@ -164,12 +166,12 @@ impl CallStepper {
         if target.is_running() {
             return Ok(None);
         }
-        for hart in target.harts()? {
-            if target.register(hart, "pc")? == Some(self.entry.as_u64()) {
-                return Ok(Some(hart));
-            }
-        }
-        Ok(None)
+        let harts = target.harts()?;
+        let wanted: Vec<(HartId, &str)> = harts.iter().map(|hart| (*hart, "pc")).collect();
+        let pcs = target.some_registers(&wanted)?;
+        let mut there = harts.into_iter().zip(pcs);
+        let here = there.find(|(_, pc)| *pc == Some(self.entry.as_u64()));
+        Ok(here.map(|(hart, _)| hart))
     }
 
     /// Resumes until a hart stands at `place`; at a call's return, until it is that call's.
@@ -198,14 +200,14 @@ impl CallStepper {
                 }
             };
             let Some(hart) = hart else { continue };
-            if target.register(hart, "pc")? != Some(place.as_u64()) {
+            let read = target.some_registers(&[(hart, "sp"), (hart, "pc")])?;
+            let [sp, pc] = <[Option<u64>; 2]>::try_from(read).unwrap_or_default();
+            if pc != Some(place.as_u64()) {
                 continue;
             }
             let is_it = match call {
                 None => true,
-                Some(call) => {
-                    hart == call.hart && self.register(target, hart, "sp")? == call.stack_pointer
-                }
+                Some(call) => hart == call.hart && sp == Some(call.stack_pointer),
             };
             if is_it {
                 return Ok(hart);
@@ -228,19 +230,24 @@ impl CallStepper {
         Ok(())
     }
 
-    fn register(
+    /// Registers that a hart must have, all at once.
+    fn registers<const COUNT: usize>(
         &self,
         target: &mut dyn Target,
         hart: HartId,
-        register: &'static str,
-    ) -> Result<u64, StepError> {
-        target
-            .register(hart, register)?
-            .ok_or_else(|| StepError::NoRegister {
+        names: [&'static str; COUNT],
+    ) -> Result<[u64; COUNT], StepError> {
+        let read = target.some_registers(&names.map(|name| (hart, name)))?;
+        let mut values = [0; COUNT];
+        for (place, register) in names.into_iter().enumerate() {
+            let value = read.get(place).copied().flatten();
+            values[place] = value.ok_or_else(|| StepError::NoRegister {
                 hart,
                 symbol: self.symbol.clone(),
                 register,
-            })
+            })?;
+        }
+        Ok(values)
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use pagescope_protocol::PhysPage;
 use pagescope_protocol::decode::Decoder;
 use pagescope_protocol::walk::{TableReader, TableWords};
+use pagescope_protocol::{Level, PhysPage};
 
 use crate::guest::MachineMap;
 use crate::link::{LinkError, Target};
@@ -56,6 +56,14 @@ impl<'a> RamTables<'a> {
     /// All that was read.
     pub(super) fn into_read(self) -> HashMap<PhysPage, Option<Arc<TableWords>>> {
         self.read
+    }
+}
+
+impl RamTables<'_> {
+    /// Says what is read next, for whoever waits.
+    pub(super) fn begin(&mut self, level: Level, tables: usize) {
+        self.target
+            .begin(&format!("{tables} tables of level {}", level.number()));
     }
 }
 

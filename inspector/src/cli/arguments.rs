@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const AFTER_HELP: &str = "\
 ADDR is where a target is: HOST:PORT or unix:PATH of a gdb port (start QEMU with -s for
-127.0.0.1:1234), or serial:PATH. A snapshot file serves wherever an ADDR only needs reading.
+127.0.0.1:1234), or serial:PATH. A snapshot file serves wherever an ADDR only needs reading, and so do a
+dump of the guest's memory (QEMU's dump-guest-memory FILE) and an image of its RAM, with --satp.
 monitor:unix:PATH or monitor:HOST:PORT is QEMU's monitor (-qmp or -monitor): the guest is looked at while it
 runs, and never stopped. Its RAM has to lie in a file (memory-backend-file, share=on).
 
@@ -41,7 +42,10 @@ pub enum Command {
     ///
     /// The guest is stopped while it is looked at, and left as it was found: running if it ran.
     Attach(Attach),
-    /// Open the window on a snapshot or a recording, without QEMU
+    /// Open the window on a snapshot, a recording or a dump of a guest's memory, without QEMU
+    #[command(
+        after_help = "Examples:\n  pagescope open lecture.ron\n  pagescope open dump.elf --satp 0x8000000000080007\n  pagescope open ram.bin --ram-base 0x80000000 --satp 0x8000000000080007"
+    )]
     Open(Open),
     /// Translate one virtual address, showing every step
     ///
@@ -199,6 +203,40 @@ pub struct Demo {
     pub pace: u32,
 }
 
+/// Where a guest's memory is read from.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Memory")]
+pub struct MemoryArguments {
+    /// How the guest's memory is read: by the fastest way there is, or by this one
+    #[arg(long, value_enum, default_value_t, value_name = "WAY")]
+    pub memory: MemoryWay,
+    /// The file that holds the guest's RAM, and where that begins if not at 0x80000000
+    #[arg(long, value_name = "PATH[@0xADDR]")]
+    pub ram_file: Option<String>,
+    /// Of a raw image of RAM: where it begins [default: 0x80000000]
+    #[arg(long, value_name = "0xADDR")]
+    pub ram_base: Option<String>,
+    /// Of a dump, which does not have it: satp of hart 0; given again, of hart 1, and so on
+    #[arg(long, value_name = "0xSATP")]
+    pub satp: Vec<String>,
+}
+
+/// A way to a guest's memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum MemoryWay {
+    /// The fastest that there is.
+    #[default]
+    Auto,
+    /// The file that holds RAM (memory-backend-file,share=on).
+    File,
+    /// The memory of QEMU's process.
+    Process,
+    /// QEMU's gdb port.
+    Gdb,
+    /// The debug channel of Pagescope's kernel.
+    Channel,
+}
+
 /// Which space is meant.
 #[derive(Debug, Args)]
 pub struct SpaceChoice {
@@ -259,13 +297,22 @@ pub struct Attach {
     /// The guest kernel's ELF: names, and where kalloc is
     #[arg(long, value_name = "FILE")]
     pub elf: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub from: MemoryArguments,
 }
 
 /// `open`
 #[derive(Debug, Args)]
 pub struct Open {
-    /// A snapshot or a recording
+    /// A snapshot, a recording, QEMU's dump-guest-memory or an image of RAM
     pub file: PathBuf,
+    /// With a dump: the guest kernel's ELF, for names
+    #[arg(long, value_name = "FILE")]
+    pub elf: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub from: MemoryArguments,
 }
 
 /// `walk`
@@ -284,6 +331,9 @@ pub struct Walk {
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub from: MemoryArguments,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub watch: WatchChoice,
@@ -308,6 +358,9 @@ pub struct Map {
     pub format: Format,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub from: MemoryArguments,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub watch: WatchChoice,
 }
 
@@ -319,6 +372,9 @@ pub struct Listing {
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub from: MemoryArguments,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub watch: WatchChoice,
@@ -338,6 +394,9 @@ pub struct Regions {
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub from: MemoryArguments,
 }
 
 /// `trace`
@@ -360,6 +419,9 @@ pub struct Trace {
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub from: MemoryArguments,
 }
 
 /// `snapshot`
@@ -376,6 +438,9 @@ pub struct Snapshot {
     /// Keep the contents of every page mapped in 4 KiB leaves too
     #[arg(long)]
     pub full: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub from: MemoryArguments,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub watch: WatchChoice,
@@ -404,6 +469,9 @@ pub struct Step {
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub from: MemoryArguments,
 }
 
 /// `check`
@@ -423,6 +491,9 @@ pub struct Check {
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub from: MemoryArguments,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub watch: WatchChoice,
@@ -448,13 +519,22 @@ pub struct Diff {
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub from: MemoryArguments,
 }
 
 /// `export`
 #[derive(Debug, Args)]
 pub struct Export {
-    /// A snapshot or a recording; of a recording, its last moment
+    /// A snapshot, a recording or a dump; of a recording, its last moment
     pub file: PathBuf,
+    /// With a dump: the guest kernel's ELF, for names
+    #[arg(long, value_name = "FILE")]
+    pub elf: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub from: MemoryArguments,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub kind: ExportKind,

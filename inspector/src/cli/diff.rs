@@ -81,7 +81,7 @@ struct SpacesAnswer {
 /// How two spaces of one moment differ.
 fn spaces(options: &Diff, one: &str, other: &str) -> Result<Answer, Failure> {
     let elf = source::elf(options.elf.as_deref())?;
-    let snapshot = source::one_moment(Place::parse(&options.before)?, elf)?;
+    let snapshot = source::one_moment(Place::parse(&options.before, &options.from)?, elf)?;
     let one = source::space_named(&snapshot, one)?;
     let other = source::space_named(&snapshot, other)?;
     let difference = SpaceDifference::between(&snapshot, one, other);

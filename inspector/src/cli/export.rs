@@ -1,17 +1,27 @@
 //! `pagescope export`: drawings of a snapshot.
 
 use super::arguments::Export;
+use super::source::Place;
 use super::{Answer, Failure, format, source};
 use crate::export::file::write_atomically;
 use crate::export::png::png_from_svg;
 use crate::export::svg::{Theme, layout_svg};
 use crate::export::text::{Order, layout_text, schematic_text};
+use crate::model::History;
 
 /// Pixels for each unit of the drawing: sharp on a projector.
 const PNG_SCALE: f32 = 2.0;
 
 pub(super) fn run(options: &Export) -> Result<Answer, Failure> {
-    let history = source::history(&options.file)?;
+    let elf = source::elf(options.elf.as_deref())?;
+    let history = match Place::file(&options.file, &options.from)? {
+        Place::File(history) => history,
+        dump => {
+            let mut history = History::new();
+            history.push(source::one_moment(dump, elf)?);
+            history
+        }
+    };
     let moments = history.moments();
     let last = moments.len().saturating_sub(1);
     let chosen = options.moment.unwrap_or(last);

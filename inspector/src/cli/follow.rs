@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pagescope_protocol::snapshot::Snapshot;
 use serde::Serialize;
 
-use super::arguments::{self, Format};
+use super::arguments::{self, Format, MemoryArguments};
 use super::source::{self, Place};
 use super::{Answer, Failure, format, interrupt};
 use crate::model::{ChangeKind, Difference};
@@ -46,7 +46,9 @@ pub(super) fn run(options: &arguments::Follow) -> Result<Answer, Failure> {
         ))
     })?;
     let elf = source::elf(options.elf.as_deref())?;
-    let Place::Watch(watch) = Place::looked_at(&options.addr, options.monitor.as_deref())? else {
+    let from = MemoryArguments::default();
+    let place = Place::looked_at(&options.addr, options.monitor.as_deref(), &from)?;
+    let Place::Watch(watch) = place else {
         return Err(Failure::Usage(source::needs_monitor("following")));
     };
     let mut opened = source::open_source(&Source::Watch { watch, elf })?;

@@ -42,7 +42,10 @@ struct AliasAnswer {
 
 pub(super) fn run(options: &Map) -> Result<Answer, Failure> {
     let elf = source::elf(options.elf.as_deref())?;
-    let snapshot = source::one_moment(Place::chosen(&options.addr, &options.watch)?, elf)?;
+    let snapshot = source::one_moment(
+        Place::chosen(&options.addr, &options.watch, &options.from)?,
+        elf,
+    )?;
     if options.phys {
         let answer = physical(&snapshot);
         format::print(options.format, &answer, || physical_text(&answer))?;

@@ -22,19 +22,20 @@ pub(super) fn attach(options: &Attach) -> Result<Answer, Failure> {
         Some(addr) if !addr.starts_with("monitor:") => {
             let address = Address::from_str(addr).map_err(Failure::usage)?;
             let watch = monitor.map(source::watch).transpose()?;
-            Place::Live(address, watch)
+            Place::Live(source::live(address, &options.from)?.with_watch(watch))
         }
-        addr => Place::looked_at(addr.as_deref().unwrap_or_default(), monitor)?,
+        addr => {
+            let addr = addr.as_deref().unwrap_or_default();
+            Place::looked_at(addr, monitor, &options.from)?
+        }
     };
     match place {
-        Place::Live(address, watch) => {
-            let title = address.to_string();
-            let source = Source::Attach {
-                address,
-                elf,
-                watch,
+        Place::Live(live) => {
+            let title = match &live {
+                Source::Attach { address, .. } => address.to_string(),
+                other => other.what(),
             };
-            window(source, &title)
+            window(live.with_elf(elf), &title)
         }
         Place::Watch(watch) => {
             let title = watch.monitor.to_string();
@@ -45,9 +46,14 @@ pub(super) fn attach(options: &Attach) -> Result<Answer, Failure> {
 }
 
 pub(super) fn open(options: &Open) -> Result<Answer, Failure> {
-    let history = source::history(&options.file)?;
+    let elf = source::elf(options.elf.as_deref())?;
     let name = options.file.file_name().unwrap_or(options.file.as_os_str());
-    show(App::offline(history, name.to_string_lossy()))
+    let name = name.to_string_lossy();
+    match Place::file(&options.file, &options.from)? {
+        Place::File(history) => show(App::offline(history, name)),
+        Place::Live(dump) => window(dump.with_elf(elf), &name),
+        Place::Watch(_) => Err(Failure::Usage(format!("{name} is no file"))),
+    }
 }
 
 /// A window on a guest; the guest is left as it was found when the window closes.

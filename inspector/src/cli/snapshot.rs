@@ -13,15 +13,15 @@ use crate::model::named;
 pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
     let elf = source::elf(options.elf.as_deref())?;
     source::can_write(&options.out)?;
-    let snapshot = match Place::chosen(&options.addr, &options.watch)? {
+    let snapshot = match Place::chosen(&options.addr, &options.watch, &options.from)? {
         Place::Watch(_) if options.full => {
             return Err(Failure::Usage(
                 "--full reads more than can be read while nothing changes: leave --running out"
                     .into(),
             ));
         }
-        Place::Live(address, watch) if options.full => {
-            let mut opened = source::open(address, watch, elf)?;
+        Place::Live(live) if options.full => {
+            let mut opened = source::open(live, elf)?;
             let result = full(&mut opened);
             source::leave(opened);
             let snapshot = result.map_err(Failure::target)?;

@@ -4,70 +4,154 @@ use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::Arc;
 
+use pagescope_protocol::PhysAddr;
 use pagescope_protocol::snapshot::text::Document;
 use pagescope_protocol::snapshot::{Snapshot, Space};
 
-use super::arguments::{SpaceChoice, WatchChoice};
+use super::arguments::{MemoryArguments, MemoryWay, SpaceChoice, WatchChoice};
 use super::{Failure, interrupt};
 use crate::export::file::read_document;
 use crate::guest::{ElfError, ElfFile};
-use crate::link::Address;
+use crate::link::dump::FileKind;
+use crate::link::memory::mapped::RamFile;
+use crate::link::{Address, DumpOptions, LinkError, PhysicalAccess};
 use crate::model::History;
-use crate::session::{OpenError, Opened, Source, Watch};
+use crate::session::{MemoryChoice, OpenError, Opened, Source, Watch};
 
 /// What an ADDR begins with that is a monitor's.
 const MONITOR: &str = "monitor:";
 
 /// What an ADDR turned out to be.
 pub(super) enum Place {
-    /// A guest, which is stopped while it is looked at.
-    Live(Address, Option<Watch>),
+    /// A guest, which is stopped while it is looked at, or a dump of one.
+    Live(Source),
     /// A guest that is looked at while it runs.
     Watch(Watch),
-    /// A file.
+    /// A file with moments in it.
     File(History),
 }
 
 impl Place {
-    /// A file where there is one of that name or it is called `….ron`, else an address.
-    pub(super) fn parse(text: &str) -> Result<Self, Failure> {
+    /// A snapshot or a dump where there is a file of that name or it is called `….ron`, else an address.
+    pub(super) fn parse(text: &str, from: &MemoryArguments) -> Result<Self, Failure> {
         if let Some(monitor) = text.strip_prefix(MONITOR) {
             return watch(monitor).map(Self::Watch);
         }
         let path = Path::new(text);
         let looks_like_file = path.extension().is_some_and(|extension| extension == "ron");
         if looks_like_file || path.is_file() {
-            return Ok(Self::File(history(path)?));
+            return Self::file(path, from);
         }
-        let live = |address| Self::Live(address, None);
-        Address::from_str(text).map(live).map_err(|error| {
-            Failure::Usage(format!("{error}; and there is no snapshot file {text:?}"))
-        })
+        let address = Address::from_str(text).map_err(|error| {
+            Failure::Usage(format!(
+                "{error}; and there is no snapshot or dump {text:?}"
+            ))
+        })?;
+        live(address, from).map(Self::Live)
+    }
+
+    /// A snapshot or a dump.
+    pub(super) fn file(path: &Path, from: &MemoryArguments) -> Result<Self, Failure> {
+        let says_dump = from.ram_base.is_some() || !from.satp.is_empty();
+        let kind = match path.is_file() {
+            true => FileKind::of(path).map_err(Failure::usage)?,
+            // The reader of snapshots says best what is wrong with the name.
+            false => FileKind::Text,
+        };
+        match kind {
+            FileKind::Text if !says_dump => Ok(Self::File(history(path)?)),
+            FileKind::Other if !says_dump => Err(Failure::Usage(format!(
+                "{} is neither a snapshot nor a core dump; if it is an image of RAM, say where that begins \
+                 (--ram-base 0x80000000) and what satp is (--satp 0x…)",
+                path.display()
+            ))),
+            _ => Ok(Self::Live(Source::Dump {
+                dump: dump(path, from)?,
+                elf: None,
+            })),
+        }
     }
 
     /// The same, with the options that say how to look.
-    pub(super) fn chosen(text: &str, choice: &WatchChoice) -> Result<Self, Failure> {
+    pub(super) fn chosen(
+        text: &str,
+        choice: &WatchChoice,
+        from: &MemoryArguments,
+    ) -> Result<Self, Failure> {
         if choice.running {
-            return Self::looked_at(text, choice.monitor.as_deref());
+            return Self::looked_at(text, choice.monitor.as_deref(), from);
         }
-        match (Self::parse(text)?, &choice.monitor) {
-            (Self::Live(address, _), Some(monitor)) => {
-                Ok(Self::Live(address, Some(watch(monitor)?)))
+        match (Self::parse(text, from)?, &choice.monitor) {
+            (Self::Live(live @ Source::Attach { .. }), Some(monitor)) => {
+                Ok(Self::Live(live.with_watch(Some(watch(monitor)?))))
             }
-            (Self::File(_), Some(_)) => Err(Failure::Usage(format!(
-                "{text} is a file, which has no monitor: leave --monitor out"
-            ))),
+            (Self::File(_) | Self::Live(Source::Dump { .. }), Some(_)) => Err(Failure::Usage(
+                format!("{text} is a file, which has no monitor: leave --monitor out"),
+            )),
             (place, _) => Ok(place),
         }
     }
 
     /// A guest that is looked at while it runs: through `monitor` where it is named.
-    pub(super) fn looked_at(text: &str, monitor: Option<&str>) -> Result<Self, Failure> {
+    pub(super) fn looked_at(
+        text: &str,
+        monitor: Option<&str>,
+        from: &MemoryArguments,
+    ) -> Result<Self, Failure> {
         match monitor {
             Some(monitor) => watch(monitor).map(Self::Watch),
-            None => Self::parse(text),
+            None => Self::parse(text, from),
         }
     }
+}
+
+/// A guest, with what was said about its memory.
+pub(super) fn live(address: Address, from: &MemoryArguments) -> Result<Source, Failure> {
+    if from.ram_base.is_some() || !from.satp.is_empty() {
+        return Err(Failure::Usage(format!(
+            "--ram-base and --satp are for dumps, and {address} is a guest, which says both itself"
+        )));
+    }
+    let way = match from.memory {
+        MemoryWay::Auto => None,
+        MemoryWay::File => Some(PhysicalAccess::MappedRam),
+        MemoryWay::Process => Some(PhysicalAccess::ProcessMemory),
+        MemoryWay::Gdb => Some(PhysicalAccess::GdbPort),
+        MemoryWay::Channel => Some(PhysicalAccess::Monitor),
+    };
+    let ram_file = from.ram_file.as_deref().map(RamFile::parse);
+    Ok(Source::Attach {
+        address,
+        elf: None,
+        memory: MemoryChoice { way, ram_file },
+        watch: None,
+    })
+}
+
+fn dump(path: &Path, from: &MemoryArguments) -> Result<DumpOptions, Failure> {
+    if from.memory != MemoryWay::Auto || from.ram_file.is_some() {
+        return Err(Failure::Usage(format!(
+            "--memory and --ram-file are for guests, and {} is a file with memory in it",
+            path.display()
+        )));
+    }
+    let number = |option: &str, text: &String| {
+        let digits = text.trim().replace('_', "");
+        let digits = digits.strip_prefix("0x").unwrap_or(&digits);
+        u64::from_str_radix(digits, 16).map_err(|_| {
+            Failure::Usage(format!(
+                "{option} {text:?} is no number: write hexadecimal such as 0x80000000"
+            ))
+        })
+    };
+    let base = from.ram_base.as_ref();
+    let base = base.map(|text| number("--ram-base", text)).transpose()?;
+    let satps = from.satp.iter().map(|text| number("--satp", text));
+    Ok(DumpOptions {
+        path: path.to_owned(),
+        ram_base: base.map(PhysAddr::new),
+        satps: satps.collect::<Result<_, _>>()?,
+    })
 }
 
 /// QEMU's monitor at this address.
@@ -137,17 +221,9 @@ pub(super) fn elf(path: Option<&Path>) -> Result<Option<Arc<ElfFile>>, Failure> 
         .map_err(Failure::usage)
 }
 
-/// Attaches, for one command.
-pub(super) fn open(
-    address: Address,
-    watch: Option<Watch>,
-    elf: Option<Arc<ElfFile>>,
-) -> Result<Opened, Failure> {
-    open_source(&Source::Attach {
-        address,
-        elf,
-        watch,
-    })
+/// Attaches, or opens a dump, for one command.
+pub(super) fn open(source: Source, elf: Option<Arc<ElfFile>>) -> Result<Opened, Failure> {
+    open_source(&source.with_elf(elf))
 }
 
 /// Opens any source, for one command.
@@ -156,6 +232,8 @@ pub(super) fn open_source(source: &Source) -> Result<Opened, Failure> {
     source.open(&cancel).map_err(|error| match error {
         _ if cancel.is_cancelled() => Failure::Cancelled,
         OpenError::Elf(error @ ElfError::NotElf { .. }) => Failure::usage(error),
+        // A file that is of no use.
+        OpenError::Link(error @ LinkError::Dump { .. }) => Failure::usage(error),
         other => Failure::target(other),
     })
 }
@@ -186,7 +264,7 @@ pub(super) fn one_moment(
                 .map(|moment| Arc::clone(&moment.snapshot));
             last.ok_or_else(|| Failure::Usage("the file holds no moment".into()))
         }
-        Place::Live(address, watch) => captured(open(address, watch, elf)?),
+        Place::Live(live) => captured(open(live, elf)?),
         Place::Watch(watch) => captured(open_source(&Source::Watch { watch, elf })?),
     }?;
     mention_changing(&snapshot);
@@ -292,7 +370,9 @@ pub(super) fn space_of(snapshot: &Snapshot, hart: u32) -> Result<&Space, Failure
         .collect();
     if snapshot.harts.iter().any(|known| known.id == hart) {
         return Err(Failure::Target(format!(
-            "satp of hart {hart} is not known, so neither are its tables; --phys works without"
+            "satp of hart {hart} is not known, so neither are its tables; say it with --satp 0x… if this \
+             is a dump, name a space of `pagescope spaces` with --space, or ask with --phys, which works \
+             without"
         )));
     }
     Err(Failure::Usage(match known.as_slice() {

@@ -23,7 +23,10 @@ struct SpaceAnswer {
 }
 
 pub(super) fn run(options: &Listing) -> Result<Answer, Failure> {
-    let snapshot = source::one_moment(Place::chosen(&options.addr, &options.watch)?, None)?;
+    let snapshot = source::one_moment(
+        Place::chosen(&options.addr, &options.watch, &options.from)?,
+        None,
+    )?;
     let answer: Vec<SpaceAnswer> = snapshot.spaces.iter().map(space).collect();
     format::print(options.format, &answer, || text(&snapshot))?;
     Ok(Answer::Yes)

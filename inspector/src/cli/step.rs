@@ -82,10 +82,11 @@ pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
     // Before anything is attached to: a name that is nowhere in the file needs no guest.
     elf.require(&options.symbol).map_err(Failure::usage)?;
     let address = Address::from_str(&options.addr).map_err(Failure::usage)?;
+    let live = source::live(address, &options.from)?;
     if let Some(out) = &options.out {
         source::can_write(out)?;
     }
-    let mut opened = source::open(address, None, Some(elf))?;
+    let mut opened = source::open(live, Some(elf))?;
     let stepper = match stepper(&opened, &options.symbol) {
         Ok(stepper) => stepper,
         Err(failure) => {

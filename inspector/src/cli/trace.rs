@@ -29,7 +29,7 @@ struct EventAnswer {
 pub(super) fn run(options: &Trace) -> Result<Answer, Failure> {
     let kinds = kinds(&options.kind)?;
     let elf = source::elf(options.elf.as_deref())?;
-    let snapshot = source::one_moment(Place::parse(&options.addr)?, elf)?;
+    let snapshot = source::one_moment(Place::parse(&options.addr, &options.from)?, elf)?;
     let space = options.space.as_deref();
     // A space that is gone can still be asked for, by the whole name that its events have.
     let space = space

@@ -35,7 +35,7 @@ fn walked_in(snapshot: &Snapshot, space: &Space, address: VirtAddr) -> (Walked, 
 pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
     let elf = source::elf(options.elf.as_deref())?;
     let address = parse_address(&options.va, elf.as_deref())?;
-    let (walked, translation) = match Place::chosen(&options.addr, &options.watch)? {
+    let (walked, translation) = match Place::chosen(&options.addr, &options.watch, &options.from)? {
         place @ Place::File(_) => {
             let snapshot = source::one_moment(place, None)?;
             let space = source::space_chosen(&snapshot, &options.space)?;
@@ -47,8 +47,8 @@ pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
             source::leave(opened);
             result?
         }
-        Place::Live(at, watch) => {
-            let mut opened = source::open(at, watch, elf)?;
+        Place::Live(live) => {
+            let mut opened = source::open(live, elf)?;
             let result = walk_live(&mut opened, &options.space, &options.va);
             source::leave(opened);
             result?

@@ -19,6 +19,8 @@ use crate::link::{LinkError, Target};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct KernelInfo {
     block: InfoBlock,
+    /// The heap counter, where it is in RAM.
+    counter: Option<u64>,
     /// Named stretches of memory.
     pub regions: Vec<Region>,
     /// The address spaces that can be walked, in the kernel's order; no two have the same name.
@@ -56,11 +58,13 @@ impl InfoPlace {
         elf: Option<&ElfFile>,
     ) -> Result<Option<Self>, LinkError> {
         let entry = elf.map(|elf| PhysAddr::new(elf.entry()));
-        for start in [machine.ram_start(), entry].into_iter().flatten() {
-            if let Some(at) = start.checked_add(POINTER_OFFSET)
-                && let Some(bytes) = read(target, machine, at, size_of::<InfoPointer>() as u64)?
-                && let Some(pointer) = InfoPointer::parse(&bytes)
-            {
+        let starts = [machine.ram_start(), entry].into_iter().flatten();
+        let size = size_of::<InfoPointer>() as u64;
+        let places: Vec<(PhysAddr, u64)> = starts
+            .filter_map(|start| Some((start.checked_add(POINTER_OFFSET)?, size)))
+            .collect();
+        for bytes in read_all(target, machine, &places)? {
+            if let Some(pointer) = bytes.as_deref().and_then(InfoPointer::parse) {
                 return Ok(Some(Self(PhysAddr::new(pointer.block))));
             }
         }
@@ -123,26 +127,21 @@ impl InfoPlace {
         let Some(block) = self.read_block(target, machine)? else {
             return Ok(None);
         };
-        let records = table(
-            target,
-            machine,
-            block.spaces,
-            block.space_count,
-            SpaceRecord::SIZE,
-            SpaceRecord::parse,
-        )?;
+        let places = [
+            place(block.spaces, block.space_count, SpaceRecord::SIZE),
+            place(block.regions, block.region_count, RawRegion::SIZE),
+            place(block.heap_counter, 1, size_of::<u64>()),
+        ];
+        let mut read = read_all(target, machine, &places)?.into_iter();
+        let mut next = || read.next().flatten();
+        let records = items(next(), SpaceRecord::SIZE, SpaceRecord::parse);
         let names = words::SpaceNames::new(&records);
-        let regions = table(
-            target,
-            machine,
-            block.regions,
-            block.region_count,
-            RawRegion::SIZE,
-            RawRegion::parse,
-        )?;
+        let regions = items(next(), RawRegion::SIZE, RawRegion::parse);
+        let counter = next().and_then(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)));
         let regions = regions.iter().map(|raw| words::region(raw, &names));
         Ok(Some(KernelInfo {
             block,
+            counter,
             regions: regions.collect(),
             spaces: words::spaces(&records, &names),
             names,
@@ -187,14 +186,7 @@ impl KernelInfo {
     }
 
     /// The allocator's state; `None` where its numbers cannot be: outside RAM, or out of order.
-    ///
-    /// # Errors
-    /// When the target cannot be read.
-    pub fn heap(
-        &self,
-        target: &mut dyn Target,
-        machine: &MachineMap,
-    ) -> Result<Option<Heap>, LinkError> {
+    pub fn heap(&self, machine: &MachineMap) -> Option<Heap> {
         let block = &self.block;
         let counter_address = PhysAddr::new(block.heap_counter);
         let is_page_in_ram = |address: u64| {
@@ -206,33 +198,35 @@ impl KernelInfo {
             && is_page_in_ram(block.heap_top)
             && is_page_in_ram(block.heap_bottom);
         if !is_sound {
-            return Ok(None);
+            return None;
         }
-        let counter = read(target, machine, counter_address, 8)?;
-        let counter = counter.and_then(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)));
-        Ok(counter.map(|counter| Heap {
+        self.counter.map(|counter| Heap {
             counter,
             counter_address,
             top: PhysAddr::new(block.heap_top),
             bottom: PhysAddr::new(block.heap_bottom),
             next: PhysAddr::new(block.heap_next),
             freed: block.freed_pages,
-        }))
+        })
     }
 }
 
-/// A table of `count` items that the guest claims to have at `address`; none where that is not RAM.
-fn table<T>(
-    target: &mut dyn Target,
-    machine: &MachineMap,
-    address: u64,
-    count: u64,
+/// Where a table of `count` items is that the guest claims to have at `address`, and its size in bytes.
+const fn place(address: u64, count: u64, item_size: usize) -> (PhysAddr, u64) {
+    (
+        PhysAddr::new(address),
+        count.saturating_mul(item_size as u64),
+    )
+}
+
+/// The items of a table; none where it could not be read.
+fn items<T>(
+    bytes: Option<Vec<u8>>,
     item_size: usize,
     parse: impl Fn(&[u8]) -> Option<T>,
-) -> Result<Vec<T>, LinkError> {
-    let size = count.saturating_mul(item_size as u64);
-    let bytes = read(target, machine, PhysAddr::new(address), size)?.unwrap_or_default();
-    Ok(bytes.chunks_exact(item_size).filter_map(parse).collect())
+) -> Vec<T> {
+    let bytes = bytes.unwrap_or_default();
+    bytes.chunks_exact(item_size).filter_map(parse).collect()
 }
 
 /// Bytes that the guest claims to have somewhere: read only where that is RAM.
@@ -242,8 +236,28 @@ fn read(
     start: PhysAddr,
     size: u64,
 ) -> Result<Option<Vec<u8>>, LinkError> {
-    match PhysRange::new(start, size).filter(|range| !range.is_empty() && machine.is_ram(*range)) {
-        Some(range) => Ok(target.read_physical(&[range])?.into_iter().next().flatten()),
-        None => Ok(None),
+    let read = read_all(target, machine, &[(start, size)])?;
+    Ok(read.into_iter().next().flatten())
+}
+
+/// The same for several places at once, in their order.
+fn read_all(
+    target: &mut dyn Target,
+    machine: &MachineMap,
+    places: &[(PhysAddr, u64)],
+) -> Result<Vec<Option<Vec<u8>>>, LinkError> {
+    let ranges = places.iter().map(|(start, size)| {
+        let range = PhysRange::new(*start, *size).filter(|range| !range.is_empty());
+        range.filter(|range| machine.is_ram(*range))
+    });
+    let ranges: Vec<Option<PhysRange>> = ranges.collect();
+    let wanted: Vec<PhysRange> = ranges.iter().copied().flatten().collect();
+    if wanted.is_empty() {
+        return Ok(vec![None; places.len()]);
     }
+    let mut answers = target.read_physical(&wanted)?.into_iter();
+    Ok(ranges
+        .into_iter()
+        .map(|range| range.and_then(|_| answers.next().flatten()))
+        .collect())
 }

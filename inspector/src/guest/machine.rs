@@ -36,6 +36,8 @@ pub enum RamSource {
     Kernel,
     /// QEMU, in `info mtree`.
     Qemu,
+    /// The dump, by what it holds.
+    Dump,
 }
 
 impl fmt::Display for RamSource {
@@ -44,6 +46,7 @@ impl fmt::Display for RamSource {
             Self::BuiltIn => "RAM as in QEMU's virt",
             Self::Kernel => "RAM as the kernel says",
             Self::Qemu => "RAM as QEMU says",
+            Self::Dump => "RAM as far as it was dumped",
         })
     }
 }
@@ -62,9 +65,23 @@ impl MachineMap {
     /// # Errors
     /// When the target cannot be asked.
     pub fn ask(target: &mut dyn Target) -> Result<Self, LinkError> {
+        if let Some(ram) = target.known_ram() {
+            return Ok(Self::from_dump(&ram));
+        }
         let answer = target.monitor("info mtree -f")?;
         let map = answer.as_deref().and_then(MemoryMap::from_mtree);
         Ok(map.map_or_else(Self::virt_128_mib, |map| Self::from_qemu(&map)))
+    }
+
+    /// What a dump holds: all of it can be read, and nothing is known of devices.
+    fn from_dump(ranges: &[PhysRange]) -> Self {
+        let regions = ranges.iter().map(|range| PhysicalRegion {
+            start: range.start(),
+            size: range.size(),
+            kind: PhysicalKind::Ram,
+            name: "RAM".into(),
+        });
+        Self::sorted(regions.collect(), RamSource::Dump)
     }
 
     /// QEMU's `virt` with 128 MiB, for a target that cannot say what it has.

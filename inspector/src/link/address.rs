@@ -18,6 +18,8 @@ pub enum Address {
     Unix(PathBuf),
     /// A character device: `serial:PATH`.
     Serial(PathBuf),
+    /// A file with a guest's memory in it; nobody answers there.
+    File(PathBuf),
 }
 
 /// The machine that a bare port is on.
@@ -91,6 +93,7 @@ impl fmt::Display for Address {
             Self::Tcp { host, port } => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Serial(path) => write!(f, "serial:{}", path.display()),
+            Self::File(path) => write!(f, "{}", path.display()),
         }
     }
 }

@@ -99,6 +99,22 @@ pub enum LinkError {
         /// What is wrong with it.
         why: String,
     },
+    /// The file is no dump that can be read.
+    #[error("{path} does not serve as a dump of a guest's memory: {why}")]
+    Dump {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        why: String,
+    },
+    /// A dump does nothing.
+    #[error("this is a {kind}, which cannot {what}; attach to a guest for that")]
+    Offline {
+        /// What it is.
+        kind: &'static str,
+        /// What was asked for.
+        what: &'static str,
+    },
     /// Physical memory cannot be read by the way that was asked for.
     #[error("memory cannot be read by this way ({way}): {why}")]
     NoWay {
@@ -181,7 +197,9 @@ fn option_for(address: &Address) -> String {
         Address::Tcp { port: 1234, .. } => "-s (or -gdb tcp::1234)".to_owned(),
         Address::Tcp { port, .. } => format!("-gdb tcp::{port}"),
         Address::Unix(path) => format!("-gdb unix:{},server=on,wait=off", path.display()),
-        Address::Serial(path) => format!("a gdb stub on {}", path.display()),
+        Address::Serial(path) | Address::File(path) => {
+            format!("a gdb stub on {}", path.display())
+        }
     }
 }
 
@@ -190,6 +208,6 @@ fn monitor_option_for(address: &Address) -> String {
     match address {
         Address::Tcp { host, port } => format!("-qmp tcp:{host}:{port},server=on,wait=off"),
         Address::Unix(path) => format!("-qmp unix:{},server=on,wait=off", path.display()),
-        Address::Serial(path) => format!("a monitor on {}", path.display()),
+        Address::Serial(path) | Address::File(path) => format!("a monitor on {}", path.display()),
     }
 }

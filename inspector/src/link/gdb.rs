@@ -45,7 +45,8 @@ use pagescope_protocol::{PhysPage, PhysRange, VirtAddr};
 
 use super::memory::PhysicalMemory;
 use super::memory::mapped::RamFile;
-use super::rsp::client::{Answer, Client};
+use super::progress::Listener;
+use super::rsp::client::{Answer, Client, Question};
 use super::rsp::description::Description;
 use super::rsp::stop::{SIGNAL_INTERRUPT, SIGNAL_TRAP, StopPacket, thread_id};
 use super::rsp::{escaped, hex};
@@ -108,8 +109,10 @@ pub struct GdbTarget {
     told: BTreeMap<String, String>,
     /// Parts of the description that came with other answers.
     documents: Documents,
-    /// The harts, where they are known and the machine has not moved since.
+    /// The harts, where they are known and cannot be others by now.
     harts: Option<Vec<HartId>>,
+    /// A hart's pc as it was read since the machine stopped.
+    last_pc: Option<(HartId, u64)>,
     /// The thread that `g` and `p` are about, if nothing has moved it since.
     selected: Option<HartId>,
     physical: PhysicalSwitch,
@@ -201,8 +204,12 @@ impl GdbTarget {
         };
         // A stop reply selects the hart it is about (`gdb_set_stop_cpu`).
         self.selected = None;
-        self.harts = None;
+        self.last_pc = None;
         self.told.clear();
+        // QEMU's machines have the harts that they began with.
+        if !matches!(self.facts.stub, Stub::Qemu { .. }) {
+            self.harts = None;
+        }
         self.client.start(request.as_bytes())?;
         self.motion = match hart {
             Some(hart) => Motion::Stepping(hart),
@@ -214,7 +221,11 @@ impl GdbTarget {
     /// Moves the hart that has reported a breakpoint past it. `false`: something else stopped the
     /// machine on the way.
     fn step_off(&mut self, hart: HartId) -> Result<bool, LinkError> {
-        let pc = self.register(hart, "pc")?.map(VirtAddr::new);
+        let pc = match self.last_pc {
+            Some((known, pc)) if known == hart => Some(pc),
+            _ => self.register(hart, "pc")?,
+        };
+        let pc = pc.map(VirtAddr::new);
         let Some(pc) = pc.filter(|pc| self.breakpoints.contains(pc)) else {
             return Ok(true);
         };
@@ -273,18 +284,30 @@ impl GdbTarget {
 impl Target for GdbTarget {
     fn harts(&mut self) -> Result<Vec<HartId>, LinkError> {
         self.need_stopped("harts")?;
-        if let Some(harts) = &self.harts {
-            return Ok(harts.clone());
-        }
         let mut harts = Vec::new();
-        let mut reply = self.client.request(b"qfThreadInfo")?;
+        // QEMU is asked for the rest at once; another stub may take that for a second list.
+        let (first, mut rest) = match self.facts.stub {
+            Stub::Qemu { .. } => {
+                let both = [b"qfThreadInfo", b"qsThreadInfo"];
+                let mut replies = self
+                    .client
+                    .ask(&both.map(|packet| Question::Packet(packet)))?;
+                let rest = replies.pop().map(|answer| answer.reply);
+                (replies.pop().unwrap_or_default().reply, rest)
+            }
+            _ => (self.client.request(b"qfThreadInfo")?, None),
+        };
+        let mut reply = first;
         while reply.starts_with(b"m") {
             let before = harts.len();
             harts.extend(self.read_threads(&reply)?);
             if harts.len() == before || harts.len() > MAX_HARTS {
                 return Err(self.client.protocol("its list of harts makes no sense"));
             }
-            reply = self.client.request(b"qsThreadInfo")?;
+            reply = match rest.take() {
+                Some(reply) => reply,
+                None => self.client.request(b"qsThreadInfo")?,
+            };
         }
         harts.sort_unstable();
         harts.dedup();
@@ -302,13 +325,21 @@ impl Target for GdbTarget {
     }
 
     fn all_registers(&mut self) -> Result<Vec<(HartId, Registers)>, LinkError> {
-        let harts = self.harts()?;
+        let harts = match &self.harts {
+            Some(harts) => harts.clone(),
+            None => self.harts()?,
+        };
         self.read_all_registers(&harts)
     }
 
     fn register(&mut self, hart: HartId, name: &str) -> Result<Option<u64>, LinkError> {
+        let values = self.some_registers(&[(hart, name)])?;
+        Ok(values.into_iter().next().flatten())
+    }
+
+    fn some_registers(&mut self, wanted: &[(HartId, &str)]) -> Result<Vec<Option<u64>>, LinkError> {
         self.need_stopped("registers")?;
-        self.read_register(hart, name)
+        self.read_some_registers(wanted)
     }
 
     fn read_physical(&mut self, ranges: &[PhysRange]) -> Result<Vec<Option<Vec<u8>>>, LinkError> {
@@ -330,6 +361,14 @@ impl Target for GdbTarget {
         let mut answers = self.read_frames_by_way(frames, known)?;
         share_known(&mut answers, known);
         Ok(answers)
+    }
+
+    fn report_to(&mut self, listener: Listener) {
+        self.client.progress().listen(listener);
+    }
+
+    fn begin(&mut self, what: &str) {
+        self.client.progress().begin(what);
     }
 
     fn ways(&mut self) -> Result<Vec<WayOffer>, LinkError> {

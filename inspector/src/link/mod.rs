@@ -20,11 +20,13 @@
 //!   its breakpoints of ours gone; its physical-memory switch as it was.
 
 pub mod address;
+pub mod dump;
 pub mod error;
 pub mod gdb;
 pub mod launch;
 pub mod memory;
 pub mod monitor;
+pub mod progress;
 pub mod qemu;
 pub mod rsp;
 pub mod transport;
@@ -39,6 +41,7 @@ use pagescope_protocol::walk::TableWords;
 use pagescope_protocol::{Hgatp, PhysPage, PhysRange, Satp, VirtAddr};
 
 pub use address::{Address, AddressError};
+pub use dump::{DumpOptions, DumpTarget};
 pub use error::LinkError;
 pub use gdb::{ConnectOptions, GdbTarget};
 pub use launch::{Guest, Launch, LaunchError};
@@ -80,6 +83,18 @@ pub trait Target: Send {
     /// # Errors
     /// When the target cannot be asked.
     fn register(&mut self, hart: HartId, name: &str) -> Result<Option<u64>, LinkError>;
+
+    /// Several [`register`](Self::register)s at once, in the order of `wanted`.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    fn some_registers(&mut self, wanted: &[(HartId, &str)]) -> Result<Vec<Option<u64>>, LinkError> {
+        let mut values = Vec::new();
+        for (hart, name) in wanted {
+            values.push(self.register(*hart, name)?);
+        }
+        Ok(values)
+    }
 
     /// Reads physical memory, all ranges in one pipelined batch. The answers stand in the order of
     /// `ranges`; `None` says that a range could not be read. Ask for nothing but RAM.
@@ -171,6 +186,12 @@ pub trait Target: Send {
 
     /// What is known about the target itself.
     fn facts(&self) -> &TargetFacts;
+
+    /// Tells how far long reads have come, from now on. A target whose reads take no time tells nothing.
+    fn report_to(&mut self, _listener: progress::Listener) {}
+
+    /// What is read next, in words, for [`report_to`](Self::report_to)'s listener.
+    fn begin(&mut self, _what: &str) {}
 
     /// The ways to physical memory, the fastest first, each available or with the reason why not.
     ///
@@ -387,6 +408,11 @@ pub enum Stub {
     },
     /// Some other stub.
     Other,
+    /// Nobody: it is a file.
+    Dump {
+        /// `core dump`, `raw RAM image`.
+        kind: &'static str,
+    },
 }
 
 /// How physical memory is read; the faster way is the lesser one.
@@ -411,6 +437,11 @@ impl PhysicalAccess {
     /// Whether it also works while the guest runs.
     pub const fn works_while_running(self) -> bool {
         matches!(self, Self::MappedRam | Self::ProcessMemory)
+    }
+
+    /// Whether each read is a question to a stub, which takes a way there and back.
+    pub const fn asks_the_stub(self) -> bool {
+        matches!(self, Self::GdbPort | Self::Monitor)
     }
 }
 

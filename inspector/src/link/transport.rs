@@ -173,6 +173,10 @@ fn open(address: &Address, timeout: Duration) -> io::Result<Transport> {
             Ok(Transport::Unix(stream))
         }
         Address::Serial(path) => open_serial(path).map(Transport::Serial),
+        Address::File(_) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is a file, and nobody answers there",
+        )),
     }
 }
 

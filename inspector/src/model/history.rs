@@ -228,9 +228,10 @@ mod tests {
     #[test]
     fn hours_of_following_are_bounded_and_stops_stay() {
         let mut history = History::new();
-        history.push(Arc::new(fixture::pseudos(0)));
-        history.seek(0);
         let looks: Vec<_> = [live(1), live(2)].into();
+        history.push(Arc::new(fixture::pseudos(0)));
+        history.push_live(Arc::clone(&looks[1]));
+        history.seek(0);
         for number in 0..3 * MOST_LIVE {
             history.push_live(Arc::clone(&looks[number % 2]));
             if number == 100 {

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use pagescope_protocol::snapshot::Snapshot;
 
+use crate::link::memory::mapped::RamFile;
 use crate::link::{Address, Guest, LinkError, MonitorOptions, MonitorTarget, RAM_FILE_OPTIONS};
 
 /// How often a guest in which nothing changes is shown again all the same: its registers move.
@@ -74,7 +75,7 @@ pub struct Watch {
     /// Where it is.
     pub monitor: Address,
     /// The file that holds the guest's RAM, where QEMU shall not be asked for it.
-    pub ram_file: Option<std::path::PathBuf>,
+    pub ram_file: Option<RamFile>,
 }
 
 impl Watch {
@@ -82,14 +83,14 @@ impl Watch {
     pub fn of(guest: &Guest) -> Option<Self> {
         Some(Self {
             monitor: guest.monitor(),
-            ram_file: Some(guest.ram_file()?.to_owned()),
+            ram_file: Some(RamFile::new(guest.ram_file()?)),
         })
     }
 
     /// Connects, and leaves the guest as it is.
     ///
     /// # Errors
-    /// When the monitor cannot be used, or the guest's RAM lies in no file that can be read.
+    /// When the monitor cannot be used, or the guest's RAM cannot be read while it runs.
     pub fn connect(&self, cancel: &crate::link::Cancel) -> Result<MonitorTarget, LinkError> {
         let options = MonitorOptions {
             cancel: cancel.clone(),

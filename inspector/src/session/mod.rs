@@ -13,9 +13,11 @@ use std::sync::Arc;
 use pagescope_protocol::PhysPage;
 use pagescope_protocol::snapshot::Snapshot;
 
+use crate::link::{PhysicalAccess, WayOffer};
+
 pub use console::Console;
 pub use follow::{Eye, FollowReport, Rate, Watch};
-pub use opening::{Demo, OpenError, Opened, Source};
+pub use opening::{Demo, MemoryChoice, OpenError, Opened, Source};
 pub use worker::{Session, Waker};
 
 /// What the window asks for.
@@ -45,6 +47,8 @@ pub enum Command {
     ReadFrame(PhysPage),
     /// Connect again after the link was lost or closed.
     Reconnect,
+    /// Read memory by this way from now on.
+    ChooseWay(PhysicalAccess),
     /// Leave the guest as it was found.
     Detach,
 }
@@ -61,6 +65,8 @@ pub enum Connection {
     },
     /// Connected, the guest stands still.
     Stopped,
+    /// A dump is open, which stands still for ever.
+    Dump,
     /// Connected, the guest runs.
     Running,
     /// Connected, and working on a command.
@@ -83,9 +89,17 @@ impl Connection {
         matches!(self, Self::Stopped)
     }
 
+    /// Whether memory can be asked for that was not read yet.
+    pub const fn can_read(&self) -> bool {
+        matches!(self, Self::Stopped | Self::Dump)
+    }
+
     /// Whether a guest is there at all.
     pub const fn is_attached(&self) -> bool {
-        matches!(self, Self::Stopped | Self::Running | Self::Busy { .. })
+        matches!(
+            self,
+            Self::Stopped | Self::Dump | Self::Running | Self::Busy { .. }
+        )
     }
 }
 
@@ -110,6 +124,8 @@ pub enum Event {
     Console(String),
     /// Facts about the target, for the status line: "127.0.0.1:1234 · QEMU 10.0 · mapped RAM".
     Target(String),
+    /// The ways to the guest's memory, the fastest first.
+    Ways(Vec<WayOffer>),
     /// The function that `Step` steps, where the guest's ELF has it.
     StepSymbol(Option<String>),
 }

@@ -13,8 +13,10 @@ use crate::capture::Capturer;
 use crate::capture::settle::ATTEMPTS;
 use crate::capture::step::{CallStepper, StepError};
 use crate::guest::{ElfError, ElfFile};
+use crate::link::memory::mapped::RamFile;
 use crate::link::{
-    Address, Cancel, ConnectOptions, GdbTarget, Guest, Launch, LaunchError, LinkError, Target,
+    Address, Cancel, ConnectOptions, DumpOptions, DumpTarget, GdbTarget, Guest, Launch,
+    LaunchError, LinkError, PhysicalAccess, Target,
 };
 
 /// The function that allocates a page, in our kernel and in most that are taught.
@@ -37,8 +39,17 @@ pub enum Source {
         address: Address,
         /// Its ELF.
         elf: Option<Arc<ElfFile>>,
+        /// How its memory is read.
+        memory: MemoryChoice,
         /// Its monitor, to follow it while it runs.
         watch: Option<Watch>,
+    },
+    /// A guest's memory in a file.
+    Dump {
+        /// The file, and what it does not say itself.
+        dump: DumpOptions,
+        /// The guest's ELF.
+        elf: Option<Arc<ElfFile>>,
     },
     /// A guest that runs already and is never stopped: its monitor alone.
     Watch {
@@ -49,6 +60,15 @@ pub enum Source {
     },
     /// Our own kernel in a QEMU of our own, which ends with the session.
     Demo(Demo),
+}
+
+/// How a guest's memory is read.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct MemoryChoice {
+    /// The way; `None` takes the fastest that there is.
+    pub way: Option<PhysicalAccess>,
+    /// The file that holds its RAM, where the user knows of one.
+    pub ram_file: Option<RamFile>,
 }
 
 /// Our own kernel in a QEMU of our own.
@@ -124,10 +144,41 @@ impl Opened {
 }
 
 impl Source {
+    /// A guest that runs already, whose memory is read by the fastest way.
+    pub fn attach(address: Address, elf: Option<Arc<ElfFile>>) -> Self {
+        Self::Attach {
+            address,
+            elf,
+            memory: MemoryChoice::default(),
+            watch: None,
+        }
+    }
+
+    /// The same, followed through this monitor while it runs.
+    #[must_use]
+    pub fn with_watch(mut self, named: Option<Watch>) -> Self {
+        if let Self::Attach { watch, .. } = &mut self {
+            *watch = named;
+        }
+        self
+    }
+
+    /// The same, with this ELF.
+    #[must_use]
+    pub fn with_elf(mut self, named: Option<Arc<ElfFile>>) -> Self {
+        if let Self::Attach { elf, .. } | Self::Dump { elf, .. } | Self::Watch { elf, .. } =
+            &mut self
+        {
+            *elf = named;
+        }
+        self
+    }
+
     /// What is being opened, in words.
     pub fn what(&self) -> String {
         match self {
             Self::Attach { address, .. } => format!("connecting to {address}"),
+            Self::Dump { dump, .. } => format!("opening {}", dump.path.display()),
             Self::Watch { watch, .. } => format!("connecting to {}", watch.monitor),
             Self::Demo(_) => "starting QEMU with our kernel".into(),
         }
@@ -142,17 +193,35 @@ impl Source {
             Self::Attach {
                 address,
                 elf,
+                memory,
                 watch,
-            } => attach(address, elf.clone(), watch.as_ref(), cancel),
+            } => attach(address, elf.clone(), memory, watch.as_ref(), cancel),
+            Self::Dump { dump, elf } => open_dump(dump, elf.clone()),
             Self::Watch { watch, elf } => look_on(watch, elf.clone(), cancel),
             Self::Demo(demo) => demo.open(cancel),
         }
     }
 }
 
+fn open_dump(dump: &DumpOptions, elf: Option<Arc<ElfFile>>) -> Result<Opened, OpenError> {
+    let mut target = DumpTarget::open(dump)?;
+    let capturer = Capturer::new(&mut target, elf)?;
+    Ok(Opened {
+        target: Box::new(target),
+        // Nothing in it can be stepped.
+        stepper: None,
+        capturer,
+        eye: Eye::Blind("A dump is a moment that is past: nothing in it runs.".into()),
+        guest: None,
+        console: None,
+        stop: "dumped".into(),
+    })
+}
+
 fn attach(
     address: &Address,
     elf: Option<Arc<ElfFile>>,
+    memory: &MemoryChoice,
     watch: Option<&Watch>,
     cancel: &Cancel,
 ) -> Result<Opened, OpenError> {
@@ -162,6 +231,8 @@ fn attach(
         None => Eye::gdb_port_alone(),
     };
     let options = ConnectOptions {
+        ram_file: memory.ram_file.clone(),
+        way: memory.way,
         cancel: cancel.clone(),
         // The gdb port cannot always say whether the guest ran; the monitor was asked before.
         found: match &eye {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,8 @@ use super::follow::{Eye, Follow, FollowReport, Rate};
 use super::opening::{Opened, Source};
 use super::{Command, Connection, Event};
 use crate::capture::step::{CallStepper, StepError, return_text};
-use crate::link::{Cancel, HartId, LinkError, StopReason, TargetFacts};
+use crate::link::progress::Listener;
+use crate::link::{Cancel, HartId, LinkError, StopReason, Stub, TargetFacts};
 
 /// Commands and events that may wait; enough for the busiest second, and bounded.
 const CHANNEL_CAPACITY: usize = 256;
@@ -67,6 +69,7 @@ impl Session {
             cancel: cancel.clone(),
             out,
             opened: None,
+            told_progress: Arc::default(),
             follow: None,
             look_due: Instant::now(),
         };
@@ -125,6 +128,8 @@ struct Worker {
     cancel: Cancel,
     out: Outbox,
     opened: Option<Opened>,
+    /// Whether the window was told how far a read has come.
+    told_progress: Arc<AtomicBool>,
     /// Whether and how the guest is followed while it runs.
     follow: Option<Follow>,
     /// When the target is next asked whether the guest runs, or whether it is there.
@@ -153,6 +158,8 @@ impl From<LinkError> for Trouble {
         match error {
             LinkError::Refused { .. }
             | LinkError::Running { .. }
+            | LinkError::NoWay { .. }
+            | LinkError::Offline { .. }
             | LinkError::NeedsGdbPort { .. }
             | LinkError::MonitorRefused { .. }
             | LinkError::NotMapped { .. }
@@ -188,6 +195,10 @@ impl Worker {
                 Err(RecvTimeoutError::Disconnected) => Err(Trouble::WindowGone),
             };
             if self.settle(result).is_err() {
+                break;
+            }
+            // What was told of its progress is not so any more.
+            if self.told_progress.swap(false, Ordering::Relaxed) && self.report_state().is_err() {
                 break;
             }
         }
@@ -328,6 +339,9 @@ impl Worker {
         let state = match &self.opened {
             None => return Ok(()),
             Some(opened) if opened.target.is_running() => Connection::Running,
+            Some(opened) if matches!(opened.target.facts().stub, Stub::Dump { .. }) => {
+                Connection::Dump
+            }
             Some(_) => Connection::Stopped,
         };
         self.out.connection(state)
@@ -345,8 +359,7 @@ impl Worker {
                     .as_ref()
                     .map(|stepper| stepper.symbol.clone());
                 self.out.send(Event::StepSymbol(symbol))?;
-                self.out
-                    .send(Event::Target(target_text(opened.target.facts())))?;
+                tell_ways(&self.out, &mut opened)?;
                 if let Some(guest) = &opened.guest {
                     self.out.send(Event::Log(guest.command_line().into()))?;
                 }
@@ -355,6 +368,7 @@ impl Worker {
                     console.listen(move |text| out.send(Event::Console(text)).is_ok());
                 }
                 let stop = opened.stop.clone();
+                opened.target.report_to(self.listener());
                 let runs = opened.target.is_running();
                 self.opened = Some(opened);
                 if runs {
@@ -380,6 +394,17 @@ impl Worker {
         }
     }
 
+    /// Tells the window how far a long read has come.
+    fn listener(&self) -> Listener {
+        let (out, told) = (self.out.clone(), Arc::clone(&self.told_progress));
+        Arc::new(move |report| {
+            told.store(true, Ordering::Relaxed);
+            // A window that is gone is noticed at the next command.
+            let what = report.to_string();
+            let _ = out.connection(Connection::Busy { what });
+        })
+    }
+
     fn obey(&mut self, command: Command) -> Result<(), Trouble> {
         match command {
             Command::Reconnect => return Ok(self.open()?),
@@ -401,6 +426,14 @@ impl Worker {
             }
             Command::StepCall { symbol, count } => self.step_calls(&symbol, count)?,
             Command::Capture => self.capture("captured again".into())?,
+            Command::ChooseWay(way) => {
+                let opened = self.opened()?;
+                opened.target.choose_way(way)?;
+                if let Some(opened) = &mut self.opened {
+                    tell_ways(&self.out, opened)?;
+                }
+                self.report_state()?;
+            }
             Command::ReadFrame(frame) => {
                 let opened = self.opened()?;
                 let bytes = opened.capturer.frame(opened.target.as_mut(), frame)?;
@@ -554,9 +587,16 @@ fn stop_text(reason: StopReason) -> String {
     }
 }
 
-/// `127.0.0.1:1234 · QEMU 7.2.22 · mapped RAM`.
+/// Tells the window what the target is and how its memory is read.
+fn tell_ways(out: &Outbox, opened: &mut Opened) -> Result<(), WindowGone> {
+    out.send(Event::Target(target_text(opened.target.facts())))?;
+    // A target that cannot be asked says so at the next command.
+    let ways = opened.target.ways().unwrap_or_default();
+    out.send(Event::Ways(ways))
+}
+
+/// `127.0.0.1:1234 · QEMU 7.2.22`; how its memory is read is said beside it.
 fn target_text(facts: &TargetFacts) -> String {
-    use crate::link::Stub;
     let stub = match &facts.stub {
         Stub::Qemu {
             version: Some(version),
@@ -568,6 +608,7 @@ fn target_text(facts: &TargetFacts) -> String {
         }
         Stub::Qemu { version: None } => "QEMU".into(),
         Stub::Other => "gdb stub".into(),
+        Stub::Dump { kind } => return format!("{} · {kind}", facts.address),
     };
-    format!("{} · {stub} · {}", facts.address, facts.physical)
+    format!("{} · {stub}", facts.address)
 }

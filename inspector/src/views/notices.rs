@@ -108,8 +108,24 @@ pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
                 ui.label(RichText::new(words).color(palette.dim));
                 return;
             }
-            Connection::Stopped | Connection::Busy { .. } => {
+            Connection::Busy { what } => {
                 ui.label(RichText::new("Reading the guest's memory").font(theme::strong(22.0)));
+                ui.label(RichText::new(what).color(palette.dim));
+                ui.add_space(6.0);
+                if ui.button("Cancel").clicked() {
+                    out.push(UiCommand::Cancel);
+                }
+                return;
+            }
+            // The picture comes before it is said that the guest stands still: reading it was ended.
+            Connection::Stopped | Connection::Dump => {
+                ui.label(RichText::new("The guest was not read").font(theme::strong(22.0)));
+                let words = "Reading its memory ended before all of it was here.";
+                ui.label(RichText::new(words).color(palette.dim));
+                ui.add_space(6.0);
+                if ui.button("Read it now").clicked() {
+                    out.push(UiCommand::Session(Command::Capture));
+                }
                 return;
             }
             Connection::None => {

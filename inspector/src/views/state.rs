@@ -7,6 +7,7 @@ use pagescope_protocol::snapshot::{Hart, Snapshot, Space};
 use pagescope_protocol::{PhysPage, TranslationMode};
 
 use super::command::{FilePurpose, Tab};
+use crate::link::WayOffer;
 use crate::model::{History, Moment, Selection};
 use crate::session::{Connection, FollowReport, Rate};
 
@@ -63,6 +64,8 @@ pub struct State {
     pub follow_rate: Rate,
     /// Facts about the target.
     pub target: String,
+    /// The ways to its memory, the fastest first.
+    pub ways: Vec<WayOffer>,
     /// The function that a step steps.
     pub step_symbol: Option<String>,
     /// How many calls a step takes.
@@ -103,6 +106,7 @@ impl State {
             follow: FollowReport::default(),
             follow_rate: Rate::default(),
             target: String::new(),
+            ways: Vec::new(),
             step_symbol: None,
             step_count: 1,
             hart: 0,

@@ -43,7 +43,8 @@ impl Toolbar {
     pub fn show(&mut self, ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         let all = ui.available_rect_before_wrap();
         ui.advance_cursor_after_rect(all);
-        let has_two_rows = all.width() < TWO_ROWS;
+        // The panel's width is known to whoever gave it its height; ours is less by its margins.
+        let has_two_rows = all.height() > ROW;
         let first = all.with_max_y(all.top() + ROW);
         let line = |rect| {
             UiBuilder::new()
@@ -209,6 +210,7 @@ pub fn connection_words(scene: &Scene<'_>) -> (egui::Color32, String) {
             (palette.level(pagescope_protocol::Level::L1), what.clone())
         }
         Connection::Stopped => (palette.counter, stopped_words(scene)),
+        Connection::Dump => (palette.dim, "a dump: it stands still".into()),
         Connection::Running if scene.state.is_followed() => follow::words(scene),
         Connection::Running => (palette.data, "running".into()),
         Connection::Busy { what } => (palette.level(pagescope_protocol::Level::L1), what.clone()),
@@ -406,6 +408,9 @@ fn why_not(scene: &Scene<'_>) -> String {
     match &scene.state.connection {
         Connection::None => {
             "A file has no guest to run. `pagescope demo` starts one, `pagescope attach` finds one."
+        }
+        Connection::Dump => {
+            "A dump is a moment that is past: nothing in it runs. `pagescope attach` finds a guest."
         }
         Connection::Connecting { .. } => "Not connected yet.",
         Connection::Running => "The guest runs: pause it first (F6).",

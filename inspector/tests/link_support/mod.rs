@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pagescope::link::rsp::packet::{Decoder, Incoming, push_packet};
-use pagescope::link::{Address, ConnectOptions, GdbTarget, LinkError};
+use pagescope::link::{Address, ConnectOptions, GdbTarget, LinkError, PhysicalAccess, Target as _};
 use pagescope_protocol::{PhysAddr, PhysRange};
 
 /// Ends a test that hangs; says nothing about speed.
@@ -67,7 +67,15 @@ impl Qemu {
         }
     }
 
+    /// Connects, and reads memory over the port.
     pub fn connect(&self) -> GdbTarget {
+        let mut target = connect(&self.address).unwrap();
+        target.choose_way(PhysicalAccess::GdbPort).unwrap();
+        target
+    }
+
+    /// Connects, and reads memory by the fastest way there is.
+    pub fn connect_by_any_way(&self) -> GdbTarget {
         connect(&self.address).unwrap()
     }
 
@@ -251,6 +259,7 @@ pub fn plain(request: &str) -> Answer {
                 CPU
             };
             let from = usize::from_str_radix(words[4], 16).unwrap();
+            let from = from.min(document.len());
             let size = usize::from_str_radix(words[5], 16).unwrap();
             let end = (from + size).min(document.len());
             let more = if end < document.len() { 'm' } else { 'l' };

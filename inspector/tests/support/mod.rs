@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub(crate) mod console;
+pub(crate) mod proxy;
 pub(crate) mod restless;
 
 use std::fs;

@@ -68,6 +68,7 @@ pub(super) fn connect(address: &Address, options: ConnectOptions) -> Result<GdbT
         offers: Vec::new(),
         told: BTreeMap::new(),
         harts: None,
+        last_pc: None,
         selected: None,
         physical: PhysicalSwitch::default(),
         breakpoints: BTreeSet::new(),
@@ -187,7 +188,7 @@ impl GdbTarget {
             _ => return Err(other(named)),
         };
         self.facts.architecture = named.to_owned();
-        Ok(())
+        self.has_vcont().map(drop)
     }
 
     /// Asks at once for what the first document includes, where that is there already.
@@ -201,8 +202,8 @@ impl GdbTarget {
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             !name.is_empty() && name.len() < 64 && name.chars().all(plain)
         };
-        // The document with the CSRs has two pieces.
-        let pieces = |name: &str| 0..if name.contains("csr") { 2 } else { 1 };
+        // QEMU's longest has the CSRs, 7 KiB.
+        let pieces = |name: &str| 0..if name.contains("csr") { 4 } else { 2 };
         let wanted: Vec<(String, usize)> = named
             .filter(is_plain)
             .take(MAX_AHEAD)
@@ -265,9 +266,11 @@ fn feature<'a>(features: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 /// Pieces of the target's description that are here, by their document's name and where they begin.
 pub(super) type Documents = BTreeMap<(String, usize), Vec<u8>>;
 
-/// Bytes of a document that fit into a packet, with room for the packet's own.
+/// Bytes of a document that are asked for at once: as many as QEMU gives, which keeps room for each of them
+/// being escaped (`gdbstub/gdbstub.c`, `handle_query_xfer_features`), so that where the next piece begins is
+/// known ahead.
 fn piece_size(most: usize) -> usize {
-    most.saturating_sub(16).max(16)
+    (most.saturating_sub(5) / 2).max(16)
 }
 
 fn piece_request(name: &str, from: usize, most: usize) -> String {

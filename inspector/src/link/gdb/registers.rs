@@ -25,10 +25,16 @@ enum Ask {
     One(usize, u32),
 }
 
-fn write_into(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    use std::io::Write as _;
-    // A Vec takes everything.
-    let _ = out.write_fmt(text);
+impl Ask {
+    fn write(self, out: &mut Vec<u8>) {
+        use std::io::Write as _;
+        // A Vec takes everything.
+        let _ = match self {
+            Self::Select(hart) => write!(out, "Hg{:x}", thread_of(hart)),
+            Self::All => write!(out, "g"),
+            Self::One(_, register) => write!(out, "p{register:x}"),
+        };
+    }
 }
 
 impl GdbTarget {
@@ -73,11 +79,7 @@ impl GdbTarget {
         let description = &self.description;
         self.client.pipeline(
             asks.len(),
-            |number, out| match asks[number] {
-                Ask::Select(hart) => write_into(out, format_args!("Hg{:x}", thread_of(hart))),
-                Ask::All => out.push(b'g'),
-                Ask::One(_, register) => write_into(out, format_args!("p{register:x}")),
-            },
+            |number, out| asks[number].write(out),
             |number, payload| {
                 let values = &mut values[number / per_hart];
                 match asks[number] {
@@ -98,46 +100,47 @@ impl GdbTarget {
         Ok(harts.iter().copied().zip(registers).collect())
     }
 
-    pub(super) fn read_register(
+    /// Several registers by name, of any harts, in one batch.
+    pub(super) fn read_some_registers(
         &mut self,
-        hart: HartId,
-        name: &str,
-    ) -> Result<Option<u64>, LinkError> {
-        let Some(info) = self.description.register(name) else {
-            return Ok(None);
-        };
-        let request = format!("p{:x}", info.number);
-        let select = self.selection(hart);
-        let first = usize::from(select.is_some());
-        let (mut selected, mut value) = (true, None);
+        wanted: &[(HartId, &str)],
+    ) -> Result<Vec<Option<u64>>, LinkError> {
+        let mut asks = Vec::new();
+        let mut selected = self.selected;
+        for (place, (hart, name)) in wanted.iter().enumerate() {
+            let Some(info) = self.description.register(name) else {
+                continue;
+            };
+            if selected.replace(*hart) != Some(*hart) {
+                asks.push(Ask::Select(*hart));
+            }
+            asks.push(Ask::One(place, info.number));
+        }
+        let mut values = vec![None; wanted.len()];
+        let mut refused = None;
         self.client.pipeline(
-            first + 1,
-            |number, out| {
-                let request = match &select {
-                    Some(select) if number == 0 => select,
-                    _ => &request,
-                };
-                out.extend_from_slice(request.as_bytes());
-            },
+            asks.len(),
+            |number, out| asks[number].write(out),
             |number, payload| {
-                if number < first {
-                    selected = payload == b"OK";
-                } else {
-                    value = hex::register(payload);
+                match asks[number] {
+                    Ask::Select(hart) if payload != b"OK" => refused = refused.or(Some(hart)),
+                    Ask::Select(_) | Ask::All => {}
+                    Ask::One(place, _) => values[place] = hex::register(payload),
                 }
                 Ok(())
             },
         )?;
-        if !selected {
+        self.selected = selected;
+        if let Some(hart) = refused {
+            self.selected = None;
             return Err(no_such_hart(hart));
         }
-        self.selected = Some(hart);
-        Ok(value)
-    }
-
-    /// The request that selects `hart`, unless it is selected.
-    fn selection(&self, hart: HartId) -> Option<String> {
-        (self.selected != Some(hart)).then(|| format!("Hg{:x}", thread_of(hart)))
+        let mut read = wanted.iter().zip(&values);
+        let pc = read.rfind(|((_, name), _)| *name == "pc");
+        if let Some(((hart, _), Some(pc))) = pc {
+            self.last_pc = Some((*hart, *pc));
+        }
+        Ok(values)
     }
 
     fn gather(&self, values: &[Option<u64>]) -> Registers {

@@ -33,6 +33,9 @@ const PROBES: u64 = 16;
 /// Bytes of each of them.
 const PROBE_BYTES: u64 = 256;
 
+/// Why a process's memory is gone.
+const PROCESS_ENDED: &str = "the process that emulates the guest has ended";
+
 /// Ways besides the port, the fastest first.
 const DIRECT: [PhysicalAccess; 2] = [PhysicalAccess::MappedRam, PhysicalAccess::ProcessMemory];
 
@@ -106,7 +109,9 @@ impl GdbTarget {
             return Ok(());
         }
         let place = match (&self.facts.stub, self.client.peer()) {
-            (Stub::Other, _) => Err("the stub is not QEMU's, which alone says where RAM lies"),
+            (Stub::Other | Stub::Dump { .. }, _) => {
+                Err("the stub is not QEMU's, which alone says where RAM lies")
+            }
             (_, Peer::Elsewhere) => Err("QEMU runs on another machine, or behind one"),
             (_, Peer::Hidden) => Ok(None),
             (_, Peer::Process(pid)) => Ok(Some(pid)),
@@ -239,6 +244,10 @@ impl GdbTarget {
         };
         let mut answers: Vec<Option<Vec<u8>>> =
             ranges.iter().map(|range| memory.read(*range)).collect();
+        let is_lost = answers.iter().any(Option::is_none) && memory.is_lost();
+        if is_lost {
+            return Err(self.client.lost(PROCESS_ENDED));
+        }
         let outside = self.only_over_port(&answers, |place| ranges[place]);
         let rest: Vec<PhysRange> = outside.iter().map(|place| ranges[*place]).collect();
         for (place, answer) in outside.into_iter().zip(self.read_over_port(&rest)?) {
@@ -262,6 +271,10 @@ impl GdbTarget {
             .zip(known)
             .map(|(frame, known)| memory.read_frame_again(*frame, known))
             .collect();
+        let is_lost = answers.iter().any(Option::is_none) && memory.is_lost();
+        if is_lost {
+            return Err(self.client.lost(PROCESS_ENDED));
+        }
         let outside = self.only_over_port(&answers, |place| frames[place].range());
         let rest: Vec<PhysPage> = outside.iter().map(|place| frames[*place]).collect();
         for (place, answer) in outside.into_iter().zip(self.read_frames_over_port(&rest)?) {

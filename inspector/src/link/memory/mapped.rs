@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(read(0x8000_0ff0, 17), None);
         assert_eq!(read(0x7fff_ffff, 1), None);
         assert_eq!(read(0x7fff_ffff, 2), None);
-        file.as_file().set_len(10).unwrap();
+        file.as_file().set_len(0).unwrap();
         assert_eq!(read(0x8000_0000, 16), None);
         let absurd = RamFile {
             start: PhysAddr::new(u64::MAX),

@@ -43,6 +43,11 @@ pub trait PhysicalMemory: fmt::Debug + Send {
     /// Reads a frame: one allocation, one copy.
     fn read_frame(&self, frame: PhysPage) -> Option<Arc<TableWords>>;
 
+    /// Whether it is gone for good, asked where a read of what it covers gave nothing.
+    fn is_lost(&self) -> bool {
+        false
+    }
+
     /// Reads a frame that held `known` before: that again where it does still.
     fn read_frame_again(
         &self,

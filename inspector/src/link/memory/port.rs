@@ -58,6 +58,21 @@ pub fn read(
     for (number, range) in ranges.iter().enumerate() {
         chunks.extend(chunks_of(number, 0, range.size(), most));
     }
+    let total = ranges.iter().map(|range| range.size());
+    client.progress().start(total.fold(0, u64::saturating_add));
+    let read = read_chunks(client, prepare, ranges, chunks, &mut results);
+    client.progress().end();
+    read.map(|()| results)
+}
+
+/// Reads the chunks, and what of them is missing still.
+fn read_chunks(
+    client: &mut Client,
+    prepare: Option<&[u8]>,
+    ranges: &[PhysRange],
+    mut chunks: Vec<Chunk>,
+    results: &mut [Option<Vec<u8>>],
+) -> Result<(), LinkError> {
     let mut prepare = prepare;
     // A stub may answer less than it was asked for: then the rest is asked for again. Each round
     // ends with fewer bytes missing, so there is a last one.
@@ -111,7 +126,7 @@ pub fn read(
         missing.retain(|chunk| results[chunk.range].is_some());
         chunks = missing;
     }
-    Ok(results)
+    Ok(())
 }
 
 fn chunks_of(range: usize, offset: u64, size: u64, most: u64) -> impl Iterator<Item = Chunk> {

@@ -92,6 +92,13 @@ impl PhysicalMemory for ProcessMemory {
         self.places.iter().map(|place| place.range).collect()
     }
 
+    /// Once the process has ended nothing of it can be read (`fs/proc/base.c`, `mem_rw`).
+    fn is_lost(&self) -> bool {
+        let mut byte = [0];
+        let first = self.places[0].host;
+        self.memory.read_exact_at(&mut byte, first).is_err()
+    }
+
     fn read(&self, range: PhysRange) -> Option<Vec<u8>> {
         let at = self.host(range)?;
         let mut bytes = vec![0; usize::try_from(range.size()).ok()?];

@@ -19,8 +19,8 @@
 //! - satp is one 64-bit store of `csrw satp`, which ends its translation block: it is never half written, but
 //!   can be old or new by the time it is read;
 //! - pc and the integer registers are those of the last block's end, and need not fit each other;
-//! - the privilege mode is not printed, and before 10.1 neither are vsatp and hgatp. With V = 1 the satp
-//!   that is printed is the guest's own (`riscv_cpu_swap_hypervisor_regs`).
+//! - the privilege mode is not printed, and in 7.2 neither are vsatp and hgatp. With V = 1 the satp that is
+//!   printed is the guest's own ([`super::virtualized`]).
 //!
 //! So a capture of a running guest reads twice and believes what stayed ([`crate::capture::settle`]).
 //!
@@ -119,23 +119,23 @@ impl Monitor {
     /// Who speaks first says how to go on.
     fn greet(&mut self) -> Result<(), LinkError> {
         let deadline = self.deadline();
-        let greeting =
-            self.stream.read_until(
-                deadline,
-                MAX_GREETING_BYTES,
-                |heard| match qmp::is_greeting(heard) {
-                    Some(true) => heard.contains(&b'\n'),
-                    Some(false) => hmp::ends_with_prompt(heard) || !hmp::may_be_greeting(heard),
-                    None => false,
-                },
-            )?;
-        if qmp::is_greeting(&greeting) == Some(true) {
+        self.stream
+            .wait_until(deadline, MAX_GREETING_BYTES, |heard| {
+                qmp::is_greeting(heard).is_some()
+            })?;
+        if qmp::is_greeting(self.stream.heard()) == Some(true) {
+            self.stream.take_line(deadline, MAX_GREETING_BYTES)?;
             self.form = Form::Qmp;
             return self
                 .ask_qmp(qmp::CAPABILITIES, deadline)?
                 .map(drop)
                 .map_err(|why| self.refused("qmp_capabilities", why));
         }
+        self.stream
+            .wait_until(deadline, MAX_GREETING_BYTES, |heard| {
+                hmp::ends_with_prompt(heard) || !hmp::may_be_greeting(heard)
+            })?;
+        let greeting = self.stream.take();
         if hmp::may_be_greeting(&greeting) && hmp::ends_with_prompt(&greeting) {
             return Ok(());
         }
@@ -162,10 +162,9 @@ impl Monitor {
                 // A control character would be taken for an editing key.
                 let line: String = command.chars().filter(|c| !c.is_control()).collect();
                 self.stream.send(format!("{line}\n").as_bytes(), deadline)?;
-                let heard = self
-                    .stream
-                    .read_until(deadline, MAX_ANSWER_BYTES, hmp::is_whole)?;
-                Ok(hmp::answer(&heard))
+                self.stream
+                    .wait_until(deadline, MAX_ANSWER_BYTES, hmp::is_whole)?;
+                Ok(hmp::answer(&self.stream.take()))
             }
         }
     }
@@ -199,9 +198,7 @@ impl Monitor {
         let line = execute.line(self.last_id);
         self.stream.send(line.as_bytes(), deadline)?;
         for _ in 0..MAX_PASSED_LINES {
-            let line = self
-                .stream
-                .read_until(deadline, MAX_ANSWER_BYTES, |heard| heard.contains(&b'\n'))?;
+            let line = self.stream.take_line(deadline, MAX_ANSWER_BYTES)?;
             match qmp::answer(&line, self.last_id) {
                 Ok(Some(answer)) => return Ok(answer),
                 Ok(None) => {}

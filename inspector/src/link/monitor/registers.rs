@@ -10,7 +10,7 @@
 //!
 //! 16 digits are a register of RV64, 8 one of RV32. Newer versions print more of them, under the same names.
 
-use pagescope_protocol::{Satp, Xlen};
+use pagescope_protocol::{Hgatp, Satp, Xlen};
 
 use crate::link::{HartId, Registers};
 
@@ -25,7 +25,8 @@ const MAX_REGISTERS: usize = 1024;
 pub struct PrintedHart {
     /// Which.
     pub hart: HartId,
-    /// What could be read. satp is left out where the hart runs virtualized (V = 1): it is `vsatp` then.
+    /// What could be read. Where the hart runs virtualized (V = 1), satp is its guest's
+    /// ([`virtualized`](crate::link::virtualized)).
     pub registers: Registers,
     /// The width of its pc.
     pub xlen_bits: u32,
@@ -37,7 +38,6 @@ pub const REGISTERS: &str = "info registers -a";
 /// Every hart in the text, in order.
 pub fn harts(text: &str) -> Vec<PrintedHart> {
     let mut harts: Vec<PrintedHart> = Vec::new();
-    let mut is_virtual = false;
     for line in text.lines() {
         let line = line.trim();
         if let Some(number) = line.strip_prefix("CPU#") {
@@ -47,7 +47,6 @@ pub fn harts(text: &str) -> Vec<PrintedHart> {
                 // What follows belongs to nobody.
                 break;
             };
-            is_virtual = false;
             harts.push(PrintedHart {
                 hart,
                 registers: Registers::default(),
@@ -60,7 +59,7 @@ pub fn harts(text: &str) -> Vec<PrintedHart> {
         };
         if let Some((name, value)) = line.split_once('=') {
             if name.trim() == "V" {
-                is_virtual = value.trim() == "1";
+                printed.registers.virtualized = Some(value.trim() == "1");
             }
             continue;
         }
@@ -69,7 +68,7 @@ pub fn harts(text: &str) -> Vec<PrintedHart> {
             let Some((value, bits)) = number(digits) else {
                 break;
             };
-            printed.take(name, value, bits, is_virtual);
+            printed.take(name, value, bits);
         }
     }
     harts.retain(|printed| printed.registers.pc.is_some());
@@ -77,7 +76,7 @@ pub fn harts(text: &str) -> Vec<PrintedHart> {
 }
 
 impl PrintedHart {
-    fn take(&mut self, name: &str, value: u64, bits: u32, is_virtual: bool) {
+    fn take(&mut self, name: &str, value: u64, bits: u32) {
         let registers = &mut self.registers;
         if registers.named.len() == MAX_REGISTERS {
             return;
@@ -93,19 +92,15 @@ impl PrintedHart {
         {
             *place = Some(value);
         }
-        let name = match name {
-            "satp" if is_virtual => "vsatp",
-            name => name,
-        };
+        let xlen = if bits == 32 { Xlen::Rv32 } else { Xlen::Rv64 };
         match name {
             "pc" => {
                 registers.pc = Some(value);
                 self.xlen_bits = bits;
             }
-            "satp" => {
-                let xlen = if bits == 32 { Xlen::Rv32 } else { Xlen::Rv64 };
-                registers.satp = Some(Satp::from_bits_of(value, xlen));
-            }
+            "satp" => registers.satp = Some(Satp::from_bits_of(value, xlen)),
+            "vsatp" => registers.vsatp = Some(Satp::from_bits_of(value, xlen)),
+            "hgatp" => registers.hgatp = Some(Hgatp::from_bits_of(value, xlen)),
             _ => {}
         }
         if registers.get(name).is_none() {
@@ -139,9 +134,9 @@ mod tests {
 
     #[test]
     fn registers_of_all_harts() {
-        let harts = harts(PRINTED);
-        let [first, second] = &harts[..] else {
-            panic!("{harts:?}");
+        let all = harts(PRINTED);
+        let [first, second] = &all[..] else {
+            panic!("{all:?}");
         };
         assert_eq!((first.hart.number(), first.xlen_bits), (0, 64));
         assert_eq!(first.registers.pc, Some(0x16bdc));
@@ -152,9 +147,14 @@ mod tests {
             first.registers.satp,
             Some(Satp::from_bits(0x8000_0000_0008_7fff))
         );
-        // What a virtualized hart prints as satp is its guest's.
-        assert_eq!(second.registers.satp, None);
-        assert_eq!(second.registers.get("vsatp"), Some(0x8000_0000_0000_0001));
+        let virtualized = |hart: &PrintedHart| hart.registers.virtualized;
+        assert_eq!(
+            (virtualized(first), virtualized(second)),
+            (Some(false), Some(true))
+        );
+        let printed = harts("CPU#0\n pc 0000000000000001\n hgatp 8000000000080000\n");
+        let hgatp = Hgatp::from_bits_of(0x8000_0000_0008_0000, Xlen::Rv64);
+        assert_eq!(printed[0].registers.hgatp, Some(hgatp));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
+use crate::link::memory::peer::Peer;
 use crate::link::transport::Transport;
 use crate::link::{Address, Cancel, LinkError};
 
@@ -76,33 +77,60 @@ impl Stream {
         Ok(())
     }
 
-    /// What has come once `is_whole` says so of all of it, or of a line of it: up to and with the first line's
-    /// end where `is_whole` only asks for that. At most `most` bytes.
-    pub(super) fn read_until(
+    /// Waits until what has come is enough; `is_enough` is asked with all of it. At most `most` bytes.
+    pub(super) fn wait_until(
         &mut self,
         deadline: Instant,
         most: usize,
-        is_whole: impl Fn(&[u8]) -> bool,
-    ) -> Result<Vec<u8>, LinkError> {
-        loop {
-            // A line at a time where lines are what is asked for: more may have come with it.
-            let line = self.heard.iter().position(|byte| *byte == b'\n');
-            if let Some(end) = line.map(|at| at + 1)
-                && is_whole(&self.heard[..end])
-            {
-                return Ok(self.heard.drain(..end).collect());
-            }
-            if is_whole(&self.heard) {
-                return Ok(std::mem::take(&mut self.heard));
-            }
-            if self.heard.len() >= most {
-                return Err(self.nonsense("its answer does not end"));
-            }
-            self.check()?;
-            if !self.read_some(most)? {
-                self.wait(false, deadline)?;
-            }
+        is_enough: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), LinkError> {
+        while !is_enough(&self.heard) {
+            self.hear_more(deadline, most)?;
         }
+        Ok(())
+    }
+
+    /// What has come.
+    pub(super) fn heard(&self) -> &[u8] {
+        &self.heard
+    }
+
+    /// What has come, which is used up by that.
+    pub(super) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.heard)
+    }
+
+    /// The next line, of at most `most` bytes. Each byte is looked at once.
+    pub(super) fn take_line(
+        &mut self,
+        deadline: Instant,
+        most: usize,
+    ) -> Result<Vec<u8>, LinkError> {
+        let mut looked_at = 0;
+        loop {
+            let new = self.heard[looked_at..].iter();
+            if let Some(end) = { new }.position(|byte| *byte == b'\n') {
+                return Ok(self.heard.drain(..=looked_at + end).collect());
+            }
+            looked_at = self.heard.len();
+            self.hear_more(deadline, most)?;
+        }
+    }
+
+    fn hear_more(&mut self, deadline: Instant, most: usize) -> Result<(), LinkError> {
+        if self.heard.len() >= most {
+            return Err(self.nonsense("its answer does not end"));
+        }
+        self.check()?;
+        if !self.read_some(most)? {
+            self.wait(false, deadline)?;
+        }
+        Ok(())
+    }
+
+    /// Which process is at the other end.
+    pub(super) fn peer(&self) -> Peer {
+        self.transport.peer()
     }
 
     /// Reads what is there; whether anything was.

@@ -1,22 +1,23 @@
 //! A machine behind its monitor: looked at while it runs, and never stopped by looking.
 //!
-//! Registers come from [`registers`](super::registers), memory from the file that holds the machine's RAM.
+//! Registers come from [`registers`](super::registers), memory from the files that hold the machine's RAM or from
+//! QEMU's own memory.
 //! What needs a debugger (breakpoints, single steps) is refused with the remedy.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pagescope_protocol::{PhysRange, VirtAddr};
+use pagescope_protocol::walk::TableWords;
+use pagescope_protocol::{PhysPage, PhysRange, VirtAddr};
 
 use super::Monitor;
-use super::ram::RAM_FILE_OPTIONS;
 use super::registers::{self, PrintedHart};
-use crate::link::memory::PhysicalMemory as _;
-use crate::link::memory::mapped::MappedRam;
+use crate::link::memory::PhysicalMemory;
+use crate::link::memory::mapped::RamFile;
 use crate::link::{
-    Address, Cancel, FoundState, HartId, LinkError, PhysicalAccess, Registers, StopReason, Stub,
-    Target, TargetFacts, qemu,
+    Address, Cancel, FoundState, HartId, LinkError, Registers, StopReason, Stub, Target,
+    TargetFacts, qemu,
 };
 
 /// How often a machine that should stop is asked whether it has.
@@ -32,8 +33,8 @@ pub struct MonitorOptions {
     pub timeout: Duration,
     /// Ends every wait.
     pub cancel: Cancel,
-    /// The file that holds the machine's RAM; asked of QEMU where it is not named.
-    pub ram_file: Option<PathBuf>,
+    /// The file that holds the machine's RAM; where it is not named, QEMU is asked where its RAM lies.
+    pub ram_file: Option<RamFile>,
 }
 
 impl Default for MonitorOptions {
@@ -51,7 +52,7 @@ impl Default for MonitorOptions {
 pub struct MonitorTarget {
     monitor: Monitor,
     facts: TargetFacts,
-    ram: MappedRam,
+    ram: Box<dyn PhysicalMemory>,
     cancel: Cancel,
     /// What [`harts`](Target::harts) read last: all harts of one moment.
     printed: Vec<PrintedHart>,
@@ -63,19 +64,10 @@ impl MonitorTarget {
     /// Connects, and leaves the machine as it is.
     ///
     /// # Errors
-    /// When the monitor cannot be used, or the machine's RAM lies in no file that can be read.
+    /// When the monitor cannot be used, or the machine's RAM cannot be read while it runs.
     pub fn connect(address: &Address, options: MonitorOptions) -> Result<Self, LinkError> {
         let mut monitor = Monitor::connect(address, options.timeout, options.cancel.clone())?;
-        let path = match options.ram_file {
-            Some(path) => path,
-            None => monitor
-                .find_ram_file()?
-                .map_err(|why| LinkError::NotMapped {
-                    why,
-                    options: RAM_FILE_OPTIONS,
-                })?,
-        };
-        let ram = monitor.open_ram_file(&path)?;
+        let ram = monitor.open_ram(options.ram_file.as_ref())?;
         let version = qemu::version(&monitor.command("info version")?);
         let status = monitor.status()?;
         let printed = registers::harts(&monitor.command(registers::REGISTERS)?);
@@ -91,7 +83,7 @@ impl MonitorTarget {
             packet_size_bytes: 0,
             architecture: format!("riscv:rv{xlen_bits}"),
             xlen_bits,
-            physical: PhysicalAccess::MappedRam,
+            physical: ram.way(),
             found: match status.is_running {
                 true => FoundState::Running,
                 false => FoundState::Stopped,
@@ -158,6 +150,16 @@ impl Target for MonitorTarget {
 
     fn read_physical(&mut self, ranges: &[PhysRange]) -> Result<Vec<Option<Vec<u8>>>, LinkError> {
         Ok(ranges.iter().map(|range| self.ram.read(*range)).collect())
+    }
+
+    fn read_frames(
+        &mut self,
+        frames: &[PhysPage],
+    ) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
+        Ok(frames
+            .iter()
+            .map(|frame| self.ram.read_frame(*frame))
+            .collect())
     }
 
     fn set_breakpoint(&mut self, _address: VirtAddr) -> Result<(), LinkError> {

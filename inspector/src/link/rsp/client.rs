@@ -1,7 +1,7 @@
 //! Requests and the replies that belong to them.
 //!
 //! ```text
-//!  pipeline ──▶ $m80000000,800#xx $m80000800,800#xx …  ──▶ stub      at most `window` outstanding
+//!  pipeline ──▶ $m80000000,800#xx $m80000800,800#xx …  ──▶ stub      at most a window outstanding
 //!           ◀── + $…#xx + $…#xx …                      ◀──           in the order of the requests
 //! ```
 //!
@@ -23,12 +23,11 @@ use std::time::{Duration, Instant};
 use super::hex;
 use super::packet::Incoming;
 use super::stop::StopPacket;
+use super::window::Window;
 use super::wire::{Wire, escaped};
 use crate::link::memory::peer::Peer;
+use crate::link::progress::Progress;
 use crate::link::{Address, Cancel, LinkError};
-
-/// Most requests outstanding. Measured on QEMU 7.2: no faster beyond it.
-const WINDOW: usize = 16;
 
 /// Most damaged packets in a row until the link is given up.
 const MAX_DAMAGED: u32 = 8;
@@ -49,7 +48,8 @@ const MAX_MONITOR_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub struct Client {
     wire: Wire,
-    window: usize,
+    window: Window,
+    progress: Progress,
     /// Replies on their way that nobody waits for any more.
     owed: usize,
     /// Damaged packets in a row.
@@ -111,7 +111,8 @@ impl Client {
     ) -> Result<Self, LinkError> {
         let wire = Wire::connect(address, timeout, cancel)?;
         Ok(Self {
-            window: if wire.is_lossy() { 1 } else { WINDOW },
+            window: Window::new(wire.is_lossy()),
+            progress: Progress::default(),
             wire,
             owed: 0,
             damaged: 0,
@@ -123,6 +124,11 @@ impl Client {
     /// Who is at the other end.
     pub fn peer(&self) -> Peer {
         self.wire.peer()
+    }
+
+    /// How far reads have come.
+    pub(in crate::link) fn progress(&mut self) -> &mut Progress {
+        &mut self.progress
     }
 
     /// Whether the connection can still be used.
@@ -285,8 +291,12 @@ impl Client {
         let mut request = Vec::new();
         let mut unsent = numbers.iter();
         let mut outstanding = 0;
-        for &number in numbers {
-            while outstanding < self.window
+        let began = Instant::now();
+        // Since when this window's replies are waited for, and how many of them have come.
+        let (mut since, mut came) = (began, 0);
+        let is_alone = self.owed == 0;
+        for (place, &number) in numbers.iter().enumerate() {
+            while outstanding < self.window.size()
                 && let Some(&next) = unsent.next()
             {
                 request.clear();
@@ -296,9 +306,18 @@ impl Client {
             }
             let text = printed.as_mut().and_then(|printed| printed.of(number));
             let reply = self.reply(&request, outstanding, text);
+            if place == 0 && is_alone && reply.is_ok() {
+                self.window.note_round_trip(began.elapsed());
+            }
             match reply {
                 Ok(true) => {
                     outstanding -= 1;
+                    self.progress.add(self.wire.payload().len() as u64 / 2);
+                    came += 1;
+                    if came >= self.window.size() && unsent.len() > 0 {
+                        self.window.note_full(since.elapsed());
+                        (since, came) = (Instant::now(), 0);
+                    }
                     if let Err(what) = take(number, self.wire.payload()) {
                         self.owed += outstanding;
                         return Err(self.wire.protocol(&what));
@@ -498,6 +517,11 @@ impl Client {
             return Err(self.wire.protocol(what));
         }
         Ok(())
+    }
+
+    /// The error for a connection that is of no use any more.
+    pub fn lost(&mut self, why: &str) -> LinkError {
+        self.wire.lost(why)
     }
 
     /// The error for a stub that does `what`.

@@ -11,6 +11,7 @@ pub mod description;
 pub mod hex;
 pub mod packet;
 pub mod stop;
+mod window;
 mod wire;
 
 pub use wire::escaped;

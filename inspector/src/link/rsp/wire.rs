@@ -231,7 +231,8 @@ impl Wire {
         }
     }
 
-    fn lost(&mut self, why: &str) -> LinkError {
+    /// Ends the connection; the error says why.
+    pub(super) fn lost(&mut self, why: &str) -> LinkError {
         self.dead = true;
         LinkError::Lost {
             address: self.address.clone(),

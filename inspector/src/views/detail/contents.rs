@@ -53,7 +53,7 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
                 say(ui, "Not in this file.");
             } else if !scene.state.history.is_live() {
                 say(ui, "Only the present can be read. End goes back to now.");
-            } else if !scene.state.connection.is_stopped() {
+            } else if !scene.state.connection.can_read() {
                 say(ui, "Read when the guest stands still.");
             } else {
                 out.push(UiCommand::Session(Command::ReadFrame(frame)));
