@@ -45,8 +45,8 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
         let scheme = facts.mode.scheme();
         scheme.map_or(1, |scheme| scheme.frames(facts.level()))
     };
-    let count: u64 = tables.iter().map(frames_of).sum();
-    let mut amount = format!("{count} frames, {}", size_text(count * PAGE_SIZE));
+    let frames: u64 = tables.iter().map(frames_of).sum();
+    let mut amount = format!("{frames} frames, {}", size_text(frames * PAGE_SIZE));
     if space.truncated {
         amount.push_str(", cut short by a limit");
     }
@@ -56,7 +56,7 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
 
     let list = rect.with_min_y(rect.top() + HEAD);
     let columns = columns(list.width());
-    let rows = count.div_ceil(columns);
+    let rows = tables.len().div_ceil(columns);
     let width = (list.width() - (columns - 1) as f32 * GAP) / columns as f32;
     let mut child = ui.new_child(UiBuilder::new().max_rect(list).id_salt("all tables"));
     child.set_clip_rect(list.expand(1.0).intersect(ui.clip_rect()));
