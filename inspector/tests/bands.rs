@@ -156,7 +156,7 @@ proptest! {
         let difference = Difference::between(&before, &snapshot);
         for space in &snapshot.spaces {
             let mut space = space.clone();
-            // A guest's mappings lead to its own physical addresses, and its bands to the machine's.
+            // What goes through a G-stage leads elsewhere: `model::guest_space` tests that.
             space.through = None;
             if canonical {
                 let mode = space.mode;

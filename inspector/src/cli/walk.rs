@@ -1,50 +1,88 @@
 //! `pagescope walk`: one translation, every step of every stage.
 
-use pagescope_protocol::snapshot::{SpaceOutcome, SpaceTranslation};
-use pagescope_protocol::{TranslationMode, VirtAddr};
+use pagescope_protocol::TranslationMode;
+use pagescope_protocol::VirtAddr;
+use pagescope_protocol::access::Extensions;
+use pagescope_protocol::snapshot::{Snapshot, Space, SpaceOutcome, SpaceTranslation};
 
 use super::arguments::{SpaceChoice, Walk};
-use super::source::{self, Place};
+use super::source::{self, Place, parse_address};
 use super::walk_answer::{self, Modes};
 use super::{Answer, Failure, format};
 use crate::capture::live::{HartTranslation, translate_on_hart};
 use crate::export::text::{staged_walk_text, walk_text};
-use crate::guest::ElfFile;
-use crate::link::HartId;
-use crate::session::Source;
+use crate::link::{HartId, Privilege};
+use crate::model::{Accessor, access_answers};
+
+/// What a translation's words need to know beside it.
+struct Walked {
+    modes: Modes,
+    who: Accessor,
+    extensions: Extensions,
+}
+
+/// A translation in a space, as the hart would access that runs there, or S-mode where none does.
+fn walked_in(snapshot: &Snapshot, space: &Space, address: VirtAddr) -> (Walked, SpaceTranslation) {
+    let walked = Walked {
+        modes: Modes::of_space(snapshot, space),
+        who: Accessor::in_space(snapshot, space),
+        extensions: snapshot.provenance.extensions,
+    };
+    (walked, snapshot.translate(space, address))
+}
 
 pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
-    let elf = source::elf(options.elf.as_deref())?;
-    let address = parse_address(&options.va, elf.as_deref())?;
-    let (modes, translation) = match Place::chosen(&options.addr, &options.watch, &options.from)? {
+    let known = source::Known::of(&options.guest)?
+        .with_root(&options.space)?
+        .with_lines();
+    // A file that lies elsewhere than it is linked is known to do so once the guest is there.
+    let address = parse_address(&options.va, known.elf.as_deref())?;
+    let mut lies_there = String::new();
+    let (walked, translation) = match Place::chosen(&options.addr, &options.watch, &options.from)? {
         place @ Place::File(_) => {
-            let snapshot = source::one_moment(place, None)?;
+            let snapshot = source::one_moment(place, source::Known::default())?;
             let space = source::space_chosen(&snapshot, &options.space)?;
-            (
-                Modes::of_space(&snapshot, space),
-                snapshot.translate(space, address),
-            )
+            walked_in(&snapshot, space, address)
         }
         Place::Watch(watch) => {
-            let mut opened = source::open_source(&Source::Watch { watch, elf })?;
+            let mut opened = source::open_source(&known.look_on(watch))?;
             let result = walk_running(&mut opened, &options.space, &options.va);
             source::leave(opened);
             result?
         }
         Place::Live(live) => {
-            let mut opened = source::open(live, elf)?;
+            let mut opened = source::open(live, known)?;
             let result = walk_live(&mut opened, &options.space, &options.va);
+            let elf = opened.capturer.elf().map(AsRef::as_ref);
+            if let Ok(address) = parse_address(&options.va, elf) {
+                let at = [address.as_u64()];
+                lies_there = opened.capturer.knowledge().places(elf, &at).concat();
+            }
             source::leave(opened);
             result?
         }
     };
-    let answer = walk_answer::of(modes, &translation);
-    format::print(options.format, &answer, || match &translation {
-        SpaceTranslation::Single(translation) => walk_text(modes.first, translation),
-        SpaceTranslation::Staged(staged) => {
-            let guest = modes.guest.unwrap_or(TranslationMode::Bare);
-            staged_walk_text(modes.first, guest, staged)
+    let modes = walked.modes;
+    let accesses = access_answers(&translation, walked.who, walked.extensions);
+    let mut answer = walk_answer::of(modes, &translation, &accesses);
+    answer.place = Some(lies_there.clone()).filter(|place| !place.is_empty());
+    let head = match lies_there.as_str() {
+        "" => String::new(),
+        place => format!("{place}\n"),
+    };
+    format::print(options.format, &answer, || {
+        let mut text = head;
+        text.push_str(&match &translation {
+            SpaceTranslation::Single(translation) => walk_text(modes.first, translation),
+            SpaceTranslation::Staged(staged) => {
+                let guest = modes.guest.unwrap_or(TranslationMode::Bare);
+                staged_walk_text(modes.first, guest, staged)
+            }
+        });
+        for access in &accesses {
+            text.push_str(&format!("{access}\n"));
         }
+        text
     })?;
     match translation.outcome() {
         SpaceOutcome::Mapped(_) => Ok(Answer::Yes),
@@ -58,33 +96,31 @@ fn walk_running(
     opened: &mut crate::session::Opened,
     choice: &SpaceChoice,
     address: &str,
-) -> Result<(Modes, SpaceTranslation), Failure> {
+) -> Result<(Walked, SpaceTranslation), Failure> {
     let elf = opened.capturer.elf().cloned();
     let address = parse_address(address, elf.as_deref())?;
     let snapshot = source::capture(opened)?;
     source::mention_changing(&snapshot);
     let space = source::space_chosen(&snapshot, choice)?;
-    let modes = Modes::of_space(&snapshot, space);
-    Ok((modes, snapshot.translate(space, address)))
+    Ok(walked_in(&snapshot, space, address))
 }
 
 fn walk_live(
     opened: &mut crate::session::Opened,
     choice: &SpaceChoice,
     address: &str,
-) -> Result<(Modes, SpaceTranslation), Failure> {
+) -> Result<(Walked, SpaceTranslation), Failure> {
     // Again, for a symbol: the file may carry several programs, and now it is known which one runs.
     let elf = opened.capturer.elf().cloned();
     let address = parse_address(address, elf.as_deref())?;
-    if let Some(name) = &choice.space {
+    if choice.space.is_some() || choice.root.is_some() {
         // Names are the kernel's, which the whole capture asks.
         let stop = opened.stop.clone();
         let captured = opened.capturer.capture(opened.target.as_mut(), stop);
         let snapshot = captured.map_err(Failure::target)?;
         source::mention_changing(&snapshot);
-        let space = source::space_named(&snapshot, name)?;
-        let modes = Modes::of_space(&snapshot, space);
-        return Ok((modes, snapshot.translate(space, address)));
+        let space = source::space_chosen(&snapshot, choice)?;
+        return Ok(walked_in(&snapshot, space, address));
     }
     let hart = choice.hart;
     let target = opened.target.as_mut();
@@ -97,7 +133,7 @@ fn walk_live(
             known.join(", ")
         )));
     }
-    let how = HartTranslation::ask(target, hart).map_err(Failure::target)?;
+    let (how, registers) = HartTranslation::ask(target, hart).map_err(Failure::target)?;
     let how = how.ok_or_else(|| {
         Failure::Target(format!(
             "the stub does not show satp of {hart}, so its tables are unknown"
@@ -109,41 +145,20 @@ fn walk_live(
     };
     let machine = opened.capturer.machine().clone();
     let translation = translate_on_hart(target, &machine, how, address).map_err(Failure::target)?;
-    Ok((modes, translation))
-}
-
-/// `0x80200000`, `kalloc`, `kalloc+0x10`.
-fn parse_address(text: &str, elf: Option<&ElfFile>) -> Result<VirtAddr, Failure> {
-    let (base, offset) = text.split_once('+').unwrap_or((text, "0"));
-    let bad = |part: &str| {
-        Failure::Usage(format!(
-            "{part:?} is no address: write hexadecimal such as 0x80200000, or a symbol with --elf"
-        ))
+    let processor = opened.capturer.processor(target).map_err(Failure::target)?;
+    let is_user = registers.privilege == Some(Privilege::User);
+    let walked = Walked {
+        modes,
+        who: Accessor::new(is_user, registers.get("sstatus").unwrap_or(0)),
+        extensions: processor.extensions(Some(&registers)),
     };
-    let offset = parse_number(offset).ok_or_else(|| bad(offset))?;
-    let base_address = match (parse_number(base), elf) {
-        (Some(number), _) => VirtAddr::new(number),
-        (None, Some(elf)) => elf.require(base).map_err(Failure::usage)?,
-        (None, None) => return Err(bad(base)),
-    };
-    base_address.checked_add(offset).ok_or_else(|| bad(text))
-}
-
-/// A number in hexadecimal, with or without `0x`, as addresses are always written.
-fn parse_number(text: &str) -> Option<u64> {
-    let lower = text.trim().replace('_', "").to_lowercase();
-    let digits = lower.strip_prefix("0x").unwrap_or(&lower);
-    let is_hex = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    // A bare word such as `face` is a symbol, not a number.
-    let is_number =
-        is_hex && (lower.starts_with("0x") || digits.starts_with(|c: char| c.is_ascii_digit()));
-    is_number
-        .then(|| u64::from_str_radix(digits, 16).ok())
-        .flatten()
+    Ok((walked, translation))
 }
 
 #[cfg(test)]
 mod tests {
+    use pagescope_protocol::VirtAddr;
+
     use super::*;
 
     #[test]

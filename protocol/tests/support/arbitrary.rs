@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use pagescope_protocol::access::{AdUpdate, Extensions};
 use pagescope_protocol::snapshot::{
     FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, Mapping, PhysicalKind, PhysicalRegion,
     Provenance, Region, RegionKind, RegionSpace, Register, Snapshot, Space, SpaceKind, Table,
@@ -162,13 +163,15 @@ fn hart() -> impl Strategy<Value = Hart> {
     (
         any::<u32>(),
         option::of(virt()),
+        name(),
         option::of(name()),
         option::of(satp),
         vec(register, 0..4),
     )
-        .prop_map(|(id, pc, privilege, satp, registers)| Hart {
+        .prop_map(|(id, pc, place, privilege, satp, registers)| Hart {
             id,
             pc,
+            place,
             privilege,
             satp,
             registers,
@@ -334,6 +337,11 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
             machine,
             link,
             captured_at,
+            extensions: Extensions {
+                svnapot: Some(true),
+                svpbmt: None,
+                ad: Some(AdUpdate::Faults),
+            },
         });
     let watch =
         (name(), phys(), option::of(any::<u64>())).prop_map(|(name, address, value)| Watch {

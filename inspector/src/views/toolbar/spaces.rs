@@ -91,6 +91,8 @@ fn sorted<'a>(scene: &Scene<'a>) -> Vec<&'a Space> {
             Some(SpaceKind::Guest) => 3,
             Some(SpaceKind::GuestPhysical) => 4,
             Some(SpaceKind::Other) => 5,
+            Some(SpaceKind::Seen) => 6,
+            Some(SpaceKind::Found) => 7,
         };
         let hart = space.harts.first().copied().map(u64::from);
         (rank, space.number.or(hart))
@@ -126,6 +128,9 @@ fn facts(space: &Space) -> String {
     };
     match space.mode {
         TranslationMode::Bare => format!("{harts}Bare, no tables"),
-        mode => format!("{harts}{} {mode}", space.root),
+        mode => match &space.through {
+            Some(stage) => format!("{harts}{mode}, through {stage}"),
+            None => format!("{harts}{} {mode}", space.root),
+        },
     }
 }
