@@ -4,6 +4,7 @@
 //! cargo run --example fixture_window -- [--steps N] [--pages N] [--light] [--size 1440x900]
 //!     [--live | --bare | --unreadable | --lost | --connecting | --empty] [--select 0x87ff3000]
 //!     [--spaces [--space "hart 1"] [--compare "hart 1"]] [--tab Regions]
+//!     [--mode Sv32|Sv48|Sv57 | --guest]
 //!     [--tables pool|self-leaf|mirror|demand] [--broken] [--table 0x87ffd000] [--check]
 //! ```
 
@@ -16,7 +17,7 @@ use pagescope::app::{self, App, Link};
 use pagescope::model::{History, Selection, fixture};
 use pagescope::session::{Command, Connection, Event};
 use pagescope::views::{Tab, UiCommand};
-use pagescope_protocol::{Level, PhysPage};
+use pagescope_protocol::{Level, PhysPage, TranslationMode};
 use table_fixtures::{Built, Strategy};
 
 fn main() -> Result<(), eframe::Error> {
@@ -50,6 +51,14 @@ fn main() -> Result<(), eframe::Error> {
         let mut history = History::new();
         history.push(Arc::new(fixture::several_spaces()));
         App::offline(history, "spaces.ron")
+    } else if let Some(mode) = value("--mode").and_then(|name| TranslationMode::from_name(&name)) {
+        let mut history = History::new();
+        history.push(Arc::new(fixture::in_mode(mode)));
+        App::offline(history, "mode.ron")
+    } else if has("--guest") {
+        let mut history = History::new();
+        history.push(Arc::new(fixture::hypervisor_guest()));
+        App::offline(history, "guest.ron")
     } else if has("--bare") {
         let mut history = History::new();
         history.push(Arc::new(fixture::bare()));
@@ -181,8 +190,8 @@ fn live(pages: u64, steps: u64, is_lost: bool, is_silent: bool) -> App {
                 Command::Detach => break,
                 Command::StepInstruction { .. }
                 | Command::Capture
-                | Command::Follow(_)
-                | Command::ChooseWay(_) => {}
+                | Command::ChooseWay(_)
+                | Command::Follow(_) => {}
             }
         }
     });

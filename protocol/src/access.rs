@@ -59,6 +59,7 @@ pub struct Access {
 
 /// What happens to A and D.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
 pub enum AdUpdate {
     /// Svade: a page fault where one of them would have to be set.
     Faults,
@@ -68,6 +69,8 @@ pub enum AdUpdate {
 
 /// What of the extensions a machine has; `None` where that is not known.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "snapshot", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "snapshot", serde(default))]
 pub struct Extensions {
     /// Svnapot: N, bit 63.
     pub svnapot: Option<bool>,
@@ -78,6 +81,11 @@ pub struct Extensions {
 }
 
 impl Extensions {
+    /// Whether nothing is known.
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The extension that `pte` needs and this machine lacks: there the entry is reserved, and faults.
     pub fn missing_for(&self, pte: Pte) -> Option<&'static str> {
         if !pte.is_valid() {

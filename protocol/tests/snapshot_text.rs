@@ -134,6 +134,7 @@ fn example() -> Snapshot {
             machine: "QEMU 10.0.2, virt".into(),
             link: "gdb port".into(),
             captured_at: "2026-11-21T12:00:00Z".into(),
+            ..Provenance::default()
         },
         stop: "kalloc(3) → 0x87ffb000".into(),
         taken: Taken::Stopped,

@@ -5,11 +5,13 @@
 //!  cargo xtask test ──▶ needs ──▶ install ──▶ format, clippy, doc, test ──▶ docs, window
 //!  cargo xtask soak ──▶ needs ──▶ install ──▶ cargo test … soak, in full length
 //!  cargo xtask docs ──▶ needs ──▶ install ──▶ cargo build ──▶ pictures and numbers in docs/
+//!  cargo xtask bench ─▶ needs ──▶ install ──▶ cargo run --release --example bench
 //!  cargo xtask fuzz ──▶ needs ──▶ install ──▶ cargo build with coverage ──▶ each target of fuzz/
 //! ```
 //!
 //! Uses the standard library alone, so that it builds in a moment: it is what installs the rest.
 
+mod bench;
 mod command;
 mod demo;
 mod docs;
@@ -54,6 +56,11 @@ Pagescope's own commands. Each installs what is missing, builds, and runs.
       Draws the pictures, lists and numbers in docs/ again, from live guests. --check writes nothing, and
       says whether the layouts' drawings are as the guests are.
 
+  cargo xtask bench [--quick] [--check] [--gdb-pt-dump PATH/pt.py]
+      Measures what Pagescope costs and prints ratios, each side by side on the same guest: captures by each way to
+      memory beside the bare link, beside QEMU's info mem and, where its script is given, beside gdb-pt-dump; and what
+      is done with tables at four sizes. --check fails where something is slower than it is meant to be.
+
   cargo xtask fuzz [--seconds N] [TARGET…]
       Gives Pagescope bytes that mean no good, for N seconds (60) a target: what a gdb stub replies, tables,
       ELFs, snapshots, profiles, core files. The targets are the folders of fuzz/corpus.
@@ -78,10 +85,11 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(())
         }
-        "demo" | "docs" | "fuzz" | "soak" | "test" if asks_for_help => {
+        "bench" | "demo" | "docs" | "fuzz" | "soak" | "test" if asks_for_help => {
             print!("{HELP}");
             Ok(())
         }
+        "bench" => bench::run(rest),
         "demo" => demo::run(rest),
         "docs" => docs::run(rest),
         "fuzz" => fuzz::run(rest),

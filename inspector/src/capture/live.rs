@@ -18,15 +18,18 @@ pub struct HartTranslation {
 }
 
 impl HartTranslation {
-    /// Asks a hart. `None`: the stub does not show the register that says it.
+    /// Asks a hart, and gives all its registers, too. `None`: the stub does not show the one that says it.
     ///
     /// # Errors
     /// When the target is lost.
-    pub fn ask(target: &mut dyn Target, hart: HartId) -> Result<Option<Self>, LinkError> {
+    pub fn ask(
+        target: &mut dyn Target,
+        hart: HartId,
+    ) -> Result<(Option<Self>, Registers), LinkError> {
         let mut harts = [(hart, target.registers(hart)?)];
         virtualized::find_out(target, &mut harts)?;
         let [(_, registers)] = harts;
-        Ok(Self::of(&registers))
+        Ok((Self::of(&registers), registers))
     }
 
     /// What these registers, each as [`virtualized`] has left it, say.

@@ -4,6 +4,7 @@
 //! whose words are the same as in the last capture is shared with it.
 
 mod ahead;
+pub mod extensions;
 mod guests;
 pub mod live;
 pub mod settle;
@@ -23,6 +24,7 @@ use crate::guest::info::{InfoPlace, KernelSpace};
 use crate::guest::{ElfFile, KernelInfo, MachineMap, RamSource};
 use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target, virtualized};
 
+use extensions::Processor;
 use tables::{Kept, RamTables};
 
 /// How many mapped frames `--full` keeps at most: 512 MiB of them.
@@ -35,6 +37,8 @@ pub struct Capturer {
     machine: MachineMap,
     info: Option<InfoPlace>,
     last: Option<Arc<Snapshot>>,
+    /// What the machine's processor said, once it was asked.
+    processor: Option<Processor>,
     kept: Kept,
 }
 
@@ -50,6 +54,7 @@ impl Capturer {
             machine,
             info: None,
             last: None,
+            processor: None,
             kept: Kept::default(),
         };
         if (capturer.elf.is_some() || capturer.machine.ram_source() == RamSource::BuiltIn)
@@ -109,6 +114,11 @@ impl Capturer {
         self.last.as_ref()
     }
 
+    /// How many tables had to be decoded so far: those that were as in the capture before were not.
+    pub const fn tables_decoded(&self) -> u64 {
+        self.kept.decoder.decoded()
+    }
+
     /// Reads everything. `stop` says why the guest stands still.
     ///
     /// # Errors
@@ -157,6 +167,8 @@ impl Capturer {
         };
         let published = self.kernel(target, &mut snapshot)?;
         snapshot.provenance = self.provenance(target, snapshot.kernel.as_ref());
+        let registers = harts.first().map(|(_, registers)| registers);
+        snapshot.provenance.extensions = self.processor(target)?.extensions(registers);
         let is_asked = target.facts().physical.asks_the_stub();
         let (mut reader, decoder) = RamTables::new(target, &self.machine, &mut self.kept);
         if is_asked {
@@ -287,6 +299,19 @@ impl Capturer {
         Ok(info.spaces)
     }
 
+    /// What the machine's processor says of itself; it is asked once.
+    ///
+    /// # Errors
+    /// When the target is lost.
+    pub fn processor(&mut self, target: &mut dyn Target) -> Result<Processor, LinkError> {
+        if let Some(processor) = self.processor {
+            return Ok(processor);
+        }
+        let processor = Processor::ask(target)?;
+        self.processor = Some(processor);
+        Ok(processor)
+    }
+
     fn provenance(&self, target: &mut dyn Target, kernel: Option<&KernelFacts>) -> Provenance {
         let facts = target.facts();
         let machine = match &facts.stub {
@@ -313,6 +338,7 @@ impl Capturer {
             captured_at: jiff::Timestamp::now()
                 .strftime("%Y-%m-%dT%H:%M:%SZ")
                 .to_string(),
+            ..Provenance::default()
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `pagescope walk`: one translation, every step of every stage.
 
-use pagescope_protocol::snapshot::{SpaceOutcome, SpaceTranslation};
+use pagescope_protocol::access::Extensions;
+use pagescope_protocol::snapshot::{Snapshot, Space, SpaceOutcome, SpaceTranslation};
 use pagescope_protocol::{TranslationMode, VirtAddr};
 
 use super::arguments::{SpaceChoice, Walk};
@@ -10,20 +11,37 @@ use super::{Answer, Failure, format};
 use crate::capture::live::{HartTranslation, translate_on_hart};
 use crate::export::text::{staged_walk_text, walk_text};
 use crate::guest::ElfFile;
-use crate::link::HartId;
+use crate::link::{HartId, Privilege};
+use crate::model::{Accessor, access_answers};
 use crate::session::Source;
+
+/// What a translation's words need to know beside it.
+struct Walked {
+    modes: Modes,
+    who: Accessor,
+    extensions: Extensions,
+}
+
+/// A translation in a space, as the hart would access that runs there, or S-mode where none does.
+fn walked_in(snapshot: &Snapshot, space: &Space, address: VirtAddr) -> (Walked, SpaceTranslation) {
+    let mut harts = snapshot.harts.iter();
+    let hart = harts.find(|hart| space.harts.contains(&hart.id));
+    let walked = Walked {
+        modes: Modes::of_space(snapshot, space),
+        who: hart.map_or_else(Accessor::default, Accessor::of_hart),
+        extensions: snapshot.provenance.extensions,
+    };
+    (walked, snapshot.translate(space, address))
+}
 
 pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
     let elf = source::elf(options.elf.as_deref())?;
     let address = parse_address(&options.va, elf.as_deref())?;
-    let (modes, translation) = match Place::chosen(&options.addr, &options.watch, &options.from)? {
+    let (walked, translation) = match Place::chosen(&options.addr, &options.watch, &options.from)? {
         place @ Place::File(_) => {
             let snapshot = source::one_moment(place, None)?;
             let space = source::space_chosen(&snapshot, &options.space)?;
-            (
-                Modes::of_space(&snapshot, space),
-                snapshot.translate(space, address),
-            )
+            walked_in(&snapshot, space, address)
         }
         Place::Watch(watch) => {
             let mut opened = source::open_source(&Source::Watch { watch, elf })?;
@@ -38,13 +56,21 @@ pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
             result?
         }
     };
-    let answer = walk_answer::of(modes, &translation);
-    format::print(options.format, &answer, || match &translation {
-        SpaceTranslation::Single(translation) => walk_text(modes.first, translation),
-        SpaceTranslation::Staged(staged) => {
-            let guest = modes.guest.unwrap_or(TranslationMode::Bare);
-            staged_walk_text(modes.first, guest, staged)
+    let modes = walked.modes;
+    let accesses = access_answers(&translation, walked.who, walked.extensions);
+    let answer = walk_answer::of(modes, &translation, &accesses);
+    format::print(options.format, &answer, || {
+        let mut text = match &translation {
+            SpaceTranslation::Single(translation) => walk_text(modes.first, translation),
+            SpaceTranslation::Staged(staged) => {
+                let guest = modes.guest.unwrap_or(TranslationMode::Bare);
+                staged_walk_text(modes.first, guest, staged)
+            }
+        };
+        for access in &accesses {
+            text.push_str(&format!("{access}\n"));
         }
+        text
     })?;
     match translation.outcome() {
         SpaceOutcome::Mapped(_) => Ok(Answer::Yes),
@@ -58,21 +84,20 @@ fn walk_running(
     opened: &mut crate::session::Opened,
     choice: &SpaceChoice,
     address: &str,
-) -> Result<(Modes, SpaceTranslation), Failure> {
+) -> Result<(Walked, SpaceTranslation), Failure> {
     let elf = opened.capturer.elf().cloned();
     let address = parse_address(address, elf.as_deref())?;
     let snapshot = source::capture(opened)?;
     source::mention_changing(&snapshot);
     let space = source::space_chosen(&snapshot, choice)?;
-    let modes = Modes::of_space(&snapshot, space);
-    Ok((modes, snapshot.translate(space, address)))
+    Ok(walked_in(&snapshot, space, address))
 }
 
 fn walk_live(
     opened: &mut crate::session::Opened,
     choice: &SpaceChoice,
     address: &str,
-) -> Result<(Modes, SpaceTranslation), Failure> {
+) -> Result<(Walked, SpaceTranslation), Failure> {
     // Again, for a symbol: the file may carry several programs, and now it is known which one runs.
     let elf = opened.capturer.elf().cloned();
     let address = parse_address(address, elf.as_deref())?;
@@ -83,8 +108,7 @@ fn walk_live(
         let snapshot = captured.map_err(Failure::target)?;
         source::mention_changing(&snapshot);
         let space = source::space_named(&snapshot, name)?;
-        let modes = Modes::of_space(&snapshot, space);
-        return Ok((modes, snapshot.translate(space, address)));
+        return Ok(walked_in(&snapshot, space, address));
     }
     let hart = choice.hart;
     let target = opened.target.as_mut();
@@ -97,7 +121,7 @@ fn walk_live(
             known.join(", ")
         )));
     }
-    let how = HartTranslation::ask(target, hart).map_err(Failure::target)?;
+    let (how, registers) = HartTranslation::ask(target, hart).map_err(Failure::target)?;
     let how = how.ok_or_else(|| {
         Failure::Target(format!(
             "the stub does not show satp of {hart}, so its tables are unknown"
@@ -109,7 +133,14 @@ fn walk_live(
     };
     let machine = opened.capturer.machine().clone();
     let translation = translate_on_hart(target, &machine, how, address).map_err(Failure::target)?;
-    Ok((modes, translation))
+    let processor = opened.capturer.processor(target).map_err(Failure::target)?;
+    let is_user = registers.privilege == Some(Privilege::User);
+    let walked = Walked {
+        modes,
+        who: Accessor::new(is_user, registers.get("sstatus").unwrap_or(0)),
+        extensions: processor.extensions(Some(&registers)),
+    };
+    Ok((walked, translation))
 }
 
 /// `0x80200000`, `kalloc`, `kalloc+0x10`.

@@ -18,6 +18,7 @@ use pagescope_protocol::{PhysAddr, PteKind, TranslationMode};
 use serde::Serialize;
 
 use super::format;
+use crate::model::AccessAnswer;
 
 /// The modes of a translation's stages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +58,19 @@ pub(super) struct WalkAnswer {
     steps: Vec<StepAnswer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     g_steps: Option<Vec<StepAnswer>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    access: Vec<AccessWords>,
+}
+
+/// What becomes of a load, a store or a fetch there.
+#[derive(Debug, Serialize)]
+struct AccessWords {
+    kind: String,
+    /// `S` or `U`.
+    mode: &'static str,
+    /// `null` where it depends on what is not known of the machine.
+    allowed: Option<bool>,
+    words: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,7 +95,11 @@ pub(super) fn unreadable(at: PhysAddr) -> String {
     format!("the entry at {at} could not be read: it is not RAM, or not in this file")
 }
 
-pub(super) fn of(modes: Modes, translation: &SpaceTranslation) -> WalkAnswer {
+pub(super) fn of(
+    modes: Modes,
+    translation: &SpaceTranslation,
+    accesses: &[AccessAnswer],
+) -> WalkAnswer {
     let mapped = translation.mapped();
     let translated = mapped.filter(|mapped| mapped.page_size > 0);
     let reason = match translation.outcome() {
@@ -127,6 +145,16 @@ pub(super) fn of(modes: Modes, translation: &SpaceTranslation) -> WalkAnswer {
         gpa: gpa.map(|gpa| format::hex(gpa.as_u64())),
         steps,
         g_steps,
+        access: accesses.iter().map(access_answer).collect(),
+    }
+}
+
+fn access_answer(access: &AccessAnswer) -> AccessWords {
+    AccessWords {
+        kind: access.kind.to_string(),
+        mode: access.mode,
+        allowed: access.allowed,
+        words: access.words.clone(),
     }
 }
 

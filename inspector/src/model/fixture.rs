@@ -30,8 +30,10 @@ use pagescope_protocol::{
 
 use super::History;
 
+mod modes;
 mod spaces;
 
+pub use modes::{REFUSED, REFUSED_TABLE, guest_in, hypervisor_guest, in_mode, kernel_at};
 pub use spaces::{CPU_STRUCT, several_spaces};
 
 /// The first byte of RAM.
@@ -218,6 +220,7 @@ impl Guest {
                 machine: "virt".into(),
                 link: "no link".into(),
                 captured_at: "2026-11-21T12:00:00Z".into(),
+                ..Provenance::default()
             },
             stop,
             taken: Taken::Stopped,
@@ -262,8 +265,17 @@ impl Guest {
 
 /// The space that begins at `root`, as a capture makes it.
 fn space_at(memory: &mut Memory, root: PhysPage, name: &str, harts: &[u32]) -> Space {
-    let mode = TranslationMode::Sv39;
-    let Ok(walked) = walk_space(mode, root, walk::Limits::default(), memory);
+    space_from(TranslationMode::Sv39, root, memory, name, harts)
+}
+
+fn space_from(
+    mode: TranslationMode,
+    root: PhysPage,
+    reader: &mut impl TableReader<Error = Infallible>,
+    name: &str,
+    harts: &[u32],
+) -> Space {
+    let Ok(walked) = walk_space(mode, root, walk::Limits::default(), reader);
     let mappings = coalesce(&walked, coalesce::Limits::default());
     let tables = walked.tables.iter().map(|table| {
         Arc::new(Table {

@@ -1,5 +1,6 @@
 //! What the views draw: snapshots over time, without a window and without a link.
 
+pub mod access_words;
 pub mod bands;
 pub mod check;
 pub mod difference;
@@ -17,6 +18,7 @@ pub mod size_text;
 pub mod space_difference;
 pub mod space_tables;
 
+pub use access_words::{AccessAnswer, Accessor, access_answers};
 pub use bands::{Band, BandKind, fold_scattered, fold_windows, physical_bands, virtual_bands};
 pub use difference::{Change, ChangeKind, Difference};
 pub use guest_space::in_machine_terms;

@@ -13,8 +13,9 @@ use crate::model::check::{Finding, Report, SpaceReport};
 use crate::model::region_rows::{Mapped, RegionRow, region_rows};
 use crate::model::space_difference::SpaceDifference;
 use crate::model::{
-    Band, BandKind, Change, ChangeKind, Difference, EntryPlace, Focus, ReverseIndex, Selection,
-    TableFacts, fold_scattered, fold_windows, in_machine_terms, physical_bands, virtual_bands,
+    AccessAnswer, Accessor, Band, BandKind, Change, ChangeKind, Difference, EntryPlace, Focus,
+    ReverseIndex, Selection, TableFacts, access_answers, fold_scattered, fold_windows,
+    in_machine_terms, physical_bands, virtual_bands,
 };
 
 /// What follows from the moment and the space being looked at.
@@ -56,6 +57,8 @@ pub struct Derived {
     selection: Selection,
     /// What the selection means here.
     pub focus: Focus,
+    /// What may be done at the selected address.
+    pub access: Vec<AccessAnswer>,
     /// The tables drawn large, from the root down.
     pub chain: Vec<ChainLink>,
     /// Where the window onto the selected table is, when a table is selected.
@@ -137,6 +140,7 @@ impl Derived {
             if let (Some(snapshot), Some(space)) = (state.snapshot(), state.space()) {
                 self.focus.follow_guest_stage(snapshot, space);
             }
+            self.access = access(state, &self.focus);
             let window = self.focus.table.and_then(|(_, frame)| {
                 let facts = self.table_facts(frame)?;
                 Some(*facts.window()?)
@@ -358,6 +362,24 @@ impl Derived {
             }
         }
     }
+}
+
+/// What the selected hart, or the one that runs in the space, may do at the focus's address.
+fn access(state: &State, focus: &Focus) -> Vec<AccessAnswer> {
+    let (Some(snapshot), Some(space), Some(virt)) = (state.snapshot(), state.space(), focus.virt)
+    else {
+        return Vec::new();
+    };
+    if focus.outcome.is_none() {
+        return Vec::new();
+    }
+    let hart = snapshot
+        .harts
+        .iter()
+        .find(|hart| space.harts.contains(&hart.id));
+    let who = hart.map_or_else(Accessor::default, Accessor::of_hart);
+    let translation = snapshot.translate(space, virt);
+    access_answers(&translation, who, snapshot.provenance.extensions)
 }
 
 /// The register that selects the root of `space`.

@@ -33,8 +33,13 @@ impl PageTables {
         anchors: &mut Anchors,
         out: &mut Vec<UiCommand>,
     ) {
-        let body = paint::column_title(ui, rect, "Page tables", "how they are translated");
         let space = scene.state.space();
+        let is_guest = space.is_some_and(|space| space.through.is_some());
+        let about = match is_guest {
+            true => "frames as the guest has them",
+            false => "how they are translated",
+        };
+        let body = paint::column_title(ui, rect, "Page tables", about);
         let mode = space.map_or(TranslationMode::Bare, |space| space.mode);
         let words = match mode {
             TranslationMode::Bare => Some((

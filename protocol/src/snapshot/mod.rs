@@ -27,6 +27,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::Extensions;
 use crate::addr::{PhysAddr, PhysPage, PhysRange, VirtAddr};
 use crate::coalesce::MappedRange;
 use crate::level::Level;
@@ -113,6 +114,9 @@ pub struct Provenance {
     /// When, in UTC: `2026-11-21T12:00:00Z`.
     #[serde(default)]
     pub captured_at: String,
+    /// Which extensions of paging the machine has, as far as it could be asked.
+    #[serde(default, skip_serializing_if = "Extensions::is_unknown")]
+    pub extensions: Extensions,
 }
 
 /// What our kernel publishes about itself.

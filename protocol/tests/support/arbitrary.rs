@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use pagescope_protocol::access::{AdUpdate, Extensions};
 use pagescope_protocol::snapshot::{
     FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, Mapping, PhysicalKind, PhysicalRegion,
     Provenance, Region, RegionKind, RegionSpace, Register, Snapshot, Space, SpaceKind, Table,
@@ -334,6 +335,11 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
             machine,
             link,
             captured_at,
+            extensions: Extensions {
+                svnapot: Some(true),
+                svpbmt: None,
+                ad: Some(AdUpdate::Faults),
+            },
         });
     let watch =
         (name(), phys(), option::of(any::<u64>())).prop_map(|(name, address, value)| Watch {

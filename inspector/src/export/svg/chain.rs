@@ -1,7 +1,8 @@
 //! What the drawing is about: one address, and the tables that translate it.
 
-use pagescope_protocol::snapshot::{Snapshot, Space};
-use pagescope_protocol::translate::Translation;
+use pagescope_protocol::snapshot::{Snapshot, Space, SpaceTranslation};
+use pagescope_protocol::translate::{Outcome, Translation};
+use pagescope_protocol::two_stage::StagedOutcome;
 use pagescope_protocol::{PAGE_SIZE, PhysAddr, VirtAddr};
 
 use crate::model::bands::fresh_ranges;
@@ -44,7 +45,24 @@ pub(super) fn selected(
         .or(newest_at)
         .or_else(|| space.mappings.last().map(|mapping| mapping.virt))
         .unwrap_or_default();
-    Some(space.translate(address))
+    Some(to_the_machine(snapshot, space, address))
+}
+
+/// The space's own steps, ending where the machine's memory is: for a guest's space beyond the G-stage.
+fn to_the_machine(snapshot: &Snapshot, space: &Space, address: VirtAddr) -> Translation {
+    let mut translation = space.translate(address);
+    if let SpaceTranslation::Staged(staged) = snapshot.translate(space, address)
+        && let Outcome::Mapped(mapped) = &mut translation.outcome
+    {
+        match staged.outcome {
+            StagedOutcome::Mapped(both) => mapped.address = both.address,
+            StagedOutcome::FirstStage(fault) | StagedOutcome::GuestStage { fault, .. } => {
+                translation.outcome = Outcome::Fault(fault);
+            }
+            StagedOutcome::Unreadable(at) => translation.outcome = Outcome::Unreadable(at),
+        }
+    }
+    translation
 }
 
 /// The first address that leads to `phys`.

@@ -50,6 +50,9 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
             entry_words::sentence(mode, step.kind, step.level)
         };
         ui.label(RichText::new(words).color(scene.palette.dim));
+        if matches!(step.kind, PteKind::Leaf(_)) {
+            accesses(ui, scene);
+        }
     } else if let Some(phys) = focus.phys {
         ui.label(RichText::new(format!("Frame {}", phys.align_down(4096))).heading());
         let words = if scene.state.is_translating() {
@@ -63,6 +66,18 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     }
     if let (Some(virt), true) = (focus.virt, scene.state.is_translating()) {
         walk(ui, scene, virt, out);
+    }
+}
+
+/// What may be done at the address, a line each.
+fn accesses(ui: &mut Ui, scene: &Scene<'_>) {
+    for access in &scene.derived.access {
+        let color = match access.allowed {
+            Some(false) => scene.palette.danger,
+            _ => scene.palette.dim,
+        };
+        let text = sentence_case(&access.to_string());
+        ui.label(RichText::new(text).size(theme::SMALL).color(color));
     }
 }
 

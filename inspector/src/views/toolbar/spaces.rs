@@ -126,6 +126,9 @@ fn facts(space: &Space) -> String {
     };
     match space.mode {
         TranslationMode::Bare => format!("{harts}Bare, no tables"),
-        mode => format!("{harts}{} {mode}", space.root),
+        mode => match &space.through {
+            Some(stage) => format!("{harts}{mode}, through {stage}"),
+            None => format!("{harts}{} {mode}", space.root),
+        },
     }
 }
