@@ -6,6 +6,8 @@
 mod tables;
 
 use pagescope_protocol::coalesce::{self, MappedRange, coalesce};
+use pagescope_protocol::decode::Decoder;
+use pagescope_protocol::snapshot::MappingList;
 use pagescope_protocol::translate::{Outcome, Translation, TranslationFault, translate};
 use pagescope_protocol::walk::{self, SpaceWalk, walk_space};
 use pagescope_protocol::{
@@ -130,6 +132,16 @@ proptest! {
         prop_assert!(builder.memory.batches.len() <= usize::from(mode.root_level().unwrap().number()) + 1);
 
         let found = coalesce(&walked, coalesce::Limits::default());
+        // The list that captures share says the same, and of the same tables makes the same parts.
+        let mut decoder = Decoder::default();
+        let mut listed = |before: Option<&MappingList>| {
+            let (list, _) = MappingList::of_walk(&walked, coalesce::Limits::default(), &mut decoder, before);
+            list
+        };
+        let list = listed(None);
+        prop_assert_eq!(list.ranges().collect::<Vec<_>>(), &found.ranges[..]);
+        prop_assert_eq!(list.len(), found.ranges.len());
+        prop_assert!(listed(Some(&list)).is_shared_with(&list));
         prop_assert!(!found.truncated);
         prop_assert_eq!(&found.ranges, &expected_ranges(&builder));
 
