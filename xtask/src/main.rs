@@ -17,6 +17,7 @@ mod demo;
 mod docs;
 mod failure;
 mod fuzz;
+mod guests;
 mod install;
 mod needs;
 mod soak;
@@ -73,6 +74,10 @@ Pagescope's own commands. Each installs what is missing, builds, and runs.
       The long runs: 1,000 times attach, capture and detach leak nothing; QEMU is killed 200 times while it
       is looked at. `cargo xtask test` runs the same, shorter. NAME runs only the tests whose names have it.
 
+  cargo xtask guests [--xv6 DIR] [--linux DIR --initrd FILE]
+      The checks of other people's kernels that were built on this machine: attach while they run, all spaces
+      named and found, 20 steps of kalloc, still alive afterwards. FILE has an /init that starts processes.
+
 What is missing is installed through rustup, and through apt-get as root or with a sudo that asks
 for no password; otherwise the line to type is printed.
 ";
@@ -89,7 +94,7 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(())
         }
-        "bench" | "demo" | "docs" | "fuzz" | "soak" | "test" if asks_for_help => {
+        "bench" | "demo" | "docs" | "fuzz" | "guests" | "soak" | "test" if asks_for_help => {
             print!("{HELP}");
             Ok(())
         }
@@ -97,6 +102,7 @@ fn main() -> ExitCode {
         "demo" => demo::run(rest),
         "docs" => docs::run(rest),
         "fuzz" => fuzz::run(rest),
+        "guests" => guests::run(rest),
         "soak" => soak::run(rest),
         "test" => test::run(rest),
         other => Err(Failure::usage(format!(
