@@ -156,11 +156,7 @@ proptest! {
         let difference = Difference::between(&before, &snapshot);
         for space in &snapshot.spaces {
             let mut space = space.clone();
-<<<<<<< HEAD
             // What goes through a G-stage leads elsewhere: `model::guest_space` tests that.
-=======
-            // A guest's mappings lead to its own physical addresses, and its bands to the machine's.
->>>>>>> speed
             space.through = None;
             if canonical {
                 let mode = space.mode;

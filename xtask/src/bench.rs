@@ -10,10 +10,20 @@ use crate::failure::Failure;
 use crate::install;
 use crate::needs::Work;
 
-/// Builds, and becomes the program that measures; the arguments are its own.
+/// Builds, and becomes the program that measures; the arguments are its own. `follow` is another program: what
+/// following costs a running guest.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     install::kernel_target()?;
     install::system(&[Work::Guest])?;
+    if let Some((first, rest)) = arguments.split_first()
+        && first == "follow"
+    {
+        // It takes the kernel from the program that lies beside it.
+        Line::new("cargo build --release --quiet --package pagescope --bin pagescope").run()?;
+        let line =
+            Line::new("cargo run --release --quiet --package pagescope --example follow_cost --");
+        return line.args(rest).run();
+    }
     let kernel = root().join("target").join("bench-kernel.elf");
     let kernel = kernel.display().to_string();
     Line::new("cargo run --release --quiet --package pagescope --bin pagescope -- kernel -o")

@@ -8,18 +8,21 @@
 //!  false
 //!
 //!  svadu  svade   A and D                                 (cpu_helper.c, "adue")
-//!  none   none    set by hardware: QEMU before 8.1
-//!  false  none    a page fault                            8.1 to 9.0
+//!  none   none    set by hardware: QEMU before 8.0
+//!  false  none    a page fault                            8.0 to 9.0
 //!  false  …       a page fault where svade is true
 //!  true   …       as menvcfg.ADUE says
 //! ```
 
 use pagescope_protocol::access::{AdUpdate, Extensions};
 
-use crate::link::{LinkError, Registers, Stub, Target};
+use crate::link::{LinkError, Registers, Stub, Target, qemu};
 
 /// menvcfg.ADUE: the hardware sets A and D.
 const ADUE: u64 = 1 << 61;
+
+/// The first QEMU in which it is not always the hardware that sets A and D.
+const ADUE_SINCE: (u32, u32) = (8, 0);
 
 /// Where QEMU's `virt` has its first hart.
 const HART: &str = "/machine/soc0/harts[0]";
@@ -41,19 +44,25 @@ impl Processor {
     /// # Errors
     /// When the target is lost.
     pub fn ask(target: &mut dyn Target) -> Result<Self, LinkError> {
-        if !matches!(target.facts().stub, Stub::Qemu { .. }) {
+        let Stub::Qemu { version } = &target.facts().stub else {
             return Ok(Self::default());
-        }
+        };
+        let release = version.as_deref().and_then(qemu::release);
+        let has_no_choice = release.is_some_and(|release| release < ADUE_SINCE);
         let mut property = |name: &str| -> Result<Option<bool>, LinkError> {
             let text = target.monitor(&format!("qom-get {HART} {name}"))?;
             Ok(text.and_then(|text| truth(&text)))
         };
         let (svnapot, svpbmt) = (property("svnapot")?, property("svpbmt")?);
+        let (svadu, svade) = match has_no_choice {
+            true => (None, None),
+            false => (property("svadu")?, property("svade")?),
+        };
         Ok(Self {
             svnapot,
             svpbmt,
-            svadu: property("svadu")?,
-            svade: property("svade")?,
+            svadu,
+            svade,
             is_known: svnapot.is_some() || svpbmt.is_some(),
         })
     }

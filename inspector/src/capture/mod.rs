@@ -32,6 +32,7 @@ use crate::link::{
     Cancel, HartId, LinkError, PhysicalAccess, Registers, Stub, Target, virtualized,
 };
 
+use crate::model::in_machine_terms;
 use extensions::Processor;
 use seen::Seen;
 use tables::{Kept, RamTables};
@@ -388,7 +389,10 @@ impl Capturer {
         target: &mut dyn Target,
         snapshot: &Snapshot,
     ) -> Result<(Vec<FrameContents>, usize), LinkError> {
-        let mapped = snapshot.spaces.iter().flat_map(|space| &space.mappings);
+        // The machine's frames: a guest's own numbers are other ones.
+        let spaces = snapshot.spaces.iter();
+        let machine = spaces.map(|space| in_machine_terms(snapshot, space));
+        let mapped = machine.flat_map(|space| space.mappings.iter().collect::<Vec<_>>());
         let mut frames: Vec<PhysPage> = mapped
             .filter(|mapping| mapping.page_size == PAGE_SIZE)
             .flat_map(|mapping| {

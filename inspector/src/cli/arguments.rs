@@ -290,6 +290,9 @@ pub struct Follow {
     /// QEMU's monitor (-qmp or -monitor): unix:PATH or HOST:PORT. ADDR is not connected to
     #[arg(long, value_name = "ADDR")]
     pub monitor: Option<String>,
+    /// The file that holds the guest's RAM, where QEMU cannot say, and where that begins if not at 0x80000000
+    #[arg(long, value_name = "PATH[@0xADDR]")]
+    pub ram_file: Option<String>,
     /// How often to look, in times a second: 1 to 60
     #[arg(long, default_value_t = 10, value_name = "HZ")]
     pub rate: u32,

@@ -46,7 +46,10 @@ pub(super) fn run(options: &arguments::Follow) -> Result<Answer, Failure> {
         ))
     })?;
     let known = source::Known::of(&options.guest)?;
-    let from = MemoryArguments::default();
+    let from = MemoryArguments {
+        ram_file: options.ram_file.clone(),
+        ..MemoryArguments::default()
+    };
     let place = Place::looked_at(&options.addr, options.monitor.as_deref(), &from)?;
     let Place::Watch(watch) = place else {
         return Err(Failure::Usage(source::needs_monitor("following")));

@@ -25,7 +25,9 @@ pub(super) fn attach(options: &Attach) -> Result<Answer, Failure> {
     let place = match &options.addr {
         Some(addr) if !addr.starts_with("monitor:") => {
             let address = Address::from_str(addr).map_err(Failure::usage)?;
-            let watch = monitor.map(source::watch).transpose()?;
+            let watch = monitor
+                .map(|monitor| source::watch(monitor, &options.from))
+                .transpose()?;
             Place::Live(source::live(address, &options.from)?.with_watch(watch))
         }
         addr => {

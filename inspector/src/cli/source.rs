@@ -37,7 +37,7 @@ impl Place {
     /// A snapshot or a dump where there is a file of that name or it is called `….ron`, else an address.
     pub(super) fn parse(text: &str, from: &MemoryArguments) -> Result<Self, Failure> {
         if let Some(monitor) = text.strip_prefix(MONITOR) {
-            return watch(monitor).map(Self::Watch);
+            return watch(monitor, from).map(Self::Watch);
         }
         let path = Path::new(text);
         let looks_like_file = path.extension().is_some_and(|extension| extension == "ron");
@@ -85,7 +85,7 @@ impl Place {
         }
         match (Self::parse(text, from)?, &choice.monitor) {
             (Self::Live(live @ Source::Attach { .. }), Some(monitor)) => {
-                Ok(Self::Live(live.with_watch(Some(watch(monitor)?))))
+                Ok(Self::Live(live.with_watch(Some(watch(monitor, from)?))))
             }
             (Self::File(_) | Self::Live(Source::Dump { .. }), Some(_)) => Err(Failure::Usage(
                 format!("{text} is a file, which has no monitor: leave --monitor out"),
@@ -101,7 +101,7 @@ impl Place {
         from: &MemoryArguments,
     ) -> Result<Self, Failure> {
         match monitor {
-            Some(monitor) => watch(monitor).map(Self::Watch),
+            Some(monitor) => watch(monitor, from).map(Self::Watch),
             None => Self::parse(text, from),
         }
     }
@@ -156,12 +156,12 @@ fn dump(path: &Path, from: &MemoryArguments) -> Result<DumpOptions, Failure> {
     })
 }
 
-/// QEMU's monitor at this address.
-pub(super) fn watch(monitor: &str) -> Result<Watch, Failure> {
+/// QEMU's monitor at this address, with what was said about the guest's memory.
+pub(super) fn watch(monitor: &str, from: &MemoryArguments) -> Result<Watch, Failure> {
     let monitor = monitor.strip_prefix(MONITOR).unwrap_or(monitor);
     Ok(Watch {
         monitor: Address::from_str(monitor).map_err(Failure::usage)?,
-        ram_file: None,
+        ram_file: from.ram_file.as_deref().map(RamFile::parse),
     })
 }
 

@@ -23,11 +23,9 @@ struct Walked {
 
 /// A translation in a space, as the hart would access that runs there, or S-mode where none does.
 fn walked_in(snapshot: &Snapshot, space: &Space, address: VirtAddr) -> (Walked, SpaceTranslation) {
-    let mut harts = snapshot.harts.iter();
-    let hart = harts.find(|hart| space.harts.contains(&hart.id));
     let walked = Walked {
         modes: Modes::of_space(snapshot, space),
-        who: hart.map_or_else(Accessor::default, Accessor::of_hart),
+        who: Accessor::in_space(snapshot, space),
         extensions: snapshot.provenance.extensions,
     };
     (walked, snapshot.translate(space, address))

@@ -12,7 +12,7 @@
 use pagescope_protocol::access::{
     Access, AccessFault, AccessKind, AdUpdate, Extensions, Sets, check,
 };
-use pagescope_protocol::snapshot::{Hart, SpaceOutcome, SpaceTranslation};
+use pagescope_protocol::snapshot::{Hart, Snapshot, Space, SpaceOutcome, SpaceTranslation};
 use pagescope_protocol::translate::Trail;
 use pagescope_protocol::{LeafFlags, Level};
 
@@ -40,6 +40,18 @@ impl Accessor {
             matches!(privilege, Some("U" | "VU")),
             status.map_or(0, |status| status.value),
         )
+    }
+
+    /// The hart that runs in a space, or S-mode where none does; through a G-stage everybody counts as
+    /// U-mode.
+    pub fn in_space(snapshot: &Snapshot, space: &Space) -> Self {
+        let mut harts = snapshot.harts.iter();
+        let hart = harts.find(|hart| space.harts.contains(&hart.id));
+        let who = hart.map_or_else(Self::default, Self::of_hart);
+        Self {
+            is_user: who.is_user || space.mode.is_guest_stage(),
+            ..who
+        }
     }
 
     /// With this value of sstatus.

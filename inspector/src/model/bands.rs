@@ -17,7 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pagescope_protocol::snapshot::{RegionSpace, Snapshot, Space, Table};
 use pagescope_protocol::walk::entry_address;
-use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, Pte, PteKind, VirtAddr};
+use pagescope_protocol::{
+    LeafFlags, Level, PhysAddr, PhysPage, Pte, PteKind, TranslationMode, VirtAddr,
+};
 
 use super::{Change, ChangeKind, Difference, in_machine_terms, size_text};
 use crate::model::space_tables::recursive_slot;
@@ -207,7 +209,8 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
             let virt = mapping.virt.wrapping_add(offset);
             let phys = mapping.phys.wrapping_add(offset);
             let left = size - offset;
-            let mut band = part_at(&partition, phys.as_u64(), left, mapping.flags);
+            let flags = as_memory(space.mode, mapping.flags);
+            let mut band = part_at(&partition, phys.as_u64(), left, flags);
             band.start = virt.as_u64();
             let (region, part) = region_at(&regions, virt.as_u64(), band.size);
             band.size = part;
@@ -217,7 +220,7 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
             if let Some(region) = region
                 && !is_own_table
             {
-                band.kind = mapped_kind(region.kind, mapping.flags);
+                band.kind = mapped_kind(region.kind, flags);
                 band.name.clone_from(&region.name);
                 band.region = region.region;
             }
@@ -406,6 +409,16 @@ pub fn kind_of_flags(flags: LeafFlags) -> BandKind {
         (false, true) => BandKind::Code,
         (true, false) => BandKind::Data,
         (false, false) => BandKind::ReadOnly,
+    }
+}
+
+/// Flags for telling what memory is for. A G-stage lets a guest do everything with its memory, and says
+/// nothing by that.
+pub fn as_memory(mode: TranslationMode, flags: LeafFlags) -> LeafFlags {
+    if mode.is_guest_stage() && flags.contains(LeafFlags::WRITE) {
+        flags - LeafFlags::EXECUTE
+    } else {
+        flags
     }
 }
 

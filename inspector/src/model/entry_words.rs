@@ -151,19 +151,20 @@ pub fn sentence(mode: TranslationMode, kind: PteKind, level: Level) -> String {
                 size_text(mode.table_size(next))
             )
         }
-        PteKind::Leaf(leaf) => leaf_sentence(leaf, level),
+        PteKind::Leaf(leaf) => leaf_sentence(mode, leaf, level),
         PteKind::Reserved(why) => {
             format!("Reserved: {why}. Valid, and yet every access faults.")
         }
     }
 }
 
-fn leaf_sentence(leaf: Leaf, level: Level) -> String {
+fn leaf_sentence(mode: TranslationMode, leaf: Leaf, level: Level) -> String {
     let flags = leaf.flags;
-    let who = if flags.contains(LeafFlags::USER) {
-        "User code"
-    } else {
-        "Supervisor"
+    let who = match (mode.is_guest_stage(), flags.contains(LeafFlags::USER)) {
+        (true, true) => "The guest",
+        (true, false) => return "U is clear, so the G-stage refuses every access.".into(),
+        (false, true) => "User code",
+        (false, false) => "Supervisor",
     };
     let may: Vec<&str> = [
         (LeafFlags::READ, "reads"),
@@ -198,7 +199,7 @@ fn leaf_sentence(leaf: Leaf, level: Level) -> String {
             size_text(leaf.size)
         ));
     }
-    if flags.contains(LeafFlags::WRITE | LeafFlags::EXECUTE) {
+    if flags.contains(LeafFlags::WRITE | LeafFlags::EXECUTE) && !mode.is_guest_stage() {
         text.push_str(" Writable and executable: whoever writes here runs here.");
     }
     text

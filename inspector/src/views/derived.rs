@@ -8,7 +8,7 @@ use pagescope_protocol::snapshot::{Snapshot, Space, SpaceKind, Table};
 use pagescope_protocol::{Level, PAGE_SIZE, PhysPage, Pte, PteKind, TranslationMode, VirtAddr};
 
 use super::state::State;
-use crate::model::bands::{kind_of_flags, physical_partition};
+use crate::model::bands::{as_memory, kind_of_flags, physical_partition};
 use crate::model::check::{Finding, Report, SpaceReport};
 use crate::model::region_rows::{Mapped, RegionRow, region_rows};
 use crate::model::space_difference::SpaceDifference;
@@ -341,7 +341,7 @@ impl Derived {
             PteKind::Pointer(_) => Some(BandKind::Table(level.next()?)),
             PteKind::Reserved(_) => Some(BandKind::Guard),
             PteKind::Leaf(leaf) => {
-                let by_flags = kind_of_flags(leaf.flags);
+                let by_flags = kind_of_flags(as_memory(self.mode(), leaf.flags));
                 // The physical map says nothing of a guest's physical addresses.
                 let part = match self.is_guest {
                     true => None,
@@ -373,11 +373,7 @@ fn access(state: &State, focus: &Focus) -> Vec<AccessAnswer> {
     if focus.outcome.is_none() {
         return Vec::new();
     }
-    let hart = snapshot
-        .harts
-        .iter()
-        .find(|hart| space.harts.contains(&hart.id));
-    let who = hart.map_or_else(Accessor::default, Accessor::of_hart);
+    let who = Accessor::in_space(snapshot, space);
     let translation = snapshot.translate(space, virt);
     access_answers(&translation, who, snapshot.provenance.extensions)
 }

@@ -18,7 +18,10 @@ pub fn show(
     anchors: &mut Anchors,
     out: &mut Vec<UiCommand>,
 ) {
-    let list = paint::column_title(ui, rect, "Virtual", "what addresses mean");
+    let list = match scene.derived.mode().is_guest_stage() {
+        true => paint::column_title(ui, rect, "Guest physical", "what a guest has"),
+        false => paint::column_title(ui, rect, "Virtual", "what addresses mean"),
+    };
     let bands = &scene.derived.virtual_bands;
     if bands.is_empty() {
         let text = if scene.state.is_translating() {

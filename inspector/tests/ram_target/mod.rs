@@ -48,11 +48,11 @@ pub fn scattered(leaves: usize) -> Vec<u64> {
     assert!(middle <= ENTRIES, "Sv39 has no room for {leaves} leaves");
     let mut words = vec![0; (1 + middle + last) * ENTRIES];
     let pointer = |table: usize| Pte::pointer(frame(ROOT + (table * 4096) as u64)).bits();
-    for table in 0..middle {
-        words[table] = pointer(1 + table);
+    for (table, word) in words.iter_mut().take(middle).enumerate() {
+        *word = pointer(1 + table);
     }
-    for table in 0..last {
-        words[ENTRIES + table] = pointer(1 + middle + table);
+    for (table, word) in words.iter_mut().skip(ENTRIES).take(last).enumerate() {
+        *word = pointer(1 + middle + table);
     }
     for leaf in 0..leaves {
         words[(1 + middle) * ENTRIES + leaf] = scattered_leaf(leaf).bits();

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use pagescope_protocol::TranslationMode;
+use pagescope_protocol::scheme::HighBits;
 use pagescope_protocol::snapshot::{Region, RegionKind, RegionSpace, Snapshot};
 
 use super::{Band, BandKind};
@@ -23,19 +24,29 @@ pub(super) fn fill(
     mode: TranslationMode,
     mapped: Vec<Band>,
 ) -> Vec<Band> {
-    if mode.root_level().is_none() {
+    let Some(scheme) = mode.scheme() else {
         return mapped;
-    }
-    let half = 1u64 << (mode.address_bits() - 1);
-    let upper = half.wrapping_neg();
+    };
+    // Two halves around what cannot be; without signs all that can be is below it.
+    let parts = match scheme.high_bits {
+        HighBits::SignExtended => {
+            let half = 1u64 << (mode.address_bits() - 1);
+            let upper = half.wrapping_neg();
+            vec![
+                (0, half - 1, true),
+                (half, upper - 1, false),
+                (upper, u64::MAX, true),
+            ]
+        }
+        HighBits::Zero => {
+            let end = 1u64 << mode.address_bits();
+            vec![(0, end - 1, true), (end, u64::MAX, false)]
+        }
+    };
     let guards = guards(snapshot, &mapped);
     let mut whole = Vec::with_capacity(mapped.len() * 2 + 3);
     let gap = |first: u64, last: u64, whole: &mut Vec<Band>| {
-        for (from, to, is_valid) in [
-            (0, half - 1, true),
-            (half, upper - 1, false),
-            (upper, u64::MAX, true),
-        ] {
+        for (from, to, is_valid) in parts.iter().copied() {
             let (from, to) = (from.max(first), to.min(last));
             match is_valid {
                 _ if from > to => {}

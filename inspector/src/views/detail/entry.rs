@@ -3,7 +3,7 @@
 use egui::{Align, Color32, CornerRadius, Rect, RichText, Sense, Ui, pos2, vec2};
 use pagescope_protocol::translate::{Outcome, Step, Translation};
 use pagescope_protocol::two_stage::{GuestStep, StagedOutcome, StagedTranslation};
-use pagescope_protocol::{PteKind, TranslationMode, VirtAddr};
+use pagescope_protocol::{Pte, PteKind, TranslationMode, VirtAddr};
 
 use super::heading;
 use crate::model::entry_words::{self, Field};
@@ -38,7 +38,7 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         }
     } else if let Some(step) = focus.entry() {
         ui.label(RichText::new(entry_words::title(step)).heading());
-        value(ui, scene, step.pte);
+        value(ui, scene, &value_text(mode, step.pte));
         strip(ui, scene, &entry_words::fields(mode, step.pte), step.kind);
         let space = scene.state.space();
         let table = space.and_then(|space| space.table_at(step.table, step.level));
@@ -81,9 +81,17 @@ fn accesses(ui: &mut Ui, scene: &Scene<'_>) {
     }
 }
 
-fn value(ui: &mut Ui, scene: &Scene<'_>, pte: pagescope_protocol::Pte) {
+/// All its digits: eight on RV32, sixteen on RV64.
+fn value_text(mode: TranslationMode, pte: Pte) -> String {
+    match mode.entry_bytes() {
+        4 => format!("{:#010x}", pte.bits()),
+        _ => pte.to_string(),
+    }
+}
+
+fn value(ui: &mut Ui, scene: &Scene<'_>, value: &str) {
     ui.horizontal(|ui| {
-        let text = RichText::new(pte.to_string()).font(theme::numbers(13.0));
+        let text = RichText::new(value).font(theme::numbers(13.0));
         ui.label(text);
         ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| {
             let copy = egui::Link::new(RichText::new("copy").size(theme::SMALL));
@@ -92,7 +100,7 @@ fn value(ui: &mut Ui, scene: &Scene<'_>, pte: pagescope_protocol::Pte) {
                 .on_hover_text("Copy the entry's value")
                 .clicked()
             {
-                ui.ctx().copy_text(pte.to_string());
+                ui.ctx().copy_text(value.to_owned());
             }
             let _ = scene;
         });
@@ -177,16 +185,8 @@ fn walk(ui: &mut Ui, scene: &Scene<'_>, virt: VirtAddr, out: &mut Vec<UiCommand>
     let palette = scene.palette;
     heading(ui, scene, "The walk", &format!("of {virt}"));
     if let Some(space) = scene.state.space() {
-        let root = format!("root = {}", space.root);
-        row(
-            ui,
-            scene,
-            scene.derived.root_register(),
-            palette.dim,
-            &root,
-            None,
-            out,
-        );
+        let root = format!("{} = {}", scene.derived.root_register(), space.root);
+        row(ui, scene, "root", palette.dim, &root, None, out);
     }
     if let Some(staged) = &focus.staged {
         return staged_walk(ui, scene, staged, out);

@@ -6,7 +6,7 @@ use pagescope_protocol::PAGE_SIZE;
 use pagescope_protocol::snapshot::Table;
 
 use super::card::describe_table;
-use crate::model::{Selection, size_text};
+use crate::model::{Selection, TableFacts, size_text};
 use crate::views::command::UiCommand;
 use crate::views::derived::ChainLink;
 use crate::views::paint;
@@ -40,8 +40,13 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     let strong = theme::strong(12.5);
     let taken = paint::line(&painter, head, Align::Min, title, strong, palette.text);
     let tables = scene.derived.tables();
-    let count = tables.len();
-    let mut amount = format!("{count} frames, {}", size_text(count as u64 * PAGE_SIZE));
+    // A G-stage root fills four frames.
+    let frames_of = |facts: &TableFacts| {
+        let scheme = facts.mode.scheme();
+        scheme.map_or(1, |scheme| scheme.frames(facts.level()))
+    };
+    let frames: u64 = tables.iter().map(frames_of).sum();
+    let mut amount = format!("{frames} frames, {}", size_text(frames * PAGE_SIZE));
     if space.truncated {
         amount.push_str(", cut short by a limit");
     }
@@ -51,7 +56,7 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
 
     let list = rect.with_min_y(rect.top() + HEAD);
     let columns = columns(list.width());
-    let rows = count.div_ceil(columns);
+    let rows = tables.len().div_ceil(columns);
     let width = (list.width() - (columns - 1) as f32 * GAP) / columns as f32;
     let mut child = ui.new_child(UiBuilder::new().max_rect(list).id_salt("all tables"));
     child.set_clip_rect(list.expand(1.0).intersect(ui.clip_rect()));

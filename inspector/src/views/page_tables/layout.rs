@@ -43,7 +43,9 @@ impl Cards {
                 let across = (room - PAD_LEFT - PAD_RIGHT) / columns as f32;
                 let title = title_height(room);
                 let down = (height - title - FOOT) / rows as f32;
-                let least = if entries > 1024 { 2.0 } else { 3.0 };
+                // Many cells, or many cards in a narrow window.
+                let is_tight = entries > 1024 || across < 3.0;
+                let least = if is_tight { 2.0 } else { 3.0 };
                 (across.min(down).floor().clamp(least, 22.0), columns, rows)
             })
             .reduce(|best, other| if other.0 > best.0 { other } else { best });
@@ -88,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cards_stay_inside(count in 1usize..=3, width in 300f32..2000.0, height in 260f32..1400.0) {
+        fn cards_stay_inside(count in 1usize..=5, width in 300f32..2000.0, height in 260f32..1400.0) {
             let cards = Cards::new(count, 512, width, height);
             prop_assert_eq!(cards.columns * cards.rows, 512);
             prop_assert!(cards.left_of(count - 1) + cards.card_width <= width + 0.5);
