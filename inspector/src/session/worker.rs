@@ -624,7 +624,11 @@ fn stop_text(reason: StopReason) -> String {
 
 /// Tells the window what the target is and how its memory is read.
 fn tell_ways(out: &Outbox, opened: &mut Opened) -> Result<(), WindowGone> {
-    out.send(Event::Target(target_text(opened.target.facts())))?;
+    let mut facts = target_text(opened.target.facts());
+    if let Some(profile) = opened.capturer.knowledge().profile() {
+        facts.push_str(&format!(" · {}", profile.name));
+    }
+    out.send(Event::Target(facts))?;
     // A target that cannot be asked says so at the next command.
     let ways = opened.target.ways().unwrap_or_default();
     out.send(Event::Ways(ways))
