@@ -87,6 +87,33 @@ fn looking_takes_few_rounds() {
     }
 }
 
+/// However many spaces there are: each level of all of them is one round.
+#[test]
+fn spaces_are_read_together() {
+    let machine = Machine::boot_layout("process", "pace=1", 1, false);
+    let elf = Arc::new(ElfFile::open(&machine.elf).expect("our own ELF"));
+    let deadline = Instant::now() + HANG_GUARD;
+    loop {
+        assert!(Instant::now() < deadline, "the kernel starts no processes");
+        let proxy = Proxy::start(machine.guest.address(), FAR);
+        let mut target = GdbTarget::connect(&proxy.address, remote()).expect("QEMU is there");
+        let elf = Some(Arc::clone(&elf));
+        let mut capturer = Capturer::new(&mut target, elf).expect("it can be asked");
+        proxy.take();
+        let snapshot = capturer.capture(&mut target, "test").expect("a capture");
+        let captured = proxy.take();
+        Box::new(target).detach().expect("it can be left");
+        if snapshot.spaces.len() < 3 {
+            // The guest goes on booting.
+            std::thread::sleep(Duration::from_millis(20));
+            continue;
+        }
+        println!("{} spaces: {captured:?}", snapshot.spaces.len());
+        assert!(captured.rounds <= 8, "{captured:?}");
+        break;
+    }
+}
+
 #[test]
 fn a_step_takes_few_rounds() {
     let machine = Machine::boot("pace=1", true);

@@ -205,6 +205,15 @@ fn overlaps_and_ends_of_the_address_space_are_survived() {
     assert_eq!(target.known_ram().unwrap()[0], range(RAM, 0x3000));
 }
 
+#[test]
+fn of_two_that_overlap_the_rest_of_the_second_is_where_it_was() {
+    let body: Vec<u8> = (0..0x4000).map(|place| (place >> 12) as u8).collect();
+    let headers = [(1, 0x3000, RAM + 0x1000, 0x2000), (1, 0x1000, RAM, 0x2000)];
+    let mut target = open(&elf(&headers, &body), |_| {}).unwrap();
+    let bytes = [0, 0x1000, 0x2000, 0x3000].map(|at| first_byte(&mut target, RAM + at));
+    assert_eq!(bytes, [Some(0), Some(1), Some(3), None]);
+}
+
 proptest! {
     #[test]
     fn any_headers_are_survived(
