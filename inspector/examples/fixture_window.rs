@@ -188,10 +188,7 @@ fn live(pages: u64, steps: u64, is_lost: bool, is_silent: bool) -> App {
                     say(Event::Connection(Connection::Stopped));
                 }
                 Command::Detach => break,
-                Command::StepInstruction { .. }
-                | Command::Capture
-                | Command::ChooseWay(_)
-                | Command::Follow(_) => {}
+                Command::StepInstruction { .. } | Command::Capture | Command::ChooseWay(_) => {}
             }
         }
     });

@@ -60,7 +60,11 @@ impl Report {
                 .map(|cost| cost.timing.nanoseconds_each(cost.count))
                 .collect();
             let cells: String = each.iter().map(|ns| format!("{:>12}", cell(*ns))).collect();
-            let growth = growth(unit, all, &each);
+            let shortest = costs.iter().map(|cost| {
+                let shortest = cost.timing.shortest().as_secs_f64();
+                shortest / cost.count.max(1) as f64
+            });
+            let growth = growth(unit, all, &shortest.collect::<Vec<_>>());
             let spread = costs.iter().map(|cost| cost.timing.spread());
             let spread = spread.fold(0.0, f64::max) * 100.0;
             let shown =
