@@ -13,8 +13,7 @@
 //! - for each second that the hart's thread ran or was held up by QEMU's lock: of the clock without the time in which it
 //!   was ready and other work ran (`/proc/PID/task/TID/schedstat`, second number).
 //!
-//! `cargo run --release --example follow_cost -- [HZ] [PAIRS] [MILLISECONDS]` prints a table and one line of
-//! JSON.
+//! `cargo xtask bench follow [HZ] [PAIRS] [MILLISECONDS]` builds it optimised; it prints a table and one line of JSON.
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -14,7 +14,6 @@ use pagescope::link::{
     Cancel, ConnectOptions, GdbTarget, HartId, Launch, LaunchError, LinkError, PhysicalAccess,
     Target,
 };
-use pagescope_protocol::PhysAddr;
 
 /// A kernel of two instructions, loaded at 0x80000000: `addi a2, a2, 1` and a jump back to it, in
 /// front of a page of known bytes.
@@ -265,26 +264,4 @@ fn an_application_that_is_killed_takes_qemu_with_it() {
     let kernel = kernel();
     let _guest = Launch::new(&kernel).start().unwrap();
     assert!(!left.exists());
-}
-
-/// Prints the throughput; `cargo test --release -- --ignored --nocapture throughput` shows it.
-#[test]
-#[ignore = "a measurement, not a check"]
-fn throughput_of_mapped_ram() {
-    let kernel = kernel();
-    let guest = Launch::new(&kernel).start().unwrap();
-    let mut target = GdbTarget::connect(guest.address(), guest.connect_options()).unwrap();
-    let ranges: Vec<_> = (0..32_768)
-        .map(|n| range(PhysAddr::new(0x8000_0000 + n * 4096).as_u64(), 4096))
-        .collect();
-    for _ in 0..2 {
-        let began = Instant::now();
-        let read = target.read_physical(&ranges).unwrap();
-        let seconds = began.elapsed().as_secs_f64();
-        println!(
-            "{} reads of 4 KiB: {:.0} reads/s",
-            read.len(),
-            read.len() as f64 / seconds
-        );
-    }
 }

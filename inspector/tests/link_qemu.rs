@@ -10,7 +10,7 @@ use pagescope::link::qemu::{MTREE, MemoryMap};
 use pagescope::link::{
     FoundState, GdbTarget, HartId, LinkError, PhysicalAccess, Privilege, StopReason, Stub, Target,
 };
-use pagescope_protocol::{PhysAddr, TranslationMode, VirtAddr};
+use pagescope_protocol::{TranslationMode, VirtAddr};
 
 const FIRMWARE: &[&str] = &["-bios", "default"];
 const AT_RESET: &[&str] = &["-bios", "default", "-S"];
@@ -309,36 +309,4 @@ fn over_a_serial_line() {
     qemu.wait().unwrap();
     let error = target.harts().unwrap_err();
     assert!(matches!(error, LinkError::Lost { .. }), "{error}");
-}
-
-/// Prints the throughput; `cargo test --release -- --ignored --nocapture` shows it.
-#[test]
-#[ignore = "a measurement, not a check"]
-fn throughput() {
-    let qemu = Qemu::start(FIRMWARE);
-    let mut target = qemu.connect();
-    for size in [2048, 4096] {
-        let ranges: Vec<_> = (0..20_000)
-            .map(|n| range(PhysAddr::new(0x8000_0000 + n * size).as_u64(), size))
-            .filter(|r| r.end().as_u64() <= 0x8800_0000)
-            .collect();
-        let began = Instant::now();
-        let read = target.read_physical(&ranges).unwrap();
-        let seconds = began.elapsed().as_secs_f64();
-        assert!(read.iter().all(Option::is_some));
-        println!(
-            "{} reads of {size} bytes: {:.0} reads/s, {:.0} MB/s",
-            ranges.len(),
-            ranges.len() as f64 / seconds,
-            (ranges.len() as u64 * size) as f64 / seconds / 1e6
-        );
-    }
-    let (hart, count) = (HartId::new(0), 2000);
-    let began = Instant::now();
-    for _ in 0..count {
-        target.step(hart).unwrap();
-        target.wait_for_stop(HANG_GUARD).unwrap().unwrap();
-    }
-    let seconds = began.elapsed().as_secs_f64();
-    println!("{:.0} steps/s", f64::from(count) / seconds);
 }

@@ -206,10 +206,6 @@ fn other_architectures_are_named_and_left_alone() {
             "<target><architecture>i386:x86-64</architecture></target>",
             "i386:x86-64",
         ),
-        (
-            "<target><architecture>loongarch64</architecture></target>",
-            "loongarch64",
-        ),
         ("<target/>", "does not name it"),
     ] {
         let stub = Stub::start(&["T02thread:01;"], move |request| {

@@ -22,7 +22,7 @@ fn captured(options: &DumpOptions, machine: &Machine) -> Arc<Snapshot> {
 
 /// The spaces, without what their mappings are called: a dump does not tell which devices there are.
 fn spaces(snapshot: &Snapshot) -> Vec<Space> {
-    let mut spaces: Vec<Space> = snapshot.spaces.iter().cloned().collect();
+    let mut spaces: Vec<Space> = snapshot.spaces.to_vec();
     for space in &mut spaces {
         space.mappings = space.mappings.named(|_| Default::default());
     }

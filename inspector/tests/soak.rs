@@ -262,6 +262,7 @@ fn a_qemu_that_is_killed_at_any_moment_leaves_a_clear_state() {
         let deadline = Instant::now() + HANG_GUARD;
         let mut moments = 0;
         let why = loop {
+            assert!(Instant::now() < deadline, "kill {number}: no loss is told");
             // Full, or ended: then there is enough to do.
             let _ = session.commands.try_send(busy.clone());
             match session.events.recv_deadline(deadline) {

@@ -9,7 +9,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::addr::{PhysAddr, PhysPage, VirtAddr};
-use crate::decode::{DecodedTable, Decoder, LeafRun, Place};
+use crate::decode::{DecodedTable, Decoder, Place};
 use crate::level::Level;
 use crate::pte::LeafFlags;
 use crate::walk::{SpaceWalk, entry_address};
@@ -77,7 +77,7 @@ pub fn coalesce(walk: &SpaceWalk, limits: Limits) -> Mappings {
 /// Some of a table's runs, in a space.
 #[derive(Clone, Debug)]
 pub(crate) struct RunBlock {
-    pub(crate) runs: Arc<[LeafRun]>,
+    pub(crate) table: Arc<DecodedTable>,
     /// The first of them.
     pub(crate) from: u16,
     /// The first after them.
@@ -93,14 +93,14 @@ impl RunBlock {
     /// The range at `place`, from 0.
     pub(crate) fn get(&self, place: usize) -> Option<MappedRange> {
         let place = place + usize::from(self.from);
-        let run = self.runs.get(place)?;
-        (place < usize::from(self.to)).then(|| run.range(self.place))
+        let run = self.table.runs().get(place)?;
+        (place < usize::from(self.to)).then(|| run.range(self.table.entries(), self.place))
     }
 
     /// Whether both are the same runs in the same place.
     pub(crate) fn is_shared_with(&self, other: &Self) -> bool {
         let ends = |block: &Self| (block.from, block.to, block.place);
-        Arc::ptr_eq(&self.runs, &other.runs) && ends(self) == ends(other)
+        Arc::ptr_eq(&self.table, &other.table) && ends(self) == ends(other)
     }
 
     /// Its first range, those between, and its last range; `None` where it has fewer than three.
@@ -117,8 +117,12 @@ impl RunBlock {
 
     /// Its ranges, in address order.
     pub(crate) fn ranges(&self) -> impl DoubleEndedIterator<Item = MappedRange> {
-        let runs = self.runs.get(usize::from(self.from)..usize::from(self.to));
-        runs.into_iter().flatten().map(|run| run.range(self.place))
+        let runs = self.table.runs();
+        let runs = runs.get(usize::from(self.from)..usize::from(self.to));
+        let entries = self.table.entries();
+        runs.into_iter()
+            .flatten()
+            .map(|run| run.range(entries, self.place))
     }
 }
 
@@ -203,8 +207,8 @@ impl<S: LeafSink> Visitor<'_, S> {
         let runs = decoded.runs();
         let mut done = 0;
         for link in decoded.links() {
-            let before = done + runs[done..].partition_point(|run| run.first() < link.index);
-            self.leaves(runs, done, before, place);
+            let before = done + runs[done..].partition_point(|run| run.first < link.index);
+            self.leaves(&decoded, done, before, place);
             done = before;
             let index = usize::from(link.index);
             self.sink.entry_of_links(index);
@@ -220,11 +224,11 @@ impl<S: LeafSink> Visitor<'_, S> {
                 self.visit(link.table, below);
             }
         }
-        self.leaves(runs, done, runs.len(), place);
+        self.leaves(&decoded, done, runs.len(), place);
     }
 
     /// Gives the runs from `from` to before `to`, as far as there is room.
-    fn leaves(&mut self, runs: &Arc<[LeafRun]>, from: usize, to: usize, place: Place) {
+    fn leaves(&mut self, table: &Arc<DecodedTable>, from: usize, to: usize, place: Place) {
         if from == to || self.truncated {
             return;
         }
@@ -233,7 +237,7 @@ impl<S: LeafSink> Visitor<'_, S> {
         let end = to.min(from + room);
         self.truncated = end < to;
         self.sink.block(RunBlock {
-            runs: Arc::clone(runs),
+            table: Arc::clone(table),
             // A table has at most 4096 entries.
             from: from as u16,
             to: end as u16,

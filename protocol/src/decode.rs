@@ -7,7 +7,8 @@
 //! ```
 //!
 //! What a run says is relative to its table, so that whoever links the table, in whichever space and as often as
-//! there are captures, shares what was decoded. A run has 12 bytes: scattered leaves are what makes a space large.
+//! there are captures, shares what was decoded. A run has four bytes, and says nothing that its first entry says:
+//! scattered leaves are what makes a space large.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -26,12 +27,19 @@ use crate::walk::entry_address;
 /// Bytes of a leaf that stands in sixteen entries (extension Svnapot).
 const NAPOT_SIZE: u64 = 64 << 10;
 
+/// How many entries that are.
+const NAPOT_ENTRIES: u64 = NAPOT_SIZE / PAGE_SIZE;
+
 /// Entries that are looked at together, to pass over them where none says anything.
 const STRIDE: usize = 8;
+
+/// RSW, bits 9..8: the supervisor's own, and no part of what an entry means.
+const RSW: u64 = 0b11 << 8;
 
 /// A decoded table.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DecodedTable {
+    entries: Arc<[u64]>,
     runs: Arc<[LeafRun]>,
     links: Box<[TableLink]>,
 }
@@ -39,13 +47,10 @@ pub struct DecodedTable {
 /// Leaves of one table that stand beside each other and lead to frames beside each other, with the same flags.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LeafRun {
-    // The number of the frame that the first entry leads to has 44 bits. Together they would ask for 8-byte alignment.
-    page_low: u32,
-    page_high: u16,
-    first: u16,
-    count: u16,
-    flags: LeafFlags,
-    is_napot: bool,
+    /// Its first entry's place in the table, which has at most 4096.
+    pub first: u16,
+    /// How many entries it has.
+    pub count: u16,
 }
 
 /// An entry that leads to another table.
@@ -73,57 +78,46 @@ pub struct Place {
 }
 
 impl LeafRun {
-    fn of_leaf(index: usize, page: PhysPage, flags: LeafFlags, is_napot: bool) -> Self {
-        let page = page.number();
-        Self {
-            page_low: page as u32,
-            page_high: (page >> 32) as u16,
-            // A table has at most 4096 entries.
-            first: index as u16,
-            count: 1,
-            flags,
-            is_napot,
+    /// The frame that its first entry leads to, in the table that has these entries.
+    pub fn page(self, entries: &[u64]) -> PhysPage {
+        let pte = self.first_entry(entries);
+        if !pte.is_napot() {
+            return pte.page();
         }
+        // The low four bits of the number say how large the leaf is; each of its entries maps its own 4 KiB.
+        let first = pte.page().number() & !(NAPOT_ENTRIES - 1);
+        PhysPage::from_truncated(first + u64::from(self.first) % NAPOT_ENTRIES)
     }
 
-    /// The frame that its first entry leads to.
-    pub fn page(self) -> PhysPage {
-        PhysPage::from_truncated(u64::from(self.page_low) | u64::from(self.page_high) << 32)
-    }
-
-    /// Its first entry's place in the table.
-    pub const fn first(self) -> u16 {
-        self.first
-    }
-
-    /// How many entries it has.
-    pub const fn count(self) -> u16 {
-        self.count
-    }
-
-    /// What it maps where its table lies at `place`.
-    pub fn range(self, place: Place) -> MappedRange {
+    /// What it maps where the table that has these entries lies at `place`.
+    pub fn range(self, entries: &[u64], place: Place) -> MappedRange {
+        let pte = self.first_entry(entries);
         let entry_size = place.mode.entry_size(place.level);
+        let first = usize::from(self.first);
         MappedRange {
-            virt: entry_address(
-                place.mode,
-                place.covers_from,
-                place.level,
-                usize::from(self.first),
-            ),
-            phys: self.page().start(),
+            virt: entry_address(place.mode, place.covers_from, place.level, first),
+            phys: self.page(entries).start(),
             size: entry_size * u64::from(self.count),
-            page_size: if self.is_napot {
+            page_size: if pte.is_napot() {
                 NAPOT_SIZE
             } else {
                 entry_size
             },
-            flags: self.flags | place.inherited,
+            flags: pte.flags() | place.inherited,
         }
+    }
+
+    fn first_entry(self, entries: &[u64]) -> Pte {
+        Pte::from_bits(entries.get(usize::from(self.first)).copied().unwrap_or(0))
     }
 }
 
 impl DecodedTable {
+    /// The entries that were decoded.
+    pub const fn entries(&self) -> &Arc<[u64]> {
+        &self.entries
+    }
+
     /// The runs of leaves, in the order of their entries.
     pub const fn runs(&self) -> &Arc<[LeafRun]> {
         &self.runs
@@ -135,106 +129,150 @@ impl DecodedTable {
     }
 
     /// Decodes the entries of a table at `level`.
-    pub fn of(mode: TranslationMode, level: Level, entries: &[u64]) -> Self {
+    pub fn of(mode: TranslationMode, level: Level, entries: &Arc<[u64]>) -> Self {
+        Self::with_scratch(mode, level, entries, &mut Vec::new())
+    }
+
+    /// As [`of`](Self::of), with a list to make runs in.
+    fn with_scratch(
+        mode: TranslationMode,
+        level: Level,
+        entries: &Arc<[u64]>,
+        scratch: &mut Vec<LeafRun>,
+    ) -> Self {
+        scratch.clear();
+        scratch.reserve(entries.len());
+        let has_seam = mode.scheme().is_some_and(|scheme| {
+            scheme.root_level == level && scheme.high_bits == HighBits::SignExtended
+        });
         let mut decoding = Decoding {
             level,
             entry_pages: mode.entry_size(level) / PAGE_SIZE,
-            // The addresses of a root's two halves may lie far apart.
-            seam: mode
-                .scheme()
-                .filter(|scheme| scheme.root_level == level)
-                .filter(|scheme| scheme.high_bits == HighBits::SignExtended)
-                .map(|_| entries.len() / 2),
-            runs: Vec::with_capacity(entries.len()),
+            entries,
+            seam: if has_seam {
+                entries.len() / 2
+            } else {
+                usize::MAX
+            },
+            runs: scratch,
             links: Vec::new(),
             expected: 0,
         };
         let (strides, rest) = entries.as_chunks::<STRIDE>();
         for (number, stride) in strides.iter().enumerate() {
-            if stride.iter().fold(0, |any, entry| any | entry) == 0 {
+            let first = number * STRIDE;
+            let is_empty = stride.iter().fold(0, |any, entry| any | entry) == 0;
+            if is_empty || first == decoding.seam {
                 decoding.expected = 0;
-                continue;
             }
-            for (offset, entry) in stride.iter().enumerate() {
-                decoding.entry(number * STRIDE + offset, *entry);
+            if !is_empty {
+                for (offset, entry) in stride.iter().enumerate() {
+                    decoding.entry(first + offset, *entry);
+                }
             }
         }
         for (offset, entry) in rest.iter().enumerate() {
             decoding.entry(strides.len() * STRIDE + offset, *entry);
         }
+        let links = decoding.links.into();
         Self {
-            runs: decoding.runs.into(),
-            links: decoding.links.into(),
+            entries: Arc::clone(entries),
+            runs: scratch.as_slice().into(),
+            links,
         }
     }
 }
 
 /// A table half decoded.
-struct Decoding {
+struct Decoding<'a> {
     level: Level,
     entry_pages: u64,
-    seam: Option<usize>,
-    runs: Vec<LeafRun>,
+    entries: &'a [u64],
+    /// Where the addresses of a root's upper half begin, far from those of the lower one.
+    seam: usize,
+    runs: &'a mut Vec<LeafRun>,
     links: Vec<TableLink>,
-    /// The entry that would go on the last run, bit for bit; 0 where there is none.
+    /// The entry that would go on the last run, without RSW; 0 where there is none.
     expected: u64,
 }
 
-impl Decoding {
+impl Decoding<'_> {
+    #[inline]
     fn entry(&mut self, index: usize, bits: u64) {
-        if bits & 1 == 0 {
-            self.expected = 0;
-            return;
-        }
-        if bits == self.expected
-            && self.seam != Some(index)
+        let meaning = bits & !RSW;
+        if meaning == self.expected
+            && bits != 0
             && let Some(last) = self.runs.last_mut()
         {
             last.count += 1;
-            self.expected = self.after(bits);
-            return;
-        }
-        let pte = Pte::from_bits(bits);
-        match pte.classify_as(self.level, self.entry_pages * PAGE_SIZE) {
-            PteKind::Leaf(leaf) => {
-                let is_napot = pte.is_napot();
-                let offset = if is_napot { index as u64 % 16 } else { 0 };
-                let page = PhysPage::from_truncated(leaf.page.number() + offset);
-                self.leaf(index, page, leaf.flags, is_napot);
-                // The sixteen entries of a group are equal and lead to pages that go on.
-                self.expected = if is_napot { 0 } else { self.after(bits) };
-            }
-            PteKind::Pointer(table) => {
-                self.links.push(TableLink {
-                    index: index as u16,
-                    flags: pte.flags(),
-                    table,
-                });
-                self.expected = 0;
-            }
-            PteKind::Invalid | PteKind::Reserved(_) => self.expected = 0,
+            self.expected = self.after(meaning);
+        } else if self.is_plain_leaf(bits) {
+            self.begin(index);
+            self.expected = self.after(meaning);
+        } else {
+            self.expected = 0;
+            self.rarer(index, bits);
         }
     }
 
-    fn leaf(&mut self, index: usize, page: PhysPage, flags: LeafFlags, is_napot: bool) {
-        let pages = self.entry_pages;
-        match self.runs.last_mut() {
-            Some(last)
-                if usize::from(last.first + last.count) == index
-                    && (last.flags, last.is_napot) == (flags, is_napot)
-                    && last.page().number() + pages * u64::from(last.count) == page.number()
-                    && self.seam != Some(index) =>
-            {
-                last.count += 1;
+    /// Most leaves: readable, with none of the high bits set, and aligned.
+    const fn is_plain_leaf(&self, bits: u64) -> bool {
+        const VALID_AND_READABLE: u64 = 0b11;
+        bits & VALID_AND_READABLE == VALID_AND_READABLE
+            && bits >> 54 == 0
+            && (bits >> Pte::PPN_SHIFT) & (self.entry_pages - 1) == 0
+    }
+
+    /// Anything else, by the book.
+    fn rarer(&mut self, index: usize, bits: u64) {
+        let pte = Pte::from_bits(bits);
+        match pte.classify_as(self.level, self.entry_pages * PAGE_SIZE) {
+            PteKind::Leaf(_) => {
+                let new = LeafRun {
+                    first: index as u16,
+                    count: 1,
+                };
+                let goes_on = self
+                    .runs
+                    .last()
+                    .is_some_and(|last| self.goes_on(*last, new));
+                match self.runs.last_mut().filter(|_| goes_on) {
+                    Some(last) => last.count += 1,
+                    None => self.begin(index),
+                }
+                // PBMT is no part of what a mapping says.
+                const UP_TO_PPN: u64 = (1 << 54) - 1;
+                if !pte.is_napot() {
+                    self.expected = self.after(bits & UP_TO_PPN & !RSW);
+                }
             }
-            _ => self
-                .runs
-                .push(LeafRun::of_leaf(index, page, flags, is_napot)),
+            PteKind::Pointer(table) => self.links.push(TableLink {
+                index: index as u16,
+                flags: pte.flags(),
+                table,
+            }),
+            PteKind::Invalid | PteKind::Reserved(_) => {}
         }
+    }
+
+    /// Whether the leaf `new` goes on where the run `last` ends.
+    fn goes_on(&self, last: LeafRun, new: LeafRun) -> bool {
+        let [one, next] = [last, new].map(|run| run.first_entry(self.entries));
+        let pages = self.entry_pages * u64::from(last.count);
+        last.first + last.count == new.first
+            && usize::from(new.first) != self.seam
+            && (one.flags(), one.is_napot()) == (next.flags(), next.is_napot())
+            && last.page(self.entries).number() + pages == new.page(self.entries).number()
+    }
+
+    fn begin(&mut self, index: usize) {
+        // A table has at most 4096 entries.
+        let first = index as u16;
+        self.runs.push(LeafRun { first, count: 1 });
     }
 
     /// The entry like this one for the next frame; 0 where its number does not fit.
-    fn after(&self, bits: u64) -> u64 {
+    const fn after(&self, bits: u64) -> u64 {
         let next = bits.wrapping_add(self.entry_pages << Pte::PPN_SHIFT);
         if next >> 54 == bits >> 54 { next } else { 0 }
     }
@@ -246,12 +284,12 @@ pub struct Decoder {
     known: BTreeMap<(PhysPage, Level), Known>,
     round: u64,
     decoded: u64,
+    scratch: Vec<LeafRun>,
 }
 
 #[derive(Debug)]
 struct Known {
     mode: TranslationMode,
-    entries: Arc<[u64]>,
     table: Arc<DecodedTable>,
     /// When it was asked for last.
     round: u64,
@@ -268,16 +306,16 @@ impl Decoder {
     ) -> Arc<DecodedTable> {
         if let Some(known) = self.known.get_mut(&(frame, level))
             && known.mode == mode
-            && (Arc::ptr_eq(&known.entries, entries) || known.entries == *entries)
+            && (Arc::ptr_eq(&known.table.entries, entries) || known.table.entries == *entries)
         {
             known.round = self.round;
             return Arc::clone(&known.table);
         }
         self.decoded += 1;
-        let table = Arc::new(DecodedTable::of(mode, level, entries));
+        let table = DecodedTable::with_scratch(mode, level, entries, &mut self.scratch);
+        let table = Arc::new(table);
         let known = Known {
             mode,
-            entries: Arc::clone(entries),
             table: Arc::clone(&table),
             round: self.round,
         };
@@ -312,9 +350,10 @@ mod tests {
         for (index, bits) in entries {
             words[*index] = *bits;
         }
+        let words = Arc::from(words);
         let table = DecodedTable::of(TranslationMode::Sv39, level, &words);
         let runs = table.runs().iter();
-        runs.map(|run| (run.page().number(), run.first(), run.count()))
+        runs.map(|run| (run.page(&words).number(), run.first, run.count))
             .collect()
     }
 

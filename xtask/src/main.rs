@@ -5,16 +5,19 @@
 //!  cargo xtask test ──▶ needs ──▶ install ──▶ format, clippy, doc, test ──▶ docs, window
 //!  cargo xtask soak ──▶ needs ──▶ install ──▶ cargo test … soak, in full length
 //!  cargo xtask docs ──▶ needs ──▶ install ──▶ cargo build ──▶ pictures and numbers in docs/
+//!  cargo xtask bench ─▶ needs ──▶ install ──▶ cargo run --release --example bench
 //!  cargo xtask fuzz ──▶ needs ──▶ install ──▶ cargo build with coverage ──▶ each target of fuzz/
 //! ```
 //!
 //! Uses the standard library alone, so that it builds in a moment: it is what installs the rest.
 
+mod bench;
 mod command;
 mod demo;
 mod docs;
 mod failure;
 mod fuzz;
+mod guests;
 mod install;
 mod needs;
 mod soak;
@@ -54,6 +57,15 @@ Pagescope's own commands. Each installs what is missing, builds, and runs.
       Draws the pictures, lists and numbers in docs/ again, from live guests. --check writes nothing, and
       says whether the layouts' drawings are as the guests are.
 
+  cargo xtask bench [--quick] [--check] [--gdb-pt-dump PATH/pt.py]
+      Measures what Pagescope costs and prints ratios, each side by side on the same guest: captures by each way to
+      memory beside the bare link, beside QEMU's info mem and, where its script is given, beside gdb-pt-dump; and what
+      is done with tables at four sizes. --check fails where something is slower than it is meant to be.
+
+  cargo xtask bench follow [HZ] [PAIRS] [MILLISECONDS]
+      Measures what following costs a running guest: a counter that it increments, with following off and on in
+      turns. 30 times a second, 20 pairs of windows of a second each, unless other numbers are given.
+
   cargo xtask fuzz [--seconds N] [TARGET…]
       Gives Pagescope bytes that mean no good, for N seconds (60) a target: what a gdb stub replies, tables,
       ELFs, snapshots, profiles, core files. The targets are the folders of fuzz/corpus.
@@ -61,6 +73,10 @@ Pagescope's own commands. Each installs what is missing, builds, and runs.
   cargo xtask soak [NAME…]
       The long runs: 1,000 times attach, capture and detach leak nothing; QEMU is killed 200 times while it
       is looked at. `cargo xtask test` runs the same, shorter. NAME runs only the tests whose names have it.
+
+  cargo xtask guests [--xv6 DIR] [--linux DIR --initrd FILE]
+      The checks of other people's kernels that were built on this machine: attach while they run, all spaces
+      named and found, 20 steps of kalloc, still alive afterwards. FILE has an /init that starts processes.
 
 What is missing is installed through rustup, and through apt-get as root or with a sudo that asks
 for no password; otherwise the line to type is printed.
@@ -78,13 +94,15 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(())
         }
-        "demo" | "docs" | "fuzz" | "soak" | "test" if asks_for_help => {
+        "bench" | "demo" | "docs" | "fuzz" | "guests" | "soak" | "test" if asks_for_help => {
             print!("{HELP}");
             Ok(())
         }
+        "bench" => bench::run(rest),
         "demo" => demo::run(rest),
         "docs" => docs::run(rest),
         "fuzz" => fuzz::run(rest),
+        "guests" => guests::run(rest),
         "soak" => soak::run(rest),
         "test" => test::run(rest),
         other => Err(Failure::usage(format!(

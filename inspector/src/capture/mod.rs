@@ -7,25 +7,34 @@ mod ahead;
 pub mod extensions;
 mod guests;
 pub mod live;
+pub mod scan;
+mod seen;
 pub mod settle;
 mod spaces;
 pub mod step;
-mod tables;
+pub(crate) mod tables;
 
 use std::sync::Arc;
 
 use pagescope_protocol::snapshot::{
     FORMAT_VERSION, FrameContents, Hart, KernelFacts, Provenance, Region, Register, Snapshot,
-    TableEntries, Watch,
+    SpaceKind, TableEntries, TraceEvent, Watch,
 };
-use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, VirtAddr};
+use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, Satp, TranslationMode, VirtAddr, Xlen};
 
 use crate::guest::info::{InfoPlace, KernelSpace};
-use crate::guest::{ElfFile, KernelInfo, MachineMap, RamSource};
-use crate::link::{HartId, LinkError, PhysicalAccess, Registers, Stub, Target, virtualized};
+use crate::guest::knowledge::roots;
+use crate::guest::memory::GuestMemory;
+use crate::guest::{
+    ElfFile, GuestOptions, KernelInfo, Knowledge, MachineMap, RamSource, placement,
+};
+use crate::link::{
+    Cancel, HartId, LinkError, PhysicalAccess, Registers, Stub, Target, virtualized,
+};
 
 use crate::model::in_machine_terms;
 use extensions::Processor;
+use seen::Seen;
 use tables::{Kept, RamTables};
 
 /// How many mapped frames `--full` keeps at most: 512 MiB of them.
@@ -37,6 +46,9 @@ pub struct Capturer {
     elf: Option<Arc<ElfFile>>,
     machine: MachineMap,
     info: Option<InfoPlace>,
+    knowledge: Knowledge,
+    /// Where harts ran at earlier stops.
+    seen: Seen,
     last: Option<Arc<Snapshot>>,
     /// What the machine's processor said, once it was asked.
     processor: Option<Processor>,
@@ -49,11 +61,25 @@ impl Capturer {
     /// # Errors
     /// When the target cannot be asked.
     pub fn new(target: &mut dyn Target, elf: Option<Arc<ElfFile>>) -> Result<Self, LinkError> {
+        Self::with(target, elf, GuestOptions::default())
+    }
+
+    /// Learns what the machine is, and what its kernel, of which the user says this.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    pub fn with(
+        target: &mut dyn Target,
+        elf: Option<Arc<ElfFile>>,
+        options: GuestOptions,
+    ) -> Result<Self, LinkError> {
         let machine = MachineMap::ask(target)?;
         let mut capturer = Self {
             elf,
             machine,
             info: None,
+            knowledge: Knowledge::new(options),
+            seen: Seen::default(),
             last: None,
             processor: None,
             kept: Kept::default(),
@@ -63,7 +89,52 @@ impl Capturer {
         {
             capturer.ask_kernel(target)?;
         }
+        if capturer.info.is_none() {
+            capturer.place_elf(target)?;
+        }
         Ok(capturer)
+    }
+
+    /// Finds where the ELF of a kernel that is not ours lies, and what kernel it is.
+    fn place_elf(&mut self, target: &mut dyn Target) -> Result<(), LinkError> {
+        if let Some(elf) = &self.elf {
+            let mut satps = Vec::new();
+            for hart in target.harts()? {
+                satps.extend(target.registers(hart)?.satp);
+            }
+            let told = self.knowledge.options.load_offset;
+            let roots = roots(satps.iter());
+            let placed = placement::find(target, &self.machine, elf, &roots, told)?;
+            if let Some(placed) = placed {
+                if placed.moved != Default::default() {
+                    self.elf = Some(Arc::new(elf.moved_by(placed.moved)));
+                }
+                self.knowledge.placement = Some(placed);
+            }
+        }
+        self.recognise(None);
+        Ok(())
+    }
+
+    /// Chooses the profile, for a kernel that says that it is `layout`.
+    fn recognise(&mut self, layout: Option<&str>) {
+        let elf = self.elf.as_deref();
+        self.knowledge.recognise(elf, layout);
+        if let Some(elf) = elf {
+            self.knowledge.follow_lines(elf);
+        }
+    }
+
+    /// What is known of the guest besides its memory.
+    pub const fn knowledge(&self) -> &Knowledge {
+        &self.knowledge
+    }
+
+    /// Walks this root too from now on.
+    pub fn add_root(&mut self, mode: Option<TranslationMode>, root: PhysPage) {
+        let roots = &mut self.knowledge.options.roots;
+        roots.retain(|known| known.1 != root);
+        roots.push((mode, root));
     }
 
     /// Takes our kernel's word for which layout it is, and for where RAM is, where nobody else says it.
@@ -88,6 +159,7 @@ impl Capturer {
         if let Some(seen) = seen {
             self.elf = Some(Arc::new(seen));
         }
+        self.recognise(Some(&layout));
     }
 
     fn believe_about_ram(&mut self, info: &KernelInfo) {
@@ -113,6 +185,11 @@ impl Capturer {
     /// The last capture.
     pub const fn last(&self) -> Option<&Arc<Snapshot>> {
         self.last.as_ref()
+    }
+
+    /// How many tables had to be decoded so far: those that were as in the capture before were not.
+    pub const fn tables_decoded(&self) -> u64 {
+        self.kept.decoder.decoded()
     }
 
     /// Reads everything. `stop` says why the guest stands still.
@@ -161,7 +238,12 @@ impl Capturer {
                 .collect(),
             ..Snapshot::default()
         };
-        let published = self.kernel(target, &mut snapshot)?;
+        let mut published = self.kernel(target, &mut snapshot)?;
+        if snapshot.kernel.is_none() {
+            self.profiled(target, &harts, &mut snapshot, &mut published)?;
+        }
+        self.add_told(&harts, &mut published);
+        self.tell_places(&mut snapshot);
         snapshot.provenance = self.provenance(target, snapshot.kernel.as_ref());
         let registers = harts.first().map(|(_, registers)| registers);
         snapshot.provenance.extensions = self.processor(target)?.extensions(registers);
@@ -183,7 +265,118 @@ impl Capturer {
             snapshot.regions.share_with(&last.regions);
             snapshot.trace.share_with(&last.trace);
         }
+        self.seen.remember(&snapshot);
         Ok(snapshot)
+    }
+
+    /// What the profile knows of a kernel that publishes nothing: regions, watches, spaces.
+    fn profiled(
+        &mut self,
+        target: &mut dyn Target,
+        harts: &[(HartId, Registers)],
+        snapshot: &mut Snapshot,
+        published: &mut Vec<KernelSpace>,
+    ) -> Result<(), LinkError> {
+        let roots = roots(
+            harts
+                .iter()
+                .filter_map(|(_, registers)| registers.satp.as_ref()),
+        );
+        let mode = usual_mode(&roots, target.facts().xlen_bits);
+        let elf = self.elf.as_deref();
+        let mut memory = GuestMemory::new(target, &self.machine, elf, roots.clone());
+        let found = self.knowledge.spaces(elf, &mut memory, mode)?;
+        let named = self.knowledge.named(elf, &mut memory)?;
+        snapshot.regions.extend(named.regions);
+        snapshot
+            .regions
+            .sort_by_key(|region| (region.start, region.size));
+        snapshot.watches.extend(named.watches);
+        let mut notes = found.notes;
+        if found.spaces.len() > spaces::MAX_RESTING {
+            notes.push(format!(
+                "there are {} spaces; those without a hart are shown up to {}",
+                found.spaces.len(),
+                spaces::MAX_RESTING
+            ));
+        }
+        for note in notes {
+            snapshot.notes.push_str(&format!("{note}.\n"));
+        }
+        let is_told = !found.spaces.is_empty();
+        published.extend(found.spaces);
+        // Whoever tells all its spaces tells which are gone as well.
+        if !is_told {
+            published.extend(self.seen.spaces(target, &self.machine, &roots, published)?);
+        }
+        Ok(())
+    }
+
+    /// The roots that somebody told, where nobody else has them.
+    fn add_told(&self, harts: &[(HartId, Registers)], published: &mut Vec<KernelSpace>) {
+        let satps = harts.iter().filter_map(|(_, registers)| registers.satp);
+        let satps: Vec<Satp> = satps.collect();
+        let running = roots(satps.iter());
+        for (mode, root) in &self.knowledge.options.roots {
+            let bits = match satps.first().map(|satp| satp.xlen()) {
+                Some(Xlen::Rv32) => 32,
+                _ => 64,
+            };
+            let mode = mode.unwrap_or_else(|| usual_mode(&running, bits));
+            let satp = Satp::new(mode, 0, *root);
+            let place = |satp: Satp| (satp.mode(), satp.root());
+            let is_known = published
+                .iter()
+                .any(|space| place(space.satp) == place(satp))
+                || running.contains(&place(satp));
+            if !is_known {
+                published.push(KernelSpace {
+                    name: seen::root_name("root", published, *root),
+                    kind: SpaceKind::Found,
+                    number: None,
+                    satp,
+                });
+            }
+        }
+    }
+
+    /// What lies at each hart's pc.
+    fn tell_places(&self, snapshot: &mut Snapshot) {
+        let of = |hart: &Hart| hart.pc.map_or(0, VirtAddr::as_u64);
+        let addresses: Vec<u64> = snapshot.harts.iter().map(of).collect();
+        let places = self.knowledge.places(self.elf.as_deref(), &addresses);
+        for (hart, place) in snapshot.harts.iter_mut().zip(places) {
+            hart.place = place;
+        }
+        if self.knowledge.options.line_patience.is_none() || self.knowledge.lines().is_none() {
+            return;
+        }
+        let of = |event: &Arc<TraceEvent>| event.caller.as_u64();
+        let addresses: Vec<u64> = snapshot.trace.iter().map(of).collect();
+        let places = self.knowledge.places(self.elf.as_deref(), &addresses);
+        for (event, place) in snapshot.trace.iter_mut().zip(places) {
+            if !place.is_empty() && !event.symbol.is_empty() && event.symbol != place {
+                Arc::make_mut(event).symbol = place;
+            }
+        }
+    }
+
+    /// Looks for root tables in all of RAM; captures first where nothing was captured yet.
+    ///
+    /// # Errors
+    /// When the target is lost, or [`LinkError::Cancelled`].
+    pub fn scan(
+        &mut self,
+        target: &mut dyn Target,
+        cancel: &Cancel,
+        progress: &mut dyn FnMut(scan::Progress),
+    ) -> Result<Vec<scan::Candidate>, LinkError> {
+        let snapshot = match &self.last {
+            Some(last) => Arc::clone(last),
+            None => self.capture(target, "scanned")?,
+        };
+        let hints = scan::hints::of(&snapshot, target.facts().xlen_bits);
+        scan::scan(target, &self.machine, &hints, cancel, progress)
     }
 
     /// The contents of every frame that a space of `snapshot` maps in 4 KiB leaves, for `--full`;
@@ -329,6 +522,10 @@ impl Capturer {
             (None, Some(elf)) => elf.name(),
             (None, None) => "unknown kernel".into(),
         };
+        let guest = match self.knowledge.summary() {
+            summary if summary.is_empty() || kernel.is_some() => guest,
+            summary => format!("{guest}, {summary}"),
+        };
         Provenance {
             tool: concat!("pagescope ", env!("CARGO_PKG_VERSION")).into(),
             guest,
@@ -342,10 +539,20 @@ impl Capturer {
     }
 }
 
+/// The mode that harts translate in, as most do; else the least that a machine of this width has.
+fn usual_mode(roots: &[(TranslationMode, PhysPage)], xlen_bits: u32) -> TranslationMode {
+    let running = roots.first().map(|(mode, _)| *mode);
+    running.unwrap_or(match xlen_bits {
+        32 => TranslationMode::Sv32,
+        _ => TranslationMode::Sv39,
+    })
+}
+
 fn hart_of(id: HartId, registers: &Registers) -> Hart {
     Hart {
         id: id.number(),
         pc: registers.pc.map(VirtAddr::new),
+        place: String::new(),
         privilege: registers.privilege.map(|privilege| {
             // VS, VU: the names of the modes of a guest.
             let prefix = if registers.virtualized == Some(true) {

@@ -27,7 +27,7 @@ use crate::guest::info::KernelSpace;
 use crate::link::{HartId, LinkError, Registers};
 
 /// Most spaces without a hart that are walked: each of them costs reads, and a guest may claim many.
-const MAX_RESTING: usize = 128;
+pub(super) const MAX_RESTING: usize = 128;
 
 /// A space that is to be walked.
 #[derive(Debug)]

@@ -30,7 +30,7 @@ impl Kept {
 
 /// A target's RAM as tables. A table that is said to lie elsewhere is unreadable: to look there
 /// could change a device. What spaces share is read once: the guest stands still meanwhile.
-pub(super) struct RamTables<'a> {
+pub(crate) struct RamTables<'a> {
     target: &'a mut dyn Target,
     machine: &'a MachineMap,
     before: &'a HashMap<PhysPage, Arc<TableWords>>,
@@ -83,6 +83,48 @@ impl TableReader for RamTables<'_> {
             .collect();
         if !missing.is_empty() {
             let fresh = self.target.read_frames_again(&missing, &known)?;
+            self.read.extend(missing.into_iter().zip(fresh));
+        }
+        let words = |frame| self.read.get(frame).cloned().flatten();
+        Ok(frames.iter().map(words).collect())
+    }
+}
+
+/// A target's RAM as tables, without what earlier captures have read: for a look aside.
+pub(crate) struct FreshTables<'a> {
+    target: &'a mut dyn Target,
+    machine: &'a MachineMap,
+    read: HashMap<PhysPage, Option<Arc<TableWords>>>,
+}
+
+/// Most tables that a look aside keeps: 64 MiB of them.
+const MAX_FRESH: usize = 1 << 14;
+
+impl<'a> FreshTables<'a> {
+    pub(crate) fn new(target: &'a mut dyn Target, machine: &'a MachineMap) -> Self {
+        Self {
+            target,
+            machine,
+            read: HashMap::new(),
+        }
+    }
+}
+
+impl TableReader for FreshTables<'_> {
+    type Error = LinkError;
+
+    fn read_tables(
+        &mut self,
+        frames: &[PhysPage],
+    ) -> Result<Vec<Option<Arc<TableWords>>>, LinkError> {
+        if self.read.len() > MAX_FRESH {
+            self.read.clear();
+        }
+        let is_missing =
+            |frame: &PhysPage| !self.read.contains_key(frame) && self.machine.is_ram(frame.range());
+        let missing: Vec<PhysPage> = frames.iter().copied().filter(is_missing).collect();
+        if !missing.is_empty() {
+            let fresh = self.target.read_frames(&missing)?;
             self.read.extend(missing.into_iter().zip(fresh));
         }
         let words = |frame| self.read.get(frame).cloned().flatten();

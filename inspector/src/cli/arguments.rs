@@ -68,9 +68,12 @@ pub enum Command {
     Follow(Follow),
     /// List the address spaces: whose they are, where a hart runs in them, how they are translated
     ///
-    /// Besides those that harts run in now, the ones that our kernel publishes: every process's.
-    #[command(after_help = "Example: pagescope spaces :1234")]
-    Spaces(Listing),
+    /// Besides those that harts run in now, the ones that our kernel publishes, or that a profile finds in
+    /// another: every process's. With --scan also those that nobody names.
+    #[command(
+        after_help = "Examples:\n  pagescope spaces :1234\n  pagescope spaces :1234 --elf kernel/kernel --profile xv6-riscv\n  pagescope spaces :1234 --scan"
+    )]
+    Spaces(Spaces),
     /// List the regions that the kernel names, mapped or not, with their tags and descriptions
     #[command(
         after_help = "Examples:\n  pagescope regions :1234\n  pagescope regions lecture.ron --space \"process 3\" --format json"
@@ -246,6 +249,26 @@ pub struct SpaceChoice {
     /// The address space by its name, or by as much of it as no other begins with: "process 3"
     #[arg(long, value_name = "NAME", conflicts_with = "hart")]
     pub space: Option<String>,
+    /// The address space with its root table at this physical address
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["hart", "space"])]
+    pub root: Option<String>,
+    /// With --root: Sv32, Sv39, Sv48 or Sv57 [default: as the harts translate]
+    #[arg(long, value_name = "MODE", requires = "root")]
+    pub mode: Option<String>,
+}
+
+/// What is known of a guest's kernel.
+#[derive(Debug, Args, Default)]
+pub struct GuestArguments {
+    /// The guest kernel's ELF: names, source lines, and where its processes are
+    #[arg(long, value_name = "FILE")]
+    pub elf: Option<PathBuf>,
+    /// What kernel it is: a built-in profile's name, a file, or none [default: by the ELF's symbols]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub profile: Option<String>,
+    /// What is to be added to the ELF's addresses [default: found by its bytes in memory]
+    #[arg(long, value_name = "OFFSET", requires = "elf")]
+    pub load_offset: Option<String>,
 }
 
 /// How a guest is looked at while it runs.
@@ -267,6 +290,9 @@ pub struct Follow {
     /// QEMU's monitor (-qmp or -monitor): unix:PATH or HOST:PORT. ADDR is not connected to
     #[arg(long, value_name = "ADDR")]
     pub monitor: Option<String>,
+    /// The file that holds the guest's RAM, where QEMU cannot say, and where that begins if not at 0x80000000
+    #[arg(long, value_name = "PATH[@0xADDR]")]
+    pub ram_file: Option<String>,
     /// How often to look, in times a second: 1 to 60
     #[arg(long, default_value_t = 10, value_name = "HZ")]
     pub rate: u32,
@@ -276,9 +302,9 @@ pub struct Follow {
     /// End after so many looks
     #[arg(long, value_name = "N")]
     pub count: Option<u64>,
-    /// The guest kernel's ELF, for names
-    #[arg(long, value_name = "FILE")]
-    pub elf: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub guest: GuestArguments,
     /// How to print: json and ron give one object a line
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -294,9 +320,9 @@ pub struct Attach {
     /// QEMU's monitor (-qmp or -monitor), to follow the guest while it runs: unix:PATH or HOST:PORT
     #[arg(long, value_name = "ADDR")]
     pub monitor: Option<String>,
-    /// The guest kernel's ELF: names, and where kalloc is
-    #[arg(long, value_name = "FILE")]
-    pub elf: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub guest: GuestArguments,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub from: MemoryArguments,
@@ -307,9 +333,9 @@ pub struct Attach {
 pub struct Open {
     /// A snapshot, a recording, QEMU's dump-guest-memory or an image of RAM
     pub file: PathBuf,
-    /// With a dump: the guest kernel's ELF, for names
-    #[arg(long, value_name = "FILE")]
-    pub elf: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub guest: GuestArguments,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub from: MemoryArguments,
@@ -322,9 +348,9 @@ pub struct Walk {
     pub addr: String,
     /// The virtual address: 0x80200000, or a symbol of the ELF, or symbol+0x10
     pub va: String,
-    /// The guest kernel's ELF, for symbols
-    #[arg(long, value_name = "FILE")]
-    pub elf: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub guest: GuestArguments,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub space: SpaceChoice,
@@ -347,9 +373,9 @@ pub struct Map {
     /// Physical memory: what lies where, and which addresses of any space lead there
     #[arg(long, conflicts_with_all = ["hart", "space"])]
     pub phys: bool,
-    /// The guest kernel's ELF, for names
-    #[arg(long, value_name = "FILE")]
-    pub elf: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub guest: GuestArguments,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub space: SpaceChoice,
@@ -366,9 +392,15 @@ pub struct Map {
 
 /// `spaces`
 #[derive(Debug, Args)]
-pub struct Listing {
+pub struct Spaces {
     /// The guest's gdb port, or a snapshot file
     pub addr: String,
+    /// Look for root tables in all of RAM, and rank what is found, with the reasons
+    #[arg(long)]
+    pub scan: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub guest: GuestArguments,
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -388,9 +420,9 @@ pub struct Regions {
     /// Only what counts in this space, and what of it is mapped there
     #[arg(long, value_name = "NAME")]
     pub space: Option<String>,
-    /// The guest kernel's ELF, for its sections
-    #[arg(long, value_name = "FILE")]
-    pub elf: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub guest: GuestArguments,
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -413,9 +445,9 @@ pub struct Trace {
     /// Only the last N of them
     #[arg(long, value_name = "N")]
     pub last: Option<usize>,
-    /// The guest kernel's ELF, for the callers' names
-    #[arg(long, value_name = "FILE")]
-    pub elf: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub guest: GuestArguments,
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -432,9 +464,9 @@ pub struct Snapshot {
     /// The file to write
     #[arg(short, long, value_name = "FILE.ron")]
     pub out: PathBuf,
-    /// The guest kernel's ELF, for names
-    #[arg(long, value_name = "FILE")]
-    pub elf: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub guest: GuestArguments,
     /// Keep the contents of every page mapped in 4 KiB leaves too
     #[arg(long)]
     pub full: bool,
@@ -451,12 +483,13 @@ pub struct Snapshot {
 pub struct Step {
     /// The guest's gdb port
     pub addr: String,
-    /// The guest kernel's ELF, which says where the function is
-    #[arg(long, value_name = "FILE")]
-    pub elf: PathBuf,
-    /// The function whose returns are stepped to
-    #[arg(long, default_value = crate::session::opening::ALLOCATION_SYMBOL)]
-    pub symbol: String,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub guest: GuestArguments,
+    /// The function whose returns are stepped to: a symbol, symbol+0x10, or an address of its first
+    /// instruction, for which no ELF is needed [default: what the profile says allocates, or kalloc]
+    #[arg(long, value_name = "NAME|ADDRESS")]
+    pub symbol: Option<String>,
     /// How many returns
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub count: u32,
@@ -485,9 +518,9 @@ pub struct Check {
     /// The address space by its name, or by as much of it as no other begins with
     #[arg(long, value_name = "NAME", conflicts_with = "hart")]
     pub space: Option<String>,
-    /// The guest kernel's ELF, for names
-    #[arg(long, value_name = "FILE")]
-    pub elf: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub guest: GuestArguments,
     /// How to print the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -510,9 +543,9 @@ pub struct Diff {
     /// Compare two spaces: give it twice
     #[arg(long, value_name = "NAME")]
     pub space: Vec<String>,
-    /// The guest kernel's ELF, for names, with --space
-    #[arg(long, value_name = "FILE", requires = "space")]
-    pub elf: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub guest: GuestArguments,
     /// End with exit code 1 where the two differ, 3 where spaces could not be compared as a whole
     #[arg(long)]
     pub exit_code: bool,
@@ -529,9 +562,9 @@ pub struct Diff {
 pub struct Export {
     /// A snapshot, a recording or a dump; of a recording, its last moment
     pub file: PathBuf,
-    /// With a dump: the guest kernel's ELF, for names
-    #[arg(long, value_name = "FILE")]
-    pub elf: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub guest: GuestArguments,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub from: MemoryArguments,

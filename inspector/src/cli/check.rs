@@ -67,11 +67,9 @@ struct FindingAnswer {
 }
 
 pub(super) fn run(options: &Check) -> Result<Answer, Failure> {
-    let elf = source::elf(options.elf.as_deref())?;
-    let snapshot = source::one_moment(
-        Place::chosen(&options.addr, &options.watch, &options.from)?,
-        elf,
-    )?;
+    let known = source::Known::of(&options.guest)?;
+    let place = Place::chosen(&options.addr, &options.watch, &options.from)?;
+    let snapshot = source::one_moment(place, known)?;
     let spaces: Vec<&Space> = match (options.hart, &options.space) {
         (_, Some(name)) => vec![source::space_named(&snapshot, name)?],
         (Some(hart), None) => vec![source::space_of(&snapshot, hart)?],
@@ -84,6 +82,12 @@ pub(super) fn run(options: &Check) -> Result<Answer, Failure> {
     };
     let report = Report::new(&snapshot, spaces);
     format::print_nested(options.format, &answer(&report), 4, || check_text(&report))?;
+    if let Some(unsettled) = snapshot.taken.unsettled() {
+        return Err(Failure::Target(format!(
+            "whether the tables are sound is not known, because they moved while they were read: {unsettled}; \
+             ask again, or of a guest that stands still"
+        )));
+    }
     match report.verdict {
         Verdict::Sound | Verdict::Nothing => Ok(Answer::Yes),
         Verdict::Unsound => Ok(Answer::No),

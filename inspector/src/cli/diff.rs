@@ -80,8 +80,8 @@ struct SpacesAnswer {
 
 /// How two spaces of one moment differ.
 fn spaces(options: &Diff, one: &str, other: &str) -> Result<Answer, Failure> {
-    let elf = source::elf(options.elf.as_deref())?;
-    let snapshot = source::one_moment(Place::parse(&options.before, &options.from)?, elf)?;
+    let known = source::Known::of(&options.guest)?;
+    let snapshot = source::one_moment(Place::parse(&options.before, &options.from)?, known)?;
     let one = source::space_named(&snapshot, one)?;
     let other = source::space_named(&snapshot, other)?;
     let difference = SpaceDifference::between(&snapshot, one, other);

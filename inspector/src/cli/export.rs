@@ -13,12 +13,12 @@ use crate::model::History;
 const PNG_SCALE: f32 = 2.0;
 
 pub(super) fn run(options: &Export) -> Result<Answer, Failure> {
-    let elf = source::elf(options.elf.as_deref())?;
+    let known = source::Known::of(&options.guest)?;
     let history = match Place::file(&options.file, &options.from)? {
         Place::File(history) => history,
         dump => {
             let mut history = History::new();
-            history.push(source::one_moment(dump, elf)?);
+            history.push(source::one_moment(dump, known)?);
             history
         }
     };

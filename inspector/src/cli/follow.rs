@@ -13,7 +13,7 @@ use super::source::{self, Place};
 use super::{Answer, Failure, format, interrupt};
 use crate::model::{ChangeKind, Difference};
 use crate::session::follow::Follow;
-use crate::session::{Opened, Rate, Source};
+use crate::session::{Opened, Rate};
 
 /// The longest that a signal waits to be seen.
 const SLICE: Duration = Duration::from_millis(50);
@@ -45,13 +45,16 @@ pub(super) fn run(options: &arguments::Follow) -> Result<Answer, Failure> {
             Rate::MAX_HZ
         ))
     })?;
-    let elf = source::elf(options.elf.as_deref())?;
-    let from = MemoryArguments::default();
+    let known = source::Known::of(&options.guest)?;
+    let from = MemoryArguments {
+        ram_file: options.ram_file.clone(),
+        ..MemoryArguments::default()
+    };
     let place = Place::looked_at(&options.addr, options.monitor.as_deref(), &from)?;
     let Place::Watch(watch) = place else {
         return Err(Failure::Usage(source::needs_monitor("following")));
     };
-    let mut opened = source::open_source(&Source::Watch { watch, elf })?;
+    let mut opened = source::open_source(&known.look_on(watch))?;
     let result = follow(&mut opened, rate, options);
     source::leave(opened);
     result.map(|()| Answer::Yes)

@@ -41,11 +41,9 @@ struct AliasAnswer {
 }
 
 pub(super) fn run(options: &Map) -> Result<Answer, Failure> {
-    let elf = source::elf(options.elf.as_deref())?;
-    let snapshot = source::one_moment(
-        Place::chosen(&options.addr, &options.watch, &options.from)?,
-        elf,
-    )?;
+    let known = source::Known::of(&options.guest)?.with_root(&options.space)?;
+    let place = Place::chosen(&options.addr, &options.watch, &options.from)?;
+    let snapshot = source::one_moment(place, known)?;
     if options.phys {
         let answer = physical(&snapshot);
         format::print(options.format, &answer, || physical_text(&answer))?;

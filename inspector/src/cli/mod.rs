@@ -15,6 +15,7 @@ mod kernel;
 mod map;
 mod open;
 mod regions;
+mod scan;
 mod snapshot;
 mod source;
 mod spaces;

@@ -15,13 +15,19 @@ use crate::session::{Connection, Event, Session, Source, Waker};
 /// the terminal and not an empty window. A link that takes longer goes on behind the window.
 const FIRST_ANSWER: Duration = Duration::from_millis(400);
 
+/// How long a capture for the window waits for source lines: what is not there then is there next time.
+const LINE_PATIENCE: Duration = Duration::from_millis(250);
+
 pub(super) fn attach(options: &Attach) -> Result<Answer, Failure> {
-    let elf = source::elf(options.elf.as_deref())?;
+    let mut known = source::Known::of(&options.guest)?;
+    known.options.line_patience = Some(LINE_PATIENCE);
     let monitor = options.monitor.as_deref();
     let place = match &options.addr {
         Some(addr) if !addr.starts_with("monitor:") => {
             let address = Address::from_str(addr).map_err(Failure::usage)?;
-            let watch = monitor.map(source::watch).transpose()?;
+            let watch = monitor
+                .map(|monitor| source::watch(monitor, &options.from))
+                .transpose()?;
             Place::Live(source::live(address, &options.from)?.with_watch(watch))
         }
         addr => {
@@ -35,23 +41,23 @@ pub(super) fn attach(options: &Attach) -> Result<Answer, Failure> {
                 Source::Attach { address, .. } => address.to_string(),
                 other => other.what(),
             };
-            window(live.with_elf(elf), &title)
+            window(known.with_source(live), &title)
         }
         Place::Watch(watch) => {
             let title = watch.monitor.to_string();
-            window(Source::Watch { watch, elf }, &title)
+            window(known.look_on(watch), &title)
         }
         Place::File(history) => show(App::offline(history, "")),
     }
 }
 
 pub(super) fn open(options: &Open) -> Result<Answer, Failure> {
-    let elf = source::elf(options.elf.as_deref())?;
+    let known = source::Known::of(&options.guest)?;
     let name = options.file.file_name().unwrap_or(options.file.as_os_str());
     let name = name.to_string_lossy();
     match Place::file(&options.file, &options.from)? {
         Place::File(history) => show(App::offline(history, name)),
-        Place::Live(dump) => window(dump.with_elf(elf), &name),
+        Place::Live(dump) => window(known.with_source(dump), &name),
         Place::Watch(_) => Err(Failure::Usage(format!("{name} is no file"))),
     }
 }

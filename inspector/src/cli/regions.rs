@@ -27,8 +27,8 @@ struct RegionAnswer {
 }
 
 pub(super) fn run(options: &Regions) -> Result<Answer, Failure> {
-    let elf = source::elf(options.elf.as_deref())?;
-    let snapshot = source::one_moment(Place::parse(&options.addr, &options.from)?, elf)?;
+    let known = source::Known::of(&options.guest)?;
+    let snapshot = source::one_moment(Place::parse(&options.addr, &options.from)?, known)?;
     let named = options.space.as_deref();
     let space = named
         .map(|name| source::space_named(&snapshot, name))

@@ -11,7 +11,7 @@ use crate::export::file::write_atomically;
 use crate::model::named;
 
 pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
-    let elf = source::elf(options.elf.as_deref())?;
+    let known = source::Known::of(&options.guest)?.with_lines();
     source::can_write(&options.out)?;
     let snapshot = match Place::chosen(&options.addr, &options.watch, &options.from)? {
         Place::Watch(_) if options.full => {
@@ -21,7 +21,7 @@ pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
             ));
         }
         Place::Live(live) if options.full => {
-            let mut opened = source::open(live, elf)?;
+            let mut opened = source::open(live, known)?;
             let result = full(&mut opened);
             source::leave(opened);
             let snapshot = result.map_err(Failure::target)?;
@@ -33,7 +33,7 @@ pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
                 "--full needs a live guest: a file has no more".into(),
             ));
         }
-        place => source::one_moment(place, elf)?,
+        place => source::one_moment(place, known)?,
     };
     write_atomically(&options.out, snapshot_to_text(&named(&snapshot)).as_bytes())
         .map_err(Failure::usage)?;

@@ -3,15 +3,17 @@
 use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::Arc;
+use std::time::Duration;
 
-use pagescope_protocol::PhysAddr;
 use pagescope_protocol::snapshot::text::Document;
 use pagescope_protocol::snapshot::{Snapshot, Space};
+use pagescope_protocol::{PhysAddr, PhysPage, TranslationMode, VirtAddr};
 
-use super::arguments::{MemoryArguments, MemoryWay, SpaceChoice, WatchChoice};
+use super::arguments::{GuestArguments, MemoryArguments, MemoryWay, SpaceChoice, WatchChoice};
 use super::{Failure, interrupt};
 use crate::export::file::read_document;
-use crate::guest::{ElfError, ElfFile};
+use crate::guest::profile::Choice;
+use crate::guest::{ElfError, ElfFile, GuestOptions};
 use crate::link::dump::FileKind;
 use crate::link::memory::mapped::RamFile;
 use crate::link::{Address, DumpOptions, LinkError, PhysicalAccess};
@@ -35,7 +37,7 @@ impl Place {
     /// A snapshot or a dump where there is a file of that name or it is called `….ron`, else an address.
     pub(super) fn parse(text: &str, from: &MemoryArguments) -> Result<Self, Failure> {
         if let Some(monitor) = text.strip_prefix(MONITOR) {
-            return watch(monitor).map(Self::Watch);
+            return watch(monitor, from).map(Self::Watch);
         }
         let path = Path::new(text);
         let looks_like_file = path.extension().is_some_and(|extension| extension == "ron");
@@ -83,7 +85,7 @@ impl Place {
         }
         match (Self::parse(text, from)?, &choice.monitor) {
             (Self::Live(live @ Source::Attach { .. }), Some(monitor)) => {
-                Ok(Self::Live(live.with_watch(Some(watch(monitor)?))))
+                Ok(Self::Live(live.with_watch(Some(watch(monitor, from)?))))
             }
             (Self::File(_) | Self::Live(Source::Dump { .. }), Some(_)) => Err(Failure::Usage(
                 format!("{text} is a file, which has no monitor: leave --monitor out"),
@@ -99,7 +101,7 @@ impl Place {
         from: &MemoryArguments,
     ) -> Result<Self, Failure> {
         match monitor {
-            Some(monitor) => watch(monitor).map(Self::Watch),
+            Some(monitor) => watch(monitor, from).map(Self::Watch),
             None => Self::parse(text, from),
         }
     }
@@ -154,12 +156,12 @@ fn dump(path: &Path, from: &MemoryArguments) -> Result<DumpOptions, Failure> {
     })
 }
 
-/// QEMU's monitor at this address.
-pub(super) fn watch(monitor: &str) -> Result<Watch, Failure> {
+/// QEMU's monitor at this address, with what was said about the guest's memory.
+pub(super) fn watch(monitor: &str, from: &MemoryArguments) -> Result<Watch, Failure> {
     let monitor = monitor.strip_prefix(MONITOR).unwrap_or(monitor);
     Ok(Watch {
         monitor: Address::from_str(monitor).map_err(Failure::usage)?,
-        ram_file: None,
+        ram_file: from.ram_file.as_deref().map(RamFile::parse),
     })
 }
 
@@ -213,8 +215,137 @@ pub(super) fn can_write(path: &Path) -> Result<(), Failure> {
     }
 }
 
+/// What the user says of a guest.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    /// Its ELF.
+    pub(super) elf: Option<Arc<ElfFile>>,
+    /// All else.
+    pub(super) options: GuestOptions,
+}
+
+/// How long a command waits for the debug information of a large kernel.
+const LINE_PATIENCE: Duration = Duration::from_secs(60);
+
+impl Known {
+    /// What these arguments say.
+    pub(super) fn of(arguments: &GuestArguments) -> Result<Self, Failure> {
+        let profile = arguments.profile.as_deref().map(Choice::parse).transpose();
+        let load_offset = arguments.load_offset.as_deref().map(|text| {
+            parse_number(text).ok_or_else(|| {
+                Failure::Usage(format!(
+                    "{text:?} is no offset: write hexadecimal such as 0x200000"
+                ))
+            })
+        });
+        Ok(Self {
+            elf: elf(arguments.elf.as_deref())?,
+            options: GuestOptions {
+                profile: profile.map_err(Failure::usage)?.unwrap_or_default(),
+                load_offset: load_offset.transpose()?,
+                ..GuestOptions::default()
+            },
+        })
+    }
+
+    /// With the root table that is chosen, where one is told by its address.
+    pub(super) fn with_root(mut self, choice: &SpaceChoice) -> Result<Self, Failure> {
+        self.options.roots.extend(root_chosen(choice)?);
+        Ok(self)
+    }
+
+    /// A guest, or a dump of one.
+    pub(super) fn with_source(self, source: Source) -> Source {
+        Source::With {
+            source: Box::new(source.with_elf(self.elf)),
+            guest: self.options,
+        }
+    }
+
+    /// A guest that is never stopped.
+    pub(super) fn look_on(self, watch: Watch) -> Source {
+        let elf = self.elf;
+        Source::With {
+            source: Box::new(Source::Watch { watch, elf }),
+            guest: self.options,
+        }
+    }
+
+    /// With source lines.
+    pub(super) fn with_lines(mut self) -> Self {
+        self.options.line_patience = Some(LINE_PATIENCE);
+        self
+    }
+}
+
+/// The root table that a choice tells by its address: `--root 0x87ffc000`, `--space "root 0x87ffc000"`.
+fn root_chosen(
+    choice: &SpaceChoice,
+) -> Result<Option<(Option<TranslationMode>, PhysPage)>, Failure> {
+    let mode = choice.mode.as_deref().map(|name| {
+        let known = TranslationMode::WITH_TABLES.into_iter();
+        let mut known = known.filter(|mode| !mode.is_guest_stage());
+        known
+            .find(|mode| mode.to_string().eq_ignore_ascii_case(name))
+            .ok_or_else(|| {
+                Failure::Usage(format!(
+                    "there is no mode {name:?}; write Sv32, Sv39, Sv48 or Sv57"
+                ))
+            })
+    });
+    let mode = mode.transpose()?;
+    let told = choice.root.as_deref().or_else(|| {
+        let space = choice.space.as_deref()?;
+        space.strip_prefix(ROOT_WORD)
+    });
+    let Some(text) = told else { return Ok(None) };
+    let page = parse_number(text).and_then(|at| {
+        let at = PhysAddr::new(at);
+        at.page().filter(|page| page.start() == at)
+    });
+    match page {
+        Some(page) => Ok(Some((mode, page))),
+        None => Err(Failure::Usage(format!(
+            "{text:?} is no root table's address: write the physical address of a page, such as 0x87ffc000"
+        ))),
+    }
+}
+
+/// What the name of a space begins with that is known by its root's address alone.
+const ROOT_WORD: &str = "root ";
+
+/// A number in hexadecimal, with or without `0x`, as addresses are always written.
+pub(super) fn parse_number(text: &str) -> Option<u64> {
+    let lower = text.trim().replace('_', "").to_lowercase();
+    let digits = lower.strip_prefix("0x").unwrap_or(&lower);
+    let is_hex = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    // A bare word such as `face` is a symbol, not a number.
+    let is_number =
+        is_hex && (lower.starts_with("0x") || digits.starts_with(|c: char| c.is_ascii_digit()));
+    is_number
+        .then(|| u64::from_str_radix(digits, 16).ok())
+        .flatten()
+}
+
+/// `0x80200000`, `kalloc`, `kalloc+0x10`.
+pub(super) fn parse_address(text: &str, elf: Option<&ElfFile>) -> Result<VirtAddr, Failure> {
+    let (base, offset) = text.split_once('+').unwrap_or((text, "0"));
+    let bad = |part: &str| {
+        Failure::Usage(format!(
+            "{part:?} is no address: write hexadecimal such as 0x80200000, or a symbol with --elf"
+        ))
+    };
+    let offset = parse_number(offset).ok_or_else(|| bad(offset))?;
+    let base_address = match (parse_number(base), elf) {
+        (Some(number), _) => VirtAddr::new(number),
+        (None, Some(elf)) => elf.require(base).map_err(Failure::usage)?,
+        (None, None) => return Err(bad(base)),
+    };
+    base_address.checked_add(offset).ok_or_else(|| bad(text))
+}
+
 /// The ELF, where one is named.
-pub(super) fn elf(path: Option<&Path>) -> Result<Option<Arc<ElfFile>>, Failure> {
+fn elf(path: Option<&Path>) -> Result<Option<Arc<ElfFile>>, Failure> {
     path.map(ElfFile::open)
         .transpose()
         .map(|elf| elf.map(Arc::new))
@@ -222,8 +353,8 @@ pub(super) fn elf(path: Option<&Path>) -> Result<Option<Arc<ElfFile>>, Failure> 
 }
 
 /// Attaches, or opens a dump, for one command.
-pub(super) fn open(source: Source, elf: Option<Arc<ElfFile>>) -> Result<Opened, Failure> {
-    open_source(&source.with_elf(elf))
+pub(super) fn open(source: Source, known: Known) -> Result<Opened, Failure> {
+    open_source(&known.with_source(source))
 }
 
 /// Opens any source, for one command.
@@ -252,10 +383,7 @@ pub(super) fn leave(opened: Opened) {
 }
 
 /// One moment of a guest or a file. What is not whole in it is said at once, whatever the answer's format.
-pub(super) fn one_moment(
-    place: Place,
-    elf: Option<Arc<ElfFile>>,
-) -> Result<Arc<Snapshot>, Failure> {
+pub(super) fn one_moment(place: Place, known: Known) -> Result<Arc<Snapshot>, Failure> {
     let snapshot = match place {
         Place::File(history) => {
             let last = history
@@ -264,8 +392,8 @@ pub(super) fn one_moment(
                 .map(|moment| Arc::clone(&moment.snapshot));
             last.ok_or_else(|| Failure::Usage("the file holds no moment".into()))
         }
-        Place::Live(live) => captured(open(live, elf)?),
-        Place::Watch(watch) => captured(open_source(&Source::Watch { watch, elf })?),
+        Place::Live(live) => captured(open(live, known)?),
+        Place::Watch(watch) => captured(open_source(&known.look_on(watch))?),
     }?;
     mention_changing(&snapshot);
     Ok(snapshot)
@@ -317,6 +445,19 @@ pub(super) fn space_chosen<'a>(
     snapshot: &'a Snapshot,
     choice: &SpaceChoice,
 ) -> Result<&'a Space, Failure> {
+    if let Some((mode, root)) = root_chosen(choice)? {
+        let is_it = |space: &&Space| {
+            space.root == root
+                && mode.is_none_or(|mode| mode == space.mode)
+                && space.mode.scheme().is_some()
+        };
+        let found = snapshot.spaces.iter().find(is_it);
+        return found.ok_or_else(|| {
+            Failure::Usage(format!(
+                "there is no space with its root at {root} in this file; a live guest's can be walked"
+            ))
+        });
+    }
     match &choice.space {
         Some(name) => space_named(snapshot, name),
         None => space_of(snapshot, choice.hart),

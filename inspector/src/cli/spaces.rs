@@ -3,7 +3,7 @@
 use pagescope_protocol::snapshot::{Snapshot, Space, SpaceKind};
 use serde::Serialize;
 
-use super::arguments::Listing;
+use super::arguments::Spaces;
 use super::source::{self, Place};
 use super::{Answer, Failure, format};
 use crate::export::text::spaces_text;
@@ -22,11 +22,13 @@ struct SpaceAnswer {
     mapped_bytes: u64,
 }
 
-pub(super) fn run(options: &Listing) -> Result<Answer, Failure> {
-    let snapshot = source::one_moment(
-        Place::chosen(&options.addr, &options.watch, &options.from)?,
-        None,
-    )?;
+pub(super) fn run(options: &Spaces) -> Result<Answer, Failure> {
+    let known = source::Known::of(&options.guest)?;
+    let place = Place::chosen(&options.addr, &options.watch, &options.from)?;
+    if options.scan {
+        return super::scan::run(place, known, options.format);
+    }
+    let snapshot = source::one_moment(place, known)?;
     let answer: Vec<SpaceAnswer> = snapshot.spaces.iter().map(space).collect();
     format::print(options.format, &answer, || text(&snapshot))?;
     Ok(Answer::Yes)
@@ -47,6 +49,8 @@ fn space(space: &Space) -> SpaceAnswer {
             SpaceKind::Kernel => "kernel",
             SpaceKind::Hart => "hart",
             SpaceKind::Process => "process",
+            SpaceKind::Seen => "seen",
+            SpaceKind::Found => "found",
             SpaceKind::Guest => "guest",
             SpaceKind::GuestPhysical => "guest physical",
             SpaceKind::Other => "other",

@@ -7,19 +7,34 @@ use pagescope_protocol::snapshot::text::recording_to_text;
 use serde::Serialize;
 
 use super::arguments::{Format, Step};
+use super::source::parse_address;
 use super::{Answer, Failure, format, interrupt, source};
 use crate::capture::step::CallStepper;
 use crate::export::file::write_atomically;
 use crate::link::Address;
 use crate::model::{ChangeKind, History, Moment};
 use crate::session::Opened;
+use crate::session::opening::ALLOCATION_SYMBOL;
 use crate::session::worker::capture_return;
+
+/// A call that was stepped to its return.
+pub(super) struct Stepped {
+    /// What it returned.
+    pub(super) value: u64,
+    /// Where it returned to.
+    to: u64,
+    /// What lies there; empty where that is not known.
+    caller: String,
+}
 
 /// A step as scripts get it.
 #[derive(Debug, Serialize)]
 pub(super) struct StepAnswer {
     step: usize,
     returned: String,
+    /// Where it returned to, and what lies there.
+    to: String,
+    caller: String,
     heap_counter: Option<u64>,
     stop: String,
     added: Vec<String>,
@@ -28,7 +43,7 @@ pub(super) struct StepAnswer {
 }
 
 impl StepAnswer {
-    pub(super) fn new(step: usize, returned: u64, moment: &Moment) -> Self {
+    pub(super) fn new(step: usize, returned: &Stepped, moment: &Moment) -> Self {
         let of_kind = |kind: ChangeKind| {
             let changes = moment.difference.changes.iter();
             let of_kind = changes.filter(|change| change.kind() == kind);
@@ -38,7 +53,9 @@ impl StepAnswer {
         };
         Self {
             step,
-            returned: format::hex(returned),
+            returned: format::hex(returned.value),
+            to: format::hex(returned.to),
+            caller: returned.caller.clone(),
             heap_counter: moment.snapshot.heap.map(|heap| heap.counter),
             stop: moment.snapshot.stop.clone(),
             added: of_kind(ChangeKind::Added),
@@ -67,27 +84,42 @@ pub(super) fn step_text(moment: &Moment) -> String {
     parts.join("; ")
 }
 
-/// Where the function is in the program that the guest runs: the file may carry others.
-fn stepper(opened: &Opened, symbol: &str) -> Result<CallStepper, Failure> {
-    let elf = opened.capturer.elf();
-    let elf = elf.ok_or_else(|| Failure::Usage("no ELF".into()))?;
+/// What is stepped, in the program that the guest runs: the ELF may carry others, and lie elsewhere than
+/// it is linked.
+fn stepper(opened: &Opened, symbol: Option<&str>) -> Result<CallStepper, Failure> {
+    let Some(symbol) = symbol else {
+        return crate::session::opening::stepper(&opened.capturer).ok_or_else(|| {
+            Failure::Usage(format!(
+                "what to step is not known: give --elf FILE that has {ALLOCATION_SYMBOL}, or --symbol \
+                 with an address"
+            ))
+        });
+    };
+    let elf = opened.capturer.elf().map(AsRef::as_ref);
     Ok(CallStepper {
         symbol: symbol.into(),
-        entry: elf.require(symbol).map_err(Failure::usage)?,
+        entry: parse_address(symbol, elf)?,
     })
 }
 
 pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
-    let elf = source::elf(Some(&options.elf))?.ok_or_else(|| Failure::Usage("no ELF".into()))?;
+    let known = source::Known::of(&options.guest)?.with_lines();
     // Before anything is attached to: a name that is nowhere in the file needs no guest.
-    elf.require(&options.symbol).map_err(Failure::usage)?;
+    if let Some(symbol) = &options.symbol {
+        parse_address(symbol, known.elf.as_deref())?;
+    } else if known.elf.is_none() {
+        return Err(Failure::Usage(
+            "where kalloc is, only the guest's ELF knows: give --elf FILE, or --symbol with an address"
+                .into(),
+        ));
+    }
     let address = Address::from_str(&options.addr).map_err(Failure::usage)?;
     let live = source::live(address, &options.from)?;
     if let Some(out) = &options.out {
         source::can_write(out)?;
     }
-    let mut opened = source::open(live, Some(elf))?;
-    let stepper = match stepper(&opened, &options.symbol) {
+    let mut opened = source::open(live, known)?;
+    let stepper = match stepper(&opened, options.symbol.as_deref()) {
         Ok(stepper) => stepper,
         Err(failure) => {
             source::leave(opened);
@@ -96,9 +128,9 @@ pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
     };
     let mut history = History::new();
     let mut answers = Vec::new();
-    let mut print = |step: usize, returned: u64, moment: &Moment| match options.format {
+    let mut print = |step: usize, returned: &Stepped, moment: &Moment| match options.format {
         // People watch; scripts get one document at the end.
-        Format::Text => format::write(&format!("{step:>4}  {}", step_text(moment))),
+        Format::Text => format::write(&format!("{step:>4}  {}", called_text(moment, returned))),
         Format::Json | Format::Ron => answers.push(StepAnswer::new(step, returned, moment)),
     };
     let limit = Duration::from_secs(options.timeout.into());
@@ -127,6 +159,14 @@ pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
     result.and(saved).map(|()| Answer::Yes)
 }
 
+/// The same, and who called.
+fn called_text(moment: &Moment, stepped: &Stepped) -> String {
+    match stepped.caller.as_str() {
+        "" => step_text(moment),
+        caller => format!("{}; by {caller}", step_text(moment)),
+    }
+}
+
 /// Steps `count` returns into `history`, whose first moment is the one before them.
 pub(super) fn step_calls(
     opened: &mut Opened,
@@ -134,7 +174,7 @@ pub(super) fn step_calls(
     count: u32,
     limit: Duration,
     history: &mut History,
-    each: &mut dyn FnMut(usize, u64, &Moment),
+    each: &mut dyn FnMut(usize, &Stepped, &Moment),
 ) -> Result<(), Failure> {
     let stop = opened.stop.clone();
     let first = opened
@@ -154,8 +194,18 @@ pub(super) fn step_calls(
         let snapshot =
             capture_return(opened, stepper, returned.value).map_err(|error| failed(&error))?;
         history.push(snapshot);
+        let to = returned.to.as_u64();
+        let knowledge = opened.capturer.knowledge();
+        // The call is what is before the address that it returns to.
+        let elf = opened.capturer.elf().map(AsRef::as_ref);
+        let mut caller = knowledge.places(elf, &[to.saturating_sub(1)]);
+        let stepped = Stepped {
+            value: returned.value,
+            to,
+            caller: caller.pop().unwrap_or_default(),
+        };
         if let Some(moment) = history.moments().last() {
-            each(step, returned.value, moment);
+            each(step, &stepped, moment);
         }
     }
     Ok(())

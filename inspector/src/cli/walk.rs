@@ -1,19 +1,18 @@
 //! `pagescope walk`: one translation, every step of every stage.
 
+use pagescope_protocol::TranslationMode;
+use pagescope_protocol::VirtAddr;
 use pagescope_protocol::access::Extensions;
 use pagescope_protocol::snapshot::{Snapshot, Space, SpaceOutcome, SpaceTranslation};
-use pagescope_protocol::{TranslationMode, VirtAddr};
 
 use super::arguments::{SpaceChoice, Walk};
-use super::source::{self, Place};
+use super::source::{self, Place, parse_address};
 use super::walk_answer::{self, Modes};
 use super::{Answer, Failure, format};
 use crate::capture::live::{HartTranslation, translate_on_hart};
 use crate::export::text::{staged_walk_text, walk_text};
-use crate::guest::ElfFile;
 use crate::link::{HartId, Privilege};
 use crate::model::{Accessor, access_answers};
-use crate::session::Source;
 
 /// What a translation's words need to know beside it.
 struct Walked {
@@ -33,38 +32,53 @@ fn walked_in(snapshot: &Snapshot, space: &Space, address: VirtAddr) -> (Walked, 
 }
 
 pub(super) fn run(options: &Walk) -> Result<Answer, Failure> {
-    let elf = source::elf(options.elf.as_deref())?;
-    let address = parse_address(&options.va, elf.as_deref())?;
+    let known = source::Known::of(&options.guest)?
+        .with_root(&options.space)?
+        .with_lines();
+    // A file that lies elsewhere than it is linked is known to do so once the guest is there.
+    let address = parse_address(&options.va, known.elf.as_deref())?;
+    let mut lies_there = String::new();
     let (walked, translation) = match Place::chosen(&options.addr, &options.watch, &options.from)? {
         place @ Place::File(_) => {
-            let snapshot = source::one_moment(place, None)?;
+            let snapshot = source::one_moment(place, source::Known::default())?;
             let space = source::space_chosen(&snapshot, &options.space)?;
             walked_in(&snapshot, space, address)
         }
         Place::Watch(watch) => {
-            let mut opened = source::open_source(&Source::Watch { watch, elf })?;
+            let mut opened = source::open_source(&known.look_on(watch))?;
             let result = walk_running(&mut opened, &options.space, &options.va);
             source::leave(opened);
             result?
         }
         Place::Live(live) => {
-            let mut opened = source::open(live, elf)?;
+            let mut opened = source::open(live, known)?;
             let result = walk_live(&mut opened, &options.space, &options.va);
+            let elf = opened.capturer.elf().map(AsRef::as_ref);
+            if let Ok(address) = parse_address(&options.va, elf) {
+                let at = [address.as_u64()];
+                lies_there = opened.capturer.knowledge().places(elf, &at).concat();
+            }
             source::leave(opened);
             result?
         }
     };
     let modes = walked.modes;
     let accesses = access_answers(&translation, walked.who, walked.extensions);
-    let answer = walk_answer::of(modes, &translation, &accesses);
+    let mut answer = walk_answer::of(modes, &translation, &accesses);
+    answer.place = Some(lies_there.clone()).filter(|place| !place.is_empty());
+    let head = match lies_there.as_str() {
+        "" => String::new(),
+        place => format!("{place}\n"),
+    };
     format::print(options.format, &answer, || {
-        let mut text = match &translation {
+        let mut text = head;
+        text.push_str(&match &translation {
             SpaceTranslation::Single(translation) => walk_text(modes.first, translation),
             SpaceTranslation::Staged(staged) => {
                 let guest = modes.guest.unwrap_or(TranslationMode::Bare);
                 staged_walk_text(modes.first, guest, staged)
             }
-        };
+        });
         for access in &accesses {
             text.push_str(&format!("{access}\n"));
         }
@@ -99,13 +113,13 @@ fn walk_live(
     // Again, for a symbol: the file may carry several programs, and now it is known which one runs.
     let elf = opened.capturer.elf().cloned();
     let address = parse_address(address, elf.as_deref())?;
-    if let Some(name) = &choice.space {
+    if choice.space.is_some() || choice.root.is_some() {
         // Names are the kernel's, which the whole capture asks.
         let stop = opened.stop.clone();
         let captured = opened.capturer.capture(opened.target.as_mut(), stop);
         let snapshot = captured.map_err(Failure::target)?;
         source::mention_changing(&snapshot);
-        let space = source::space_named(&snapshot, name)?;
+        let space = source::space_chosen(&snapshot, choice)?;
         return Ok(walked_in(&snapshot, space, address));
     }
     let hart = choice.hart;
@@ -141,38 +155,10 @@ fn walk_live(
     Ok((walked, translation))
 }
 
-/// `0x80200000`, `kalloc`, `kalloc+0x10`.
-fn parse_address(text: &str, elf: Option<&ElfFile>) -> Result<VirtAddr, Failure> {
-    let (base, offset) = text.split_once('+').unwrap_or((text, "0"));
-    let bad = |part: &str| {
-        Failure::Usage(format!(
-            "{part:?} is no address: write hexadecimal such as 0x80200000, or a symbol with --elf"
-        ))
-    };
-    let offset = parse_number(offset).ok_or_else(|| bad(offset))?;
-    let base_address = match (parse_number(base), elf) {
-        (Some(number), _) => VirtAddr::new(number),
-        (None, Some(elf)) => elf.require(base).map_err(Failure::usage)?,
-        (None, None) => return Err(bad(base)),
-    };
-    base_address.checked_add(offset).ok_or_else(|| bad(text))
-}
-
-/// A number in hexadecimal, with or without `0x`, as addresses are always written.
-fn parse_number(text: &str) -> Option<u64> {
-    let lower = text.trim().replace('_', "").to_lowercase();
-    let digits = lower.strip_prefix("0x").unwrap_or(&lower);
-    let is_hex = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    // A bare word such as `face` is a symbol, not a number.
-    let is_number =
-        is_hex && (lower.starts_with("0x") || digits.starts_with(|c: char| c.is_ascii_digit()));
-    is_number
-        .then(|| u64::from_str_radix(digits, 16).ok())
-        .flatten()
-}
-
 #[cfg(test)]
 mod tests {
+    use pagescope_protocol::VirtAddr;
+
     use super::*;
 
     #[test]

@@ -42,6 +42,9 @@ impl Modes {
 #[derive(Debug, Serialize)]
 pub(super) struct WalkAnswer {
     va: String,
+    /// What lies there, with its source line, where the ELF knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) place: Option<String>,
     mapped: bool,
     pa: Option<String>,
     reason: Option<String>,
@@ -134,6 +137,7 @@ pub(super) fn of(
     };
     WalkAnswer {
         va: format::hex(translation.address().as_u64()),
+        place: None,
         mapped: mapped.is_some(),
         pa: mapped.map(|mapped| format::hex(mapped.address.as_u64())),
         reason,

@@ -14,6 +14,8 @@ use pagescope_protocol::VirtAddr;
 use pagescope_protocol::snapshot::{Region, RegionKind, RegionSpace};
 use thiserror::Error;
 
+use super::demangle::demangled;
+
 pub use image::{Sample, Segment};
 
 /// The largest file that is read: kernels with all their debug information are smaller.
@@ -88,6 +90,8 @@ pub struct ElfFile {
     segments: Vec<Segment>,
     samples: Vec<Sample>,
     moved: Moved,
+    /// Whether `path` is the file that this was read from, and tells of this program.
+    has_debug_file: bool,
 }
 
 /// How far a file lies from where it is linked.
@@ -118,7 +122,11 @@ impl ElfFile {
         }
         // Only what is looked at is read: debug information can be larger than all the rest.
         let file = fs::File::open(path).map_err(unreadable)?;
-        Self::parse_data(path, &ReadCache::new(std::io::BufReader::new(file)))
+        let elf = Self::parse_data(path, &ReadCache::new(std::io::BufReader::new(file)))?;
+        Ok(Self {
+            has_debug_file: true,
+            ..elf
+        })
     }
 
     /// Reads `bytes`, which are said to come from `path`.
@@ -180,6 +188,7 @@ impl ElfFile {
             samples: image::samples(&file, &segments),
             segments,
             moved: Moved::default(),
+            has_debug_file: false,
         })
     }
 
@@ -251,6 +260,8 @@ impl ElfFile {
             segments: Vec::new(),
             samples: Vec::new(),
             moved: self.moved,
+            // Its debug information is that of the program in its place.
+            has_debug_file: false,
         })
     }
 
@@ -281,6 +292,11 @@ impl ElfFile {
         there
     }
 
+    /// The file that tells of structs and source lines; `None` where there is none for this program.
+    pub fn debug_file(&self) -> Option<&Path> {
+        self.has_debug_file.then_some(self.path.as_path())
+    }
+
     /// How far it lies from where it is linked, as far as is known.
     pub const fn moved(&self) -> Moved {
         self.moved
@@ -301,9 +317,14 @@ impl ElfFile {
         image::physical(&self.segments, address)
     }
 
-    /// The address of `symbol`.
+    /// The address of `symbol`; of one with `::` in it also as Rust mangles it.
     pub fn address_of(&self, symbol: &str) -> Option<VirtAddr> {
-        let found = self.symbols.iter().find(|known| known.name == symbol)?;
+        let by_name = self.symbols.iter().find(|known| known.name == symbol);
+        let mut all = self.symbols.iter();
+        let found = by_name.or_else(|| {
+            let is_path = symbol.contains("::");
+            all.find(|known| is_path && demangled(&known.name) == symbol)
+        })?;
         Some(VirtAddr::new(found.address))
     }
 
@@ -392,7 +413,7 @@ fn has(flags: object::elf::SectionFlags, flag: object::elf::SectionFlags) -> boo
 
 /// A file with nothing but these symbols, in the order of their addresses.
 #[cfg(test)]
-pub(super) fn file(symbols: &[(&str, u64)]) -> ElfFile {
+pub(crate) fn file(symbols: &[(&str, u64)]) -> ElfFile {
     let symbols = symbols.iter().map(|(name, address)| Symbol {
         address: *address,
         size: 0,
@@ -406,6 +427,7 @@ pub(super) fn file(symbols: &[(&str, u64)]) -> ElfFile {
         segments: Vec::new(),
         samples: Vec::new(),
         moved: Moved::default(),
+        has_debug_file: false,
     }
 }
 

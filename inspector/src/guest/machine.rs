@@ -1,6 +1,6 @@
 //! The machine's physical address space: what is RAM, and may be read, and what is a device.
 //!
-//! Asked of QEMU (`info mtree -f`). Where the target cannot say, the devices are those of QEMU's
+//! Asked of QEMU (`info mtree -f`), else read in the device tree. Where there is none either, the devices are those of QEMU's
 //! `virt`, as built in, and RAM is what our kernel says it is, else what `virt` has with 128 MiB.
 //! [`RamSource`] says which. Names follow QEMU's hw/riscv/virt.c.
 
@@ -9,6 +9,7 @@ use std::fmt;
 use pagescope_protocol::snapshot::{PhysicalKind, PhysicalRegion};
 use pagescope_protocol::{PAGE_SIZE, PhysAddr, PhysRange};
 
+use super::device_tree;
 use crate::link::qemu::MemoryMap;
 use crate::link::{LinkError, Target};
 
@@ -34,6 +35,8 @@ pub enum RamSource {
     BuiltIn,
     /// Our kernel, in its information block.
     Kernel,
+    /// The device tree.
+    DeviceTree,
     /// QEMU, in `info mtree`.
     Qemu,
     /// The dump, by what it holds.
@@ -45,6 +48,7 @@ impl fmt::Display for RamSource {
         f.write_str(match self {
             Self::BuiltIn => "RAM as in QEMU's virt",
             Self::Kernel => "RAM as the kernel says",
+            Self::DeviceTree => "RAM as the device tree says",
             Self::Qemu => "RAM as QEMU says",
             Self::Dump => "RAM as far as it was dumped",
         })
@@ -70,7 +74,29 @@ impl MachineMap {
         }
         let answer = target.monitor("info mtree -f")?;
         let map = answer.as_deref().and_then(MemoryMap::from_mtree);
-        Ok(map.map_or_else(Self::virt_128_mib, |map| Self::from_qemu(&map)))
+        if let Some(map) = map {
+            return Ok(Self::from_qemu(&map));
+        }
+        let built_in = Self::virt_128_mib();
+        let told = device_tree::find(target, &built_in)?;
+        Ok(told.map_or(built_in, Self::from_device_tree))
+    }
+
+    /// What a device tree tells. Where RAM and something else overlap it is not RAM: reading it could
+    /// change a device.
+    pub fn from_device_tree(regions: Vec<PhysicalRegion>) -> Self {
+        let devices: Vec<PhysRange> = regions
+            .iter()
+            .filter(|region| region.kind != PhysicalKind::Ram)
+            .filter_map(PhysicalRegion::range)
+            .collect();
+        let is_sound = |region: &PhysicalRegion| {
+            let range = region.range();
+            region.kind != PhysicalKind::Ram
+                || range.is_some_and(|ram| !devices.iter().any(|device| device.overlaps(ram)))
+        };
+        let regions = regions.into_iter().filter(is_sound).collect();
+        Self::sorted(regions, RamSource::DeviceTree)
     }
 
     /// What a dump holds: all of it can be read, and nothing is known of devices.

@@ -1,10 +1,10 @@
 //! What changed from one snapshot to the next, entry by entry and in words.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
-use pagescope_protocol::snapshot::{Snapshot, Space, Table};
+use pagescope_protocol::snapshot::{Snapshot, Space, Table, TableList};
 use pagescope_protocol::{Level, PhysPage, Pte, PteKind, TranslationMode, VirtAddr};
 use serde::Serialize;
 
@@ -301,19 +301,18 @@ impl Ord for ChangeKindOrder {
 /// Spaces share tables. What changed in one of those changed once; and it has not come where one space more
 /// links it, nor gone where one fewer does.
 fn say_once(before: &Snapshot, after: &Snapshot, changes: &mut Vec<Change>) {
-    let tables = |snapshot: &Snapshot| -> BTreeSet<(Level, PhysPage)> {
-        let tables = snapshot.spaces.iter().flat_map(|space| &space.tables);
-        tables.map(|table| (table.level, table.frame)).collect()
+    let has = |snapshot: &Snapshot, frame: PhysPage, level: Level| {
+        let mut spaces = snapshot.spaces.iter();
+        spaces.any(|space| space.table_at(frame, level).is_some())
     };
-    let (old, new) = (tables(before), tables(after));
     let mut said = BTreeSet::new();
     changes.retain(|change| match change {
         Change::Table {
             kind, level, frame, ..
         } => {
             let is_elsewhere = match kind {
-                ChangeKind::Added => old.contains(&(*level, *frame)),
-                ChangeKind::Removed => new.contains(&(*level, *frame)),
+                ChangeKind::Added => has(before, *frame, *level),
+                ChangeKind::Removed => has(after, *frame, *level),
                 ChangeKind::Changed => false,
             };
             !is_elsewhere && said.insert((*level, *frame, None))
@@ -385,34 +384,74 @@ fn space_changes(before: &Space, after: &Space, changes: &mut Vec<Change>) {
             after,
         });
     }
-    let key = |table: &Table| (std::cmp::Reverse(table.level), table.frame);
     // A recursive root makes the walk read tables at levels below their own: what changed there is
-    // told once, at the highest. A file that says a table twice is taken by its first word.
-    let first = |space: &'_ Space| {
-        let mut tables: BTreeMap<_, Arc<Table>> = BTreeMap::new();
-        let mut highest: BTreeMap<PhysPage, Level> = BTreeMap::new();
-        for table in &space.tables {
-            let level = highest.entry(table.frame).or_insert(table.level);
-            *level = table.level.max(*level);
-        }
-        let own = |table: &&Arc<Table>| highest.get(&table.frame) == Some(&table.level);
-        for table in space.tables.iter().filter(own) {
-            tables
-                .entry(key(table))
-                .or_insert_with(|| Arc::clone(table));
-        }
-        tables
-    };
-    let mut old = first(before);
-    for (key, table) in first(after) {
-        match old.remove(&key) {
-            None => changes.push(came(&table)),
-            // Unchanged tables are shared between captures.
-            Some(same) if Arc::ptr_eq(&same, &table) => {}
-            Some(other) => entry_changes(after, &other, &table, changes),
+    // told once, at the highest. Only frames whose tables are not shared can tell anything.
+    let mut here: Vec<(&Table, Option<&Table>)> = Vec::new();
+    let mut gone: Vec<&Table> = Vec::new();
+    for frame in frames_apart(&before.tables, &after.tables) {
+        match [&before.tables, &after.tables].map(|tables| own_table(tables, frame)) {
+            [Some(old), Some(new)] if old.level == new.level => {
+                if !Arc::ptr_eq(old, new) {
+                    here.push((new, Some(old)));
+                }
+            }
+            [old, new] => {
+                here.extend(new.map(|new| (&**new, None)));
+                gone.extend(old.map(|old| &**old));
+            }
         }
     }
-    changes.extend(old.into_values().map(|table| went(&table)));
+    let order = |table: &Table| (std::cmp::Reverse(table.level), table.frame);
+    here.sort_by_key(|(table, _)| order(table));
+    gone.sort_by_key(|table| order(table));
+    for (table, old) in here {
+        match old {
+            None => changes.push(came(table)),
+            Some(old) => entry_changes(after, old, table, changes),
+        }
+    }
+    changes.extend(gone.into_iter().map(went));
+}
+
+/// The frames with tables that only one of the two lists has.
+fn frames_apart(one: &TableList, other: &TableList) -> BTreeSet<PhysPage> {
+    if one.is_shared_with(other) {
+        return BTreeSet::new();
+    }
+    let frame = |table: &Arc<Table>| table.frame;
+    if one.len() == other.len() {
+        // Mostly each stands where it stood.
+        let both = one.iter().zip(other);
+        let apart = both.filter(|(one, other)| !Arc::ptr_eq(one, other));
+        return apart
+            .flat_map(|(one, other)| [frame(one), frame(other)])
+            .collect();
+    }
+    let pointers =
+        |list: &TableList| -> HashSet<*const Table> { list.iter().map(Arc::as_ptr).collect() };
+    let (ones, others) = (pointers(one), pointers(other));
+    let only = |list: &TableList, known: &HashSet<*const Table>| -> Vec<PhysPage> {
+        let tables = list.iter();
+        tables
+            .filter(|table| !known.contains(&Arc::as_ptr(table)))
+            .map(frame)
+            .collect()
+    };
+    let mut frames: BTreeSet<PhysPage> = only(one, &others).into_iter().collect();
+    frames.extend(only(other, &ones));
+    frames
+}
+
+/// The table in `frame` at the highest level that it is read at. A file that says a table twice is taken by its first
+/// word.
+fn own_table(tables: &TableList, frame: PhysPage) -> Option<&Arc<Table>> {
+    tables.all_in_frame(frame).reduce(|highest, table| {
+        if table.level > highest.level {
+            table
+        } else {
+            highest
+        }
+    })
 }
 
 /// A table that could not be read at one of the two moments says nothing of its entries.

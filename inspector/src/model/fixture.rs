@@ -325,6 +325,7 @@ fn hart(root: PhysPage, next: u64) -> Hart {
     Hart {
         id: 0,
         pc: Some(pc),
+        place: String::new(),
         privilege: Some("S".into()),
         satp: Some(satp),
         registers: values

@@ -26,7 +26,7 @@ impl ReverseIndex {
             .ranges()
             .filter(|mapping| mapping.size > 0)
             .collect();
-        mappings.sort_by_key(|mapping| (mapping.phys, mapping.virt));
+        mappings.sort_unstable_by_key(|mapping| (mapping.phys, mapping.virt));
         let mut highest = 0;
         let reach = mappings
             .iter()

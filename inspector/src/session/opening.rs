@@ -12,7 +12,7 @@ use super::follow::{Eye, Watch};
 use crate::capture::Capturer;
 use crate::capture::settle::ATTEMPTS;
 use crate::capture::step::{CallStepper, StepError};
-use crate::guest::{ElfError, ElfFile};
+use crate::guest::{ElfError, ElfFile, GuestOptions};
 use crate::link::memory::mapped::RamFile;
 use crate::link::{
     Address, Cancel, ConnectOptions, DumpOptions, DumpTarget, GdbTarget, Guest, Launch,
@@ -60,6 +60,13 @@ pub enum Source {
     },
     /// Our own kernel in a QEMU of our own, which ends with the session.
     Demo(Demo),
+    /// Any of these, and what the user says of its kernel.
+    With {
+        /// Where it is.
+        source: Box<Source>,
+        /// What is said of it.
+        guest: GuestOptions,
+    },
 }
 
 /// How a guest's memory is read.
@@ -181,6 +188,7 @@ impl Source {
             Self::Dump { dump, .. } => format!("opening {}", dump.path.display()),
             Self::Watch { watch, .. } => format!("connecting to {}", watch.monitor),
             Self::Demo(_) => "starting QEMU with our kernel".into(),
+            Self::With { source, .. } => source.what(),
         }
     }
 
@@ -189,23 +197,32 @@ impl Source {
     /// # Errors
     /// [`OpenError`], which names the thing and the remedy.
     pub fn open(&self, cancel: &Cancel) -> Result<Opened, OpenError> {
+        self.open_with(&GuestOptions::default(), cancel)
+    }
+
+    fn open_with(&self, guest: &GuestOptions, cancel: &Cancel) -> Result<Opened, OpenError> {
         match self {
+            Self::With { source, guest } => source.open_with(guest, cancel),
             Self::Attach {
                 address,
                 elf,
                 memory,
                 watch,
-            } => attach(address, elf.clone(), memory, watch.as_ref(), cancel),
-            Self::Dump { dump, elf } => open_dump(dump, elf.clone()),
-            Self::Watch { watch, elf } => look_on(watch, elf.clone(), cancel),
-            Self::Demo(demo) => demo.open(cancel),
+            } => attach(address, elf.clone(), memory, watch.as_ref(), guest, cancel),
+            Self::Dump { dump, elf } => open_dump(dump, elf.clone(), guest),
+            Self::Watch { watch, elf } => look_on(watch, elf.clone(), guest, cancel),
+            Self::Demo(demo) => demo.open(guest, cancel),
         }
     }
 }
 
-fn open_dump(dump: &DumpOptions, elf: Option<Arc<ElfFile>>) -> Result<Opened, OpenError> {
+fn open_dump(
+    dump: &DumpOptions,
+    elf: Option<Arc<ElfFile>>,
+    guest: &GuestOptions,
+) -> Result<Opened, OpenError> {
     let mut target = DumpTarget::open(dump)?;
-    let capturer = Capturer::new(&mut target, elf)?;
+    let capturer = Capturer::with(&mut target, elf, guest.clone())?;
     Ok(Opened {
         target: Box::new(target),
         // Nothing in it can be stepped.
@@ -223,6 +240,7 @@ fn attach(
     elf: Option<Arc<ElfFile>>,
     memory: &MemoryChoice,
     watch: Option<&Watch>,
+    guest: &GuestOptions,
     cancel: &Cancel,
 ) -> Result<Opened, OpenError> {
     // Before the gdb port, which stops the guest: what is wrong here costs it nothing.
@@ -242,7 +260,7 @@ fn attach(
         ..ConnectOptions::default()
     };
     let mut target = GdbTarget::connect(address, options)?;
-    let capturer = Capturer::new(&mut target, elf)?;
+    let capturer = Capturer::with(&mut target, elf, guest.clone())?;
     Ok(Opened {
         target: Box::new(target),
         stepper: stepper(&capturer),
@@ -255,9 +273,14 @@ fn attach(
 }
 
 /// Looks at a guest through its monitor alone, which stops nothing.
-fn look_on(watch: &Watch, elf: Option<Arc<ElfFile>>, cancel: &Cancel) -> Result<Opened, OpenError> {
+fn look_on(
+    watch: &Watch,
+    elf: Option<Arc<ElfFile>>,
+    guest: &GuestOptions,
+    cancel: &Cancel,
+) -> Result<Opened, OpenError> {
     let mut target = watch.connect(cancel)?;
-    let capturer = Capturer::new(&mut target, elf)?;
+    let capturer = Capturer::with(&mut target, elf, guest.clone())?;
     Ok(Opened {
         target: Box::new(target),
         stepper: stepper(&capturer),
@@ -270,7 +293,7 @@ fn look_on(watch: &Watch, elf: Option<Arc<ElfFile>>, cancel: &Cancel) -> Result<
 }
 
 impl Demo {
-    fn open(&self, cancel: &Cancel) -> Result<Opened, OpenError> {
+    fn open(&self, known: &GuestOptions, cancel: &Cancel) -> Result<Opened, OpenError> {
         let elf = Arc::new(ElfFile::parse(
             Path::new("pagescope-kernel.elf"),
             &self.kernel,
@@ -299,7 +322,7 @@ impl Demo {
                     .into(),
             ),
         };
-        let capturer = Capturer::new(&mut target, Some(elf))?;
+        let capturer = Capturer::with(&mut target, Some(elf), known.clone())?;
         let stepper = stepper(&capturer);
         let idle = capturer.elf().and_then(|elf| elf.address_of(BOOTED_SYMBOL));
         if let Some(entry) = idle {
@@ -321,10 +344,20 @@ impl Demo {
     }
 }
 
-fn stepper(capturer: &Capturer) -> Option<CallStepper> {
-    let entry = capturer.elf()?.address_of(ALLOCATION_SYMBOL)?;
-    Some(CallStepper {
-        symbol: ALLOCATION_SYMBOL.into(),
-        entry,
+/// What a step steps where nothing is named: what the profile says allocates, as far as the ELF has
+/// it, else [`ALLOCATION_SYMBOL`].
+pub fn stepper(capturer: &Capturer) -> Option<CallStepper> {
+    let elf = capturer.elf()?;
+    let profile = capturer.knowledge().profile();
+    let told = profile
+        .into_iter()
+        .flat_map(|profile| profile.allocate.iter());
+    let names = told.map(|allocate| &*allocate.symbol);
+    let mut names = names.chain([ALLOCATION_SYMBOL]);
+    names.find_map(|symbol| {
+        Some(CallStepper {
+            symbol: symbol.into(),
+            entry: elf.address_of(symbol)?,
+        })
     })
 }

@@ -185,15 +185,21 @@ impl Worker {
             return;
         }
         loop {
-            let result = match inbox.recv_timeout(self.wait()) {
+            match inbox.recv_timeout(self.wait()) {
                 Ok(command) => {
                     self.cancel.reset();
-                    self.look_due = Instant::now();
-                    self.obey(command)
+                    let result = self.obey(command);
+                    // It may run now, and stop at any moment.
+                    self.look_due = self.look_due.min(Instant::now() + RUNNING_TICK);
+                    if self.settle(result).is_err() {
+                        break;
+                    }
                 }
-                Err(RecvTimeoutError::Timeout) => self.tick(),
-                Err(RecvTimeoutError::Disconnected) => Err(Trouble::WindowGone),
-            };
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            // After a command too: however many come, what is due is done.
+            let result = self.tick();
             if self.settle(result).is_err() {
                 break;
             }
@@ -221,7 +227,7 @@ impl Worker {
         }
     }
 
-    /// Nothing was asked for: what is due?
+    /// Does what is due, whatever is asked for.
     fn tick(&mut self) -> Result<(), Trouble> {
         let now = Instant::now();
         if self.look_due <= now {

@@ -45,7 +45,9 @@ fn ways(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let used = ways.iter().find(|offer| offer.is_used);
     let name = used.map_or("no way".to_owned(), |offer| offer.way.to_string());
     let text = RichText::new(format!("Memory: {name} ▾")).font(theme::words(theme::SMALL));
+    // The bar is lower than a button usually is.
     ui.spacing_mut().button_padding.y = 0.0;
+    ui.spacing_mut().interact_size.y = 18.0;
     let menu = ui.menu_button(text, |ui| {
         ui.set_min_width(260.0);
         let can_choose = matches!(

@@ -18,6 +18,8 @@ use spaces::space_chooser;
 const TWO_ROWS: f32 = 1400.0;
 /// What stands left of the address box where there is one row.
 const LEFT: f32 = 1062.0;
+/// Room for `LIVE 9.9 Hz · 1234 torn`.
+const FOLLOWED: f32 = 160.0;
 const ROW: f32 = 46.0;
 const SECOND: f32 = 36.0;
 
@@ -245,6 +247,10 @@ fn connection(ui: &mut Ui, width: f32, scene: &Scene<'_>, out: &mut Vec<UiComman
     let room = (if has_button { width - 84.0 } else { width }).max(40.0);
     ui.scope(|ui| {
         ui.set_max_width(room);
+        if scene.state.is_followed() {
+            // The numbers change many times a second; what stands beside them stays where it is.
+            ui.set_min_width(room.min(FOLLOWED));
+        }
         let label = egui::Label::new(RichText::new(&words)).truncate();
         let hover = match scene.state.is_followed() {
             true => follow::explained(scene),

@@ -328,6 +328,7 @@ impl Built {
             harts: vec![Hart {
                 id: 0,
                 pc: Some(VirtAddr::new(0x8020_0100)),
+                place: String::new(),
                 privilege: Some("S".into()),
                 satp: Some(satp),
                 registers: Vec::new(),

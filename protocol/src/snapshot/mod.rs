@@ -192,6 +192,9 @@ pub struct Hart {
     /// Program counter.
     #[serde(default, with = "hex::option_virt_addr")]
     pub pc: Option<VirtAddr>,
+    /// What lies there, `kalloc+0x12, kernel/kalloc.c:71`; empty where it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub place: String,
     /// Privilege mode: `M`, `S`, `U`.
     #[serde(default)]
     pub privilege: Option<String>,
@@ -305,6 +308,10 @@ pub enum SpaceKind {
     Hart,
     /// A process's.
     Process,
+    /// One that a hart ran in at an earlier stop.
+    Seen,
+    /// One whose root somebody found: by a scan of RAM, or told it.
+    Found,
     /// A hypervisor's guest's: the first stage, by vsatp.
     Guest,
     /// What a hypervisor's guest has for physical memory: the G-stage, by hgatp.

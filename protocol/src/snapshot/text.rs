@@ -371,6 +371,7 @@ impl Writer {
             let Hart {
                 id,
                 pc,
+                place,
                 privilege,
                 satp,
                 registers,
@@ -378,6 +379,7 @@ impl Writer {
             self.open("(");
             self.field("id", id);
             self.field("pc", &pc.map(|pc| pc.to_string()));
+            self.optional("place", Some(place).filter(|place| !place.is_empty()));
             self.field("privilege", privilege);
             self.field("satp", &satp.map(hex::satp_text));
             self.open("registers: {");

@@ -163,13 +163,15 @@ fn hart() -> impl Strategy<Value = Hart> {
     (
         any::<u32>(),
         option::of(virt()),
+        name(),
         option::of(name()),
         option::of(satp),
         vec(register, 0..4),
     )
-        .prop_map(|(id, pc, privilege, satp, registers)| Hart {
+        .prop_map(|(id, pc, place, privilege, satp, registers)| Hart {
             id,
             pc,
+            place,
             privilege,
             satp,
             registers,

@@ -214,19 +214,27 @@ fn read(file: &File, size: u64, offset: u64, wanted: u64, what: &str) -> Result<
 /// The harts that notes tell of, in the notes' order. Notes that make no sense end it.
 fn harts_of(notes: &[u8], xlen: Xlen, harts: &mut Vec<HartState>) {
     let mut rest = notes;
-    while let Some((name, kind, description, after)) = note(rest) {
-        if name == b"CORE\0" && kind == NT_PRSTATUS.0 {
-            harts.extend(hart(description, xlen));
+    while let Some(note) = note(rest) {
+        if note.name == b"CORE\0" && note.kind == NT_PRSTATUS.0 {
+            harts.extend(hart(note.description, xlen));
         }
         if harts.len() >= MAX_HARTS {
             return;
         }
-        rest = after;
+        rest = note.after;
     }
 }
 
-/// A note's name, type and description, and what comes after it.
-fn note(bytes: &[u8]) -> Option<(&[u8], u32, &[u8], &[u8])> {
+/// A note, and what comes after it.
+struct Note<'a> {
+    name: &'a [u8],
+    kind: u32,
+    description: &'a [u8],
+    after: &'a [u8],
+}
+
+/// The note that begins here.
+fn note(bytes: &[u8]) -> Option<Note<'_>> {
     let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let (namesz, descsz, kind) = (word(0)? as usize, word(4)? as usize, word(8)?);
     let body = bytes.get(12..)?;
@@ -235,7 +243,12 @@ fn note(bytes: &[u8]) -> Option<(&[u8], u32, &[u8], &[u8])> {
     let description = body.get(..descsz)?;
     // The last one need not be filled up.
     let after = descsz.checked_next_multiple_of(4)?.min(body.len());
-    Some((name, kind, description, &body[after..]))
+    Some(Note {
+        name,
+        kind,
+        description,
+        after: &body[after..],
+    })
 }
 
 fn hart(status: &[u8], xlen: Xlen) -> Option<HartState> {

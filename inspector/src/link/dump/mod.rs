@@ -114,7 +114,7 @@ impl DumpTarget {
         let banks = banks_of(core.segments, size).map_err(|why| wrong(path, why))?;
         let xlen = core.xlen;
         let mut harts: Vec<Registers> = core.harts.iter().map(registers).collect();
-        let needed = options.satps.len().min(MAX_HARTS).max(1);
+        let needed = options.satps.len().clamp(1, MAX_HARTS);
         harts.resize_with(harts.len().max(needed), Registers::default);
         for (hart, satp) in harts.iter_mut().zip(&options.satps) {
             hart.satp = Some(Satp::from_bits_of(*satp, xlen));

@@ -79,6 +79,8 @@ mod tests {
         assert!(is_whole(heard));
         assert_eq!(answer(heard), "VM status: running\n");
         assert_eq!(answer(b"stop\x1b[K\r\n(qemu) "), "");
+        // Keys that move a cursor, wherever they come.
+        assert_eq!(answer(b"x\r\na\x1b[12;3Hb\x1b[Kc\r\n(qemu) "), "abc\n");
         assert!(!is_whole(b"info status\r\nVM status: run"));
         // A prompt that stands inside an answer's line is none.
         assert!(!is_whole(b"x\r\nsays (qemu) "));

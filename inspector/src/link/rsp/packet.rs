@@ -100,7 +100,7 @@ impl Decoder {
     fn frame(&mut self, first: u8) -> Step {
         let bytes = &self.buffer[self.start..];
         let from = self.scanned.max(1);
-        let Some(end) = bytes[from..].iter().position(|b| matches!(b, b'#' | b'$')) else {
+        let Some(end) = position(&bytes[from..], |b| b == b'#' || b == b'$') else {
             if bytes.len() > MAX_RAW_BYTES {
                 self.consume(bytes.len());
                 return Step::Got(Incoming::TooLong);
@@ -147,10 +147,20 @@ enum Step {
     Got(Incoming),
 }
 
+/// Where the first byte is that is `wanted`. Memory arrives through here, so it is looked at in groups, which
+/// the compiler compares all at once.
+fn position(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
+    let (groups, _) = bytes.as_chunks::<32>();
+    let has = |group: &[u8; 32]| group.iter().fold(false, |has, byte| has | wanted(*byte));
+    let skipped = groups.iter().take_while(|group| !has(group)).count() * 32;
+    let found = bytes[skipped..].iter().position(|byte| wanted(*byte));
+    found.map(|place| skipped + place)
+}
+
 /// Undoes escapes and runs. `false` where they make no sense or too much.
 fn unfold(raw: &[u8], payload: &mut Vec<u8>) -> bool {
     payload.clear();
-    if !raw.iter().any(|byte| matches!(byte, b'}' | b'*')) {
+    if position(raw, |byte| byte == b'}' || byte == b'*').is_none() {
         payload.extend_from_slice(raw);
         return true;
     }
@@ -194,8 +204,8 @@ pub fn push_packet(payload: &[u8], out: &mut Vec<u8>) {
     let sum = out[start..]
         .iter()
         .fold(0u8, |sum, byte| sum.wrapping_add(*byte));
-    out.push(b'#');
-    out.extend(hex::encode(&[sum]).bytes());
+    let digit = |value: u8| b"0123456789abcdef"[usize::from(value & 0xf)];
+    out.extend([b'#', digit(sum >> 4), digit(sum)]);
 }
 
 #[cfg(test)]
@@ -276,6 +286,18 @@ mod tests {
         let sum = bomb.iter().fold(0u8, |sum, byte| sum.wrapping_add(*byte));
         framed.extend(format!("#{sum:02x}").bytes());
         assert_eq!(all(&framed)[0].0, Incoming::Damaged);
+    }
+
+    #[test]
+    fn a_byte_is_found_wherever_it_is() {
+        for place in 0..100 {
+            let mut bytes = [b'0'; 100];
+            assert_eq!(position(&bytes, |byte| byte == b'#'), None);
+            bytes[place] = b'#';
+            bytes[99] = b'#';
+            assert_eq!(position(&bytes, |byte| byte == b'#'), Some(place));
+        }
+        assert_eq!(position(&[], |_| true), None);
     }
 
     proptest! {

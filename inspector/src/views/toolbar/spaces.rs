@@ -91,6 +91,8 @@ fn sorted<'a>(scene: &Scene<'a>) -> Vec<&'a Space> {
             Some(SpaceKind::Guest) => 3,
             Some(SpaceKind::GuestPhysical) => 4,
             Some(SpaceKind::Other) => 5,
+            Some(SpaceKind::Seen) => 6,
+            Some(SpaceKind::Found) => 7,
         };
         let hart = space.harts.first().copied().map(u64::from);
         (rank, space.number.or(hart))
