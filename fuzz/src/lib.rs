@@ -53,8 +53,18 @@ pub const TARGETS: &[Target] = &[
         run: targets::snapshot::run,
     },
     Target {
+        name: "profile",
+        what: "a guest's profile in RON",
+        run: targets::profile::run,
+    },
+    Target {
+        name: "core",
+        what: "a dump of a guest's memory",
+        run: targets::core::run,
+    },
+    Target {
         name: "monitor",
-        what: "the texts of QEMU's monitor",
+        what: "the texts of QEMU's monitor, and device trees",
         run: targets::monitor::run,
     },
 ];

@@ -170,7 +170,6 @@ fn live(pages: u64, steps: u64, is_lost: bool, is_silent: bool) -> App {
         say(Event::Connection(state));
         while let Ok(command) = asked.recv() {
             match command {
-                Command::Follow(_) => {}
                 Command::StepCall { count, .. } => {
                     for _ in 0..count {
                         done += 1;

@@ -188,6 +188,7 @@ impl App {
             Event::Target(facts) => self.state.target = facts,
             Event::Ways(ways) => self.state.ways = ways,
             Event::StepSymbol(symbol) => self.state.step_symbol = symbol,
+            Event::Found(found) => self.take_found(found),
         }
     }
 

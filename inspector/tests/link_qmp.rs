@@ -19,7 +19,7 @@ use pagescope_protocol::{PhysAddr, PhysRange};
 
 /// A QEMU with its RAM in a file and both forms of monitor; it waits at reset.
 struct Watched {
-    _qemu: Qemu,
+    qemu: Qemu,
     folder: tempfile::TempDir,
 }
 
@@ -46,7 +46,7 @@ impl Watched {
             more,
         ];
         Self {
-            _qemu: Qemu::start(&options.concat()),
+            qemu: Qemu::start(&options.concat()),
             folder,
         }
     }
@@ -145,6 +145,21 @@ fn a_machine_is_left_as_it_was_found() {
     assert_eq!(watched.connect("qmp").facts().found, FoundState::Running);
 }
 
+/// Somebody who names the gdb port for the monitor has stopped the machine by that; it runs on.
+#[test]
+fn a_gdb_port_taken_for_a_monitor_lets_its_machine_run_on() {
+    let watched = Watched::start(&[]);
+    let error = connect(&watched.qemu.address, Duration::from_secs(2)).unwrap_err();
+    match error {
+        LinkError::NotAMonitor { .. } => {
+            let mut target = watched.connect("qmp");
+            assert_eq!(target.ask_running(), Ok(true));
+        }
+        // QEMU from 8.1 on says nothing by itself.
+        error => assert!(matches!(error, LinkError::MonitorSilent { .. }), "{error}"),
+    }
+}
+
 /// Memory is the machine's, and only RAM that is in the file is read.
 #[test]
 fn memory_is_read_from_the_file_behind_it() {
@@ -235,7 +250,7 @@ fn nobody_and_somebody_else_are_told_apart() {
 
     for greeting in [&b"SSH-2.0-OpenSSH_9.2\r\n"[..], b"$T02thread:01;#04", b"+"] {
         let (_folder, address) = server(greeting, Vec::new());
-        let error = connect(&address, HANG_GUARD).unwrap_err();
+        let error = connect(&address, SHORT).unwrap_err();
         assert!(matches!(error, LinkError::NotAMonitor { .. }), "{error}");
     }
     // One that says nothing: a gdb port, or a monitor that serves somebody else.

@@ -85,6 +85,8 @@ pub(crate) struct RunBlock {
     pub(crate) place: Place,
 }
 
+// Only snapshots hold lists of them.
+#[cfg_attr(not(feature = "snapshot"), allow(dead_code))]
 impl RunBlock {
     pub(crate) fn len(&self) -> usize {
         usize::from(self.to - self.from)

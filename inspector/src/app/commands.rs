@@ -1,11 +1,13 @@
 //! The one place where commands of the views are applied.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use egui::{Theme, ThemePreference};
 
 use super::App;
 use super::files::Done;
+use crate::capture::scan::Candidate;
 use crate::model::selection::parse_address;
 use crate::model::{History, Selection};
 use crate::session::{Command, Connection, FollowReport, Rate};
@@ -79,6 +81,17 @@ impl App {
         self.state.space = Some(name);
     }
 
+    /// What a scan for root tables has come to.
+    pub(super) fn take_found(&mut self, found: Arc<[Candidate]>) {
+        let words = match found.len() {
+            0 => "No frame of RAM looks like a root table.".to_owned(),
+            1 => "One root table was found; it is in the list of spaces.".to_owned(),
+            count => format!("{count} root tables were found; they are in the list of spaces."),
+        };
+        self.state.found = found;
+        self.state.notify(NoticeKind::Done, words);
+    }
+
     fn select(&mut self, selection: Selection) {
         self.state.selection = selection;
         self.state.is_chosen = selection != Selection::Nothing;
@@ -112,6 +125,7 @@ impl App {
                 connection.is_stopped()
             }
             Command::ReadFrame(_) | Command::Capture => connection.can_read(),
+            Command::FindSpaces | Command::WalkRoot { .. } => connection.is_stopped(),
             Command::ChooseWay(_) => {
                 connection.is_stopped() || matches!(connection, Connection::Running)
             }

@@ -49,15 +49,17 @@ impl Processor {
         };
         let release = version.as_deref().and_then(qemu::release);
         let has_no_choice = release.is_some_and(|release| release < ADUE_SINCE);
-        let mut property = |name: &str| -> Result<Option<bool>, LinkError> {
-            let text = target.monitor(&format!("qom-get {HART} {name}"))?;
-            Ok(text.and_then(|text| truth(&text)))
+        // All in one round: each question of its own costs a way there and back.
+        let names: &[&str] = match has_no_choice {
+            true => &["svnapot", "svpbmt"],
+            false => &["svnapot", "svpbmt", "svadu", "svade"],
         };
-        let (svnapot, svpbmt) = (property("svnapot")?, property("svpbmt")?);
-        let (svadu, svade) = match has_no_choice {
-            true => (None, None),
-            false => (property("svadu")?, property("svade")?),
-        };
+        let commands = names.iter().map(|name| format!("qom-get {HART} {name}"));
+        let commands: Vec<String> = commands.collect();
+        let texts = target.monitor_all(&commands)?;
+        let property = |place: usize| texts.get(place)?.as_deref().and_then(truth);
+        let (svnapot, svpbmt) = (property(0), property(1));
+        let (svadu, svade) = (property(2), property(3));
         Ok(Self {
             svnapot,
             svpbmt,

@@ -1,8 +1,8 @@
 //! Running a guest to the next return of a function, on whichever hart calls it.
 //!
 //! A breakpoint on the entry gives hart, return address and stack pointer; one on the return
-//! address, met by the same hart with the same stack pointer, is that call's return, however
-//! often the function was called in between. Both are taken back whatever happens.
+//! address, met with the same stack pointer by the same hart, or by another one in the same address
+//! space, is that call's return, however often the function was called in between. Both are taken back whatever happens.
 
 use std::time::{Duration, Instant};
 
@@ -105,6 +105,8 @@ struct Call {
     hart: HartId,
     return_address: VirtAddr,
     stack_pointer: u64,
+    /// The hart's satp, where the stub shows it.
+    satp: Option<u64>,
 }
 
 impl CallStepper {
@@ -146,13 +148,14 @@ impl CallStepper {
             hart,
             return_address: VirtAddr::new(ra),
             stack_pointer: sp,
+            satp: target.register(hart, "satp")?,
         };
         let place = call.return_address;
         let arrived = match target.set_breakpoint(place) {
             Ok(()) => self.wait_at(target, place, Some(&call), cancel, until),
             Err(error) => Err(error.into()),
         };
-        clean_up(target, place, cancel, arrived)?;
+        let hart = clean_up(target, place, cancel, arrived)?;
         let [value] = self.registers(target, hart, ["a0"])?;
         Ok(Returned {
             hart,
@@ -207,7 +210,14 @@ impl CallStepper {
             }
             let is_it = match call {
                 None => true,
-                Some(call) => hart == call.hart && sp == Some(call.stack_pointer),
+                // A call that was interrupted may end on another hart: it is the same one where the
+                // same stack lies at that address.
+                Some(call) if hart != call.hart => {
+                    sp == Some(call.stack_pointer)
+                        && call.satp.is_some()
+                        && target.register(hart, "satp")? == call.satp
+                }
+                Some(call) => sp == Some(call.stack_pointer),
             };
             if is_it {
                 return Ok(hart);

@@ -460,6 +460,11 @@ impl Target for GdbTarget {
         printed_text(command, answer)
     }
 
+    fn monitor_all(&mut self, commands: &[String]) -> Result<Vec<Option<String>>, LinkError> {
+        self.need_stopped("monitor")?;
+        self.ask_monitor_all(commands)
+    }
+
     fn facts(&self) -> &TargetFacts {
         &self.facts
     }

@@ -184,6 +184,19 @@ pub trait Target: Send {
     /// When the target cannot be asked.
     fn monitor(&mut self, command: &str) -> Result<Option<String>, LinkError>;
 
+    /// Several [`monitor`](Self::monitor) commands at once; what they print, in their order. One that the
+    /// monitor refuses prints nothing.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    fn monitor_all(&mut self, commands: &[String]) -> Result<Vec<Option<String>>, LinkError> {
+        let mut texts = Vec::new();
+        for command in commands {
+            texts.push(self.monitor(command)?);
+        }
+        Ok(texts)
+    }
+
     /// What is known about the target itself.
     fn facts(&self) -> &TargetFacts;
 

@@ -10,10 +10,12 @@ pub mod worker;
 
 use std::sync::Arc;
 
-use pagescope_protocol::PhysPage;
 use pagescope_protocol::snapshot::Snapshot;
+use pagescope_protocol::{PhysPage, TranslationMode};
 
 use crate::link::{PhysicalAccess, WayOffer};
+
+use crate::capture::scan::Candidate;
 
 pub use console::Console;
 pub use follow::{Eye, FollowReport, Rate, Watch};
@@ -43,6 +45,15 @@ pub enum Command {
     Follow(Option<Rate>),
     /// Capture again without letting the guest run.
     Capture,
+    /// Look for root tables in all of RAM.
+    FindSpaces,
+    /// Walk the tables under this root too from now on, and capture.
+    WalkRoot {
+        /// How.
+        mode: TranslationMode,
+        /// The root table.
+        root: PhysPage,
+    },
     /// Read a frame's contents.
     ReadFrame(PhysPage),
     /// Connect again after the link was lost or closed.
@@ -108,6 +119,8 @@ impl Connection {
 pub enum Event {
     /// The link's state has changed.
     Connection(Connection),
+    /// What looks like root tables in RAM, the likeliest first.
+    Found(Arc<[Candidate]>),
     /// A stop was captured.
     Moment(Arc<Snapshot>),
     /// The guest as it is while it runs.

@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::follow::{Eye, Follow, FollowReport, Rate};
 use super::opening::{Opened, Source};
 use super::{Command, Connection, Event};
+use crate::capture::scan::Progress;
 use crate::capture::step::{CallStepper, StepError, return_text};
 use crate::link::progress::Listener;
 use crate::link::{Cancel, HartId, LinkError, StopReason, Stub, TargetFacts};
@@ -365,6 +366,10 @@ impl Worker {
                     .as_ref()
                     .map(|stepper| stepper.symbol.clone());
                 self.out.send(Event::StepSymbol(symbol))?;
+                let summary = opened.capturer.knowledge().summary();
+                if !summary.is_empty() {
+                    self.out.send(Event::Log(summary))?;
+                }
                 tell_ways(&self.out, &mut opened)?;
                 if let Some(guest) = &opened.guest {
                     self.out.send(Event::Log(guest.command_line().into()))?;
@@ -432,6 +437,11 @@ impl Worker {
             }
             Command::StepCall { symbol, count } => self.step_calls(&symbol, count)?,
             Command::Capture => self.capture("captured again".into())?,
+            Command::FindSpaces => self.find_spaces()?,
+            Command::WalkRoot { mode, root } => {
+                self.opened()?.capturer.add_root(Some(mode), root);
+                self.capture(format!("root {root} in {mode}"))?;
+            }
             Command::ChooseWay(way) => {
                 let opened = self.opened()?;
                 opened.target.choose_way(way)?;
@@ -471,6 +481,25 @@ impl Worker {
         // A stub that answers is still there; pc is the cheapest thing to ask for.
         opened.target.register(HartId::new(0), "pc")?;
         Ok(())
+    }
+
+    fn find_spaces(&mut self) -> Result<(), Trouble> {
+        let (out, cancel) = (self.out.clone(), self.cancel.clone());
+        let mut last = None;
+        let mut progress = |progress: Progress| {
+            let percent = (progress.done * 100).checked_div(progress.of);
+            if percent != last {
+                last = percent;
+                let what = format!("looking for spaces, {} % of RAM", percent.unwrap_or(100));
+                // A window that is gone is noticed when the answer is sent.
+                let _ = out.connection(Connection::Busy { what });
+            }
+        };
+        let opened = self.opened()?;
+        let target = opened.target.as_mut();
+        let found = opened.capturer.scan(target, &cancel, &mut progress)?;
+        self.out.send(Event::Found(found.into()))?;
+        Ok(self.report_state()?)
     }
 
     fn pause(&mut self) -> Result<(), Trouble> {
@@ -595,7 +624,11 @@ fn stop_text(reason: StopReason) -> String {
 
 /// Tells the window what the target is and how its memory is read.
 fn tell_ways(out: &Outbox, opened: &mut Opened) -> Result<(), WindowGone> {
-    out.send(Event::Target(target_text(opened.target.facts())))?;
+    let mut facts = target_text(opened.target.facts());
+    if let Some(profile) = opened.capturer.knowledge().profile() {
+        facts.push_str(&format!(" · {}", profile.name));
+    }
+    out.send(Event::Target(facts))?;
     // A target that cannot be asked says so at the next command.
     let ways = opened.target.ways().unwrap_or_default();
     out.send(Event::Ways(ways))

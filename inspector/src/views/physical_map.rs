@@ -35,7 +35,7 @@ impl PhysicalMap {
         // From the bottom up: heap counter, legend, grid. The stack gets what is left.
         let card_height = if body.height() > 520.0 { 84.0 } else { 50.0 };
         let card = body.with_min_y(body.bottom() - card_height);
-        let legend_height = legend::height(ui, body.width());
+        let legend_height = legend::height(ui, body.width(), scene);
         let legend = body
             .with_max_y(card.top() - 10.0)
             .with_min_y(card.top() - 10.0 - legend_height);

@@ -7,6 +7,7 @@ use pagescope_protocol::snapshot::{Hart, Snapshot, Space};
 use pagescope_protocol::{PhysPage, TranslationMode};
 
 use super::command::{FilePurpose, Tab};
+use crate::capture::scan::Candidate;
 use crate::link::WayOffer;
 use crate::model::{History, Moment, Selection};
 use crate::session::{Connection, FollowReport, Rate};
@@ -74,6 +75,8 @@ pub struct State {
     pub hart: u32,
     /// The name of the space being looked at; `None` means that of the hart.
     pub space: Option<String>,
+    /// What a scan for root tables has found.
+    pub found: Arc<[Candidate]>,
     /// The name of the space that it is compared with, where two are.
     pub compared: Option<String>,
     /// What is selected.
@@ -111,6 +114,7 @@ impl State {
             step_count: 1,
             hart: 0,
             space: None,
+            found: Arc::default(),
             compared: None,
             selection: Selection::Nothing,
             is_chosen: false,

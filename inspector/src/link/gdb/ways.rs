@@ -155,20 +155,25 @@ impl GdbTarget {
     /// What QEMU says of each stretch of RAM, all asked in one round.
     fn ask_about(&mut self, regions: &[MemoryRegion]) -> Result<Vec<Backing>, LinkError> {
         let commands: Vec<String> = regions.iter().flat_map(find::questions).collect();
-        let questions: Vec<Question<'_>> = commands
-            .iter()
-            .map(|command| Question::Monitor(command))
-            .collect();
-        let answers = self.client.ask(&questions)?;
-        let texts: Vec<String> = commands
-            .iter()
-            .zip(answers)
-            .map(|(command, answer)| printed_text(command, answer).ok().flatten())
-            .map(Option::unwrap_or_default)
-            .collect();
+        let texts = self.ask_monitor_all(&commands)?;
+        let texts: Vec<String> = texts.into_iter().map(Option::unwrap_or_default).collect();
         let backings = regions.iter().zip(texts.chunks(find::QUESTIONS));
         Ok(backings
             .map(|(region, answers)| Backing::from_answers(region, answers))
+            .collect())
+    }
+
+    /// What the monitor prints for each command, all asked in one round.
+    pub(super) fn ask_monitor_all(
+        &mut self,
+        commands: &[String],
+    ) -> Result<Vec<Option<String>>, LinkError> {
+        let questions = commands.iter().map(|command| Question::Monitor(command));
+        let questions: Vec<Question<'_>> = questions.collect();
+        let answers = self.client.ask(&questions)?;
+        let answers = commands.iter().zip(answers);
+        Ok(answers
+            .map(|(command, answer)| printed_text(command, answer).ok().flatten())
             .collect())
     }
 

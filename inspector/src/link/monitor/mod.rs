@@ -48,6 +48,12 @@ const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// Longest greeting, in bytes.
 const MAX_GREETING_BYTES: usize = 4096;
 
+/// How a gdb port greets whoever has just stopped its machine by connecting (QEMU before 8.1).
+const STOP_REPLY: &[u8] = b"$T";
+
+/// What lets that machine run again: the greeting acknowledged, and gdb's `D`.
+const DETACH: &[u8] = b"+$D#44";
+
 /// Most lines of QMP that may pass before the one that answers: events, and answers to nobody.
 const MAX_PASSED_LINES: usize = 10_000;
 
@@ -138,6 +144,15 @@ impl Monitor {
         let greeting = self.stream.take();
         if hmp::may_be_greeting(&greeting) && hmp::ends_with_prompt(&greeting) {
             return Ok(());
+        }
+        if greeting.starts_with(STOP_REPLY) {
+            // It runs on, if only it is asked to; what becomes of that, the error below does not depend on.
+            let _ = self.stream.send(DETACH, deadline);
+            let _ = self
+                .stream
+                .wait_until(deadline, MAX_GREETING_BYTES, |heard| {
+                    heard.ends_with(b"$OK#9a")
+                });
         }
         Err(LinkError::NotAMonitor {
             address: self.address().clone(),

@@ -180,7 +180,7 @@ impl Client {
             self.wire.queue(request);
             sent += 1;
             let until = end.min(Instant::now() + FIRST_PATIENCE);
-            match self.reply_until(request, 1, None, until) {
+            match self.reply_until(request, 1, None, Some(until)) {
                 Ok(true) => break,
                 Ok(false) => {}
                 Err(LinkError::NoAnswer { .. } | LinkError::NotAStub { .. })
@@ -345,20 +345,27 @@ impl Client {
         outstanding: usize,
         printed: Option<&mut Vec<u8>>,
     ) -> Result<bool, LinkError> {
-        let deadline = self.wire.deadline();
-        self.reply_until(request, outstanding, printed, deadline)
+        self.reply_until(request, outstanding, printed, None)
     }
 
-    /// As [`reply`](Self::reply), with a time limit of its own.
+    /// As [`reply`](Self::reply), with a time limit of its own. Without one it has a reply's, from when there
+    /// is something to wait for: most replies are here already, and looking at the clock costs.
     fn reply_until(
         &mut self,
         request: &[u8],
         outstanding: usize,
         mut printed: Option<&mut Vec<u8>>,
-        mut deadline: Instant,
+        mut deadline: Option<Instant>,
     ) -> Result<bool, LinkError> {
         loop {
-            match self.wire.next_incoming(deadline)? {
+            let incoming = match self.wire.ready() {
+                Some(incoming) => incoming,
+                None => {
+                    let until = *deadline.get_or_insert_with(|| self.wire.deadline());
+                    self.wire.next_incoming(until)?
+                }
+            };
+            match incoming {
                 Incoming::Ack | Incoming::Notification => {}
                 // Before the first packet it is a hyphen in a console's output: to send the request
                 // again would bring two replies.
@@ -402,7 +409,7 @@ impl Client {
                             }
                             Some(printed) => {
                                 printed.extend(text);
-                                deadline = self.wire.deadline();
+                                deadline = None;
                             }
                         }
                     } else if self.owed > 0 {
@@ -413,7 +420,7 @@ impl Client {
                 }
             }
             // A peer that talks without answering is as good as silent.
-            if Instant::now() > deadline {
+            if deadline.is_some_and(|deadline| Instant::now() > deadline) {
                 return Err(self.wire.silence());
             }
         }

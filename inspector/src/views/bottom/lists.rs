@@ -88,6 +88,9 @@ pub(super) fn registers(ui: &mut Ui, rect: Rect, scene: &Scene<'_>) {
             satp.root()
         ));
     }
+    if !hart.place.is_empty() {
+        title.push_str(&format!(", at {}", hart.place));
+    }
     let head = rect.with_max_y(rect.top() + ROW);
     let font = theme::words(12.0);
     paint::line(ui.painter(), head, Align::Min, &title, font, palette.dim);

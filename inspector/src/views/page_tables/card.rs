@@ -30,6 +30,9 @@ pub(super) struct CardTexture {
     valid: usize,
 }
 
+/// A title has room for `L4 root` from this width on.
+const NAMES_ROOT: f32 = 52.0;
+
 /// Draws one card.
 #[expect(clippy::too_many_arguments, reason = "all are the card's own inputs")]
 pub(super) fn show(
@@ -137,6 +140,11 @@ pub(super) fn show(
     let used = match is_torn {
         true => "moving".to_owned(),
         false => format!("{} of {}", cells.valid, mode.entries(level)),
+    };
+    // A narrow card has room for the number alone.
+    let used = match paint::width(&painter, &used, small.clone()) <= foot.width() {
+        true => used,
+        false => cells.valid.to_string(),
     };
     let covers = size_text(mode.table_size(level));
     let taken = paint::line(
@@ -254,10 +262,10 @@ fn title(
         pos2(rect.left() + PAD_LEFT, rect.top() + 2.0),
         pos2(rect.right() - PAD_RIGHT, rect.top() + layout.title),
     );
-    let name = if table.parent.is_none() {
-        format!("{} root", table.level)
-    } else {
-        table.level.to_string()
+    let room = place.width();
+    let name = match table.parent {
+        None if room >= NAMES_ROOT => format!("{} root", table.level),
+        _ => table.level.to_string(),
     };
     let color = palette.level(table.level);
     let address = table.frame.to_string();
@@ -286,7 +294,14 @@ fn title(
     } else {
         theme::numbers(9.0)
     };
-    paint::line(&painter, second, align, &address, font, palette.text);
+    // What tells tables apart is at an address's end.
+    let fits = paint::width(&painter, &address, font.clone()) <= second.width();
+    let tail = address.len().saturating_sub(6);
+    let shown = match fits {
+        true => address.clone(),
+        false => format!("…{}", &address[tail..]),
+    };
+    paint::line(&painter, second, align, &shown, font, palette.text);
     let id = ui
         .scope_id()
         .with(("card title", table.level, table.frame.number()));

@@ -4,6 +4,7 @@ use egui::{ComboBox, RichText, Ui};
 use pagescope_protocol::TranslationMode;
 use pagescope_protocol::snapshot::{Space, SpaceKind};
 
+use crate::session::Command;
 use crate::views::command::UiCommand;
 use crate::views::scene::Scene;
 use crate::views::theme;
@@ -41,6 +42,7 @@ pub(super) fn space_chooser(
         }
         ui.separator();
         compare_menu(ui, scene, out);
+        found_spaces(ui, scene, out);
     });
     let hover = format!(
         "The address space to look at. {}: {}, {}",
@@ -53,6 +55,47 @@ pub(super) fn space_chooser(
         egui::WidgetInfo::labeled(egui::Role::ComboBox, true, name)
     });
     response.response.on_hover_text(hover);
+}
+
+/// Most finds that are listed: those after them are hardly any.
+const MOST_FOUND: usize = 40;
+
+/// A scan of RAM for root tables, and what it found: the likeliest first, why on hover.
+fn found_spaces(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+    let find = egui::Button::new("Find spaces…");
+    let response = ui.add_enabled(scene.state.can_step(), find);
+    let response = response
+        .on_hover_text("Look for root tables in all of RAM")
+        .on_disabled_hover_text("The guest has to stand still for it.");
+    if response.clicked() {
+        out.push(UiCommand::Session(Command::FindSpaces));
+        ui.close();
+    }
+    for found in scene.state.found.iter().take(MOST_FOUND) {
+        let text = format!("root {}", found.root);
+        let words = RichText::new(format!("{}  {}", found.mode, found.score))
+            .font(theme::numbers(10.5))
+            .color(scene.palette.dim);
+        let response = ui.add_enabled(
+            scene.state.can_step(),
+            egui::Button::new(&text).right_text(words),
+        );
+        let evidence: Vec<String> = found.evidence.iter().map(ToString::to_string).collect();
+        let response = response.on_hover_text(evidence.join("\n"));
+        if response.clicked() {
+            let (mode, root) = (found.mode, found.root);
+            out.push(UiCommand::Session(Command::WalkRoot { mode, root }));
+            let spaces = scene.state.snapshot().map(|snapshot| &snapshot.spaces);
+            let known = spaces.and_then(|spaces| {
+                spaces
+                    .iter()
+                    .find(|space| space.root == root && space.mode == mode)
+            });
+            let name = known.map_or(text, |space| space.name.clone());
+            out.push(UiCommand::ChooseSpace(name));
+            ui.close();
+        }
+    }
 }
 
 /// The spaces that the one being looked at can be compared with.
