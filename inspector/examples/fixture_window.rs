@@ -188,7 +188,12 @@ fn live(pages: u64, steps: u64, is_lost: bool, is_silent: bool) -> App {
                     say(Event::Connection(Connection::Stopped));
                 }
                 Command::Detach => break,
-                Command::StepInstruction { .. } | Command::Capture | Command::ChooseWay(_) => {}
+                Command::StepInstruction { .. }
+                | Command::Capture
+                | Command::ChooseWay(_)
+                | Command::Follow(_)
+                | Command::FindSpaces
+                | Command::WalkRoot { .. } => {}
             }
         }
     });

@@ -19,6 +19,10 @@ use crate::two_stage::{StagedOutcome, StagedTranslation, Stages, translate_stage
 
 /// What became of an address, in as many stages as its space has.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one answer at a time, for a moment: not worth an allocation"
+)]
 pub enum SpaceTranslation {
     /// One stage; its result is a physical address.
     Single(Translation),

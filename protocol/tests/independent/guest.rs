@@ -135,7 +135,7 @@ impl TwoStage {
                 let among = if random.percent(85) { &good } else { &other };
                 let spot = *random.pick(among);
                 let inside = random.below(second_mode.page_size(spot.level));
-                (spot.address + inside) % (1 << bits) & !(size - 1)
+                ((spot.address + inside) % (1 << bits)) & !(size - 1)
             },
         );
         let mut whole = Self {

@@ -72,7 +72,7 @@ pub(crate) fn look_up(
     access: Access,
     read: &mut impl FnMut(u64, u64) -> Option<u64>,
 ) -> Answer {
-    if !(mode.is_rv32() && !mode.is_g_stage()) && mode.address(address) != address {
+    if (mode.is_g_stage() || !mode.is_rv32()) && mode.address(address) != address {
         return Answer::BadAddress;
     }
     // 1. Let a be satp.ppn × PAGESIZE, and let i = LEVELS − 1.
@@ -127,7 +127,7 @@ pub(crate) fn look_up(
         }
         // 5. A leaf. If i > 0 and pte.ppn[i−1:0] ≠ 0, this is a misaligned superpage: page fault.
         let pages = mode.page_size(i) >> 12;
-        if ppn % pages != 0 {
+        if !ppn.is_multiple_of(pages) {
             why.push(Why::Misaligned);
         }
         if pbmt == 3 {
