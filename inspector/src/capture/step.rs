@@ -143,25 +143,44 @@ impl CallStepper {
             Some(hart) => hart,
             None => self.run_to_entry(target, cancel, limit)?,
         };
-        let [ra, sp] = self.registers(target, hart, ["ra", "sp"])?;
-        let call = Call {
-            hart,
-            return_address: VirtAddr::new(ra),
-            stack_pointer: sp,
-            satp: target.register(hart, "satp")?,
-        };
+        let call = self.call_on(target, hart)?;
         let place = call.return_address;
         let arrived = match target.set_breakpoint(place) {
             Ok(()) => self.wait_at(target, place, Some(&call), cancel, until),
             Err(error) => Err(error.into()),
         };
         let hart = clean_up(target, place, cancel, arrived)?;
-        let [value] = self.registers(target, hart, ["a0"])?;
+        let value = target.register(hart, "a0")?;
+        let value = value.ok_or_else(|| self.no_register(hart, "a0"))?;
         Ok(Returned {
             hart,
             value,
             to: place,
         })
+    }
+
+    /// The call that `hart` is about to begin.
+    fn call_on(&self, target: &mut dyn Target, hart: HartId) -> Result<Call, StepError> {
+        let names = ["ra", "sp", "satp"];
+        let read = target.some_registers(&names.map(|name| (hart, name)))?;
+        let needed = |place: usize| {
+            let value = read.get(place).copied().flatten();
+            value.ok_or_else(|| self.no_register(hart, names[place]))
+        };
+        Ok(Call {
+            hart,
+            return_address: VirtAddr::new(needed(0)?),
+            stack_pointer: needed(1)?,
+            satp: read.get(2).copied().flatten(),
+        })
+    }
+
+    fn no_register(&self, hart: HartId, register: &'static str) -> StepError {
+        StepError::NoRegister {
+            hart,
+            symbol: self.symbol.clone(),
+            register,
+        }
     }
 
     /// A hart that stands on the function's first instruction already.
@@ -238,26 +257,6 @@ impl CallStepper {
             });
         }
         Ok(())
-    }
-
-    /// Registers that a hart must have, all at once.
-    fn registers<const COUNT: usize>(
-        &self,
-        target: &mut dyn Target,
-        hart: HartId,
-        names: [&'static str; COUNT],
-    ) -> Result<[u64; COUNT], StepError> {
-        let read = target.some_registers(&names.map(|name| (hart, name)))?;
-        let mut values = [0; COUNT];
-        for (place, register) in names.into_iter().enumerate() {
-            let value = read.get(place).copied().flatten();
-            values[place] = value.ok_or_else(|| StepError::NoRegister {
-                hart,
-                symbol: self.symbol.clone(),
-                register,
-            })?;
-        }
-        Ok(values)
     }
 }
 

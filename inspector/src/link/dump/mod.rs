@@ -9,7 +9,7 @@
 //! Neither has satp, so whoever asks says it (`--satp`), or has it found. A dump is a target that stands
 //! still for ever: whatever reads a guest reads it; nothing lets it run.
 //!
-//! The file is hostile until checked: see [`elf`].
+//! The file is hostile until checked: see `elf`.
 
 mod elf;
 
