@@ -107,7 +107,7 @@ fn both_ways_show_the_same_guest() {
         seen.provenance
     );
     assert!(seen_by_port.provenance.machine.starts_with("QEMU"));
-    assert_eq!(seen_by_port.provenance.link, "gdb port");
+    assert_eq!(seen_by_port.provenance.link, "mapped RAM");
 
     channel
         .clear_breakpoint(kalloc)
