@@ -5,9 +5,12 @@ mod table_fixtures;
 
 use std::collections::BTreeSet;
 
-use pagescope::model::check::{Finding, Report, Rule, Verdict, check_kernel, check_space};
+use pagescope::model::check::{
+    Finding, Report, Rule, Severity, Verdict, check_kernel, check_space,
+};
 use pagescope_protocol::TranslationMode;
-use pagescope_protocol::snapshot::{PhysicalKind, Snapshot};
+use pagescope_protocol::access::AdUpdate;
+use pagescope_protocol::snapshot::{KernelFacts, PhysicalKind, Snapshot};
 use table_fixtures::{Built, R, RW, RX, SLOT_R, SLOT_S, Strategy, leaf, pointer, va};
 
 /// A finding in numbers: rule, table (level, frame), entry (level, table, index), address.
@@ -180,6 +183,26 @@ fn a_space_without_any_window_is_a_note_unless_the_kernel_promises_windows() {
     snapshot.kernel = None;
     assert_eq!(found(&snapshot), [("no-self-map", None, None, None)]);
     assert_eq!(verdict(&snapshot), Verdict::Sound);
+}
+
+/// A kernel that leaves A and D to a machine that sets them has sound windows; one that promises more has not.
+#[test]
+fn what_the_machine_sets_is_a_note() {
+    let mut snapshot = pool(|built| built.set(L0, 509, leaf(L1, RW & !0xc0)));
+    let verdict = |snapshot: &Snapshot| {
+        let report = check_space(snapshot, &snapshot.spaces[0]);
+        let finding = &report.findings[0];
+        assert_eq!(finding.rule.name(), "window-flags");
+        (report.verdict, finding.severity)
+    };
+    snapshot.provenance.extensions.ad = Some(AdUpdate::ByHardware);
+    let is_ours = snapshot.kernel.take();
+    assert_eq!(verdict(&snapshot), (Verdict::Sound, Severity::Note));
+    snapshot.provenance.extensions.ad = Some(AdUpdate::Faults);
+    assert_eq!(verdict(&snapshot), (Verdict::Unsound, Severity::Fault));
+    snapshot.provenance.extensions.ad = Some(AdUpdate::ByHardware);
+    snapshot.kernel = is_ours.or_else(|| Some(KernelFacts::default()));
+    assert_eq!(verdict(&snapshot), (Verdict::Unsound, Severity::Fault));
 }
 
 #[test]

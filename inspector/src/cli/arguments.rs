@@ -9,7 +9,8 @@ ADDR is where a target is: HOST:PORT or unix:PATH of a gdb port (start QEMU with
 127.0.0.1:1234), or serial:PATH. A snapshot file serves wherever an ADDR only needs reading, and so do a
 dump of the guest's memory (QEMU's dump-guest-memory FILE) and an image of its RAM, with --satp.
 monitor:unix:PATH or monitor:HOST:PORT is QEMU's monitor (-qmp or -monitor): the guest is looked at while it
-runs, and never stopped. Its RAM has to lie in a file (memory-backend-file, share=on).
+runs, and never stopped. It is read from the file that holds its RAM (memory-backend-file, share=on), or from
+QEMU's own memory where the system allows that.
 
 Try it:
   pagescope demo                          a window on our kernel, in a QEMU of its own
@@ -267,7 +268,12 @@ pub struct GuestArguments {
     #[arg(long, value_name = "NAME|FILE")]
     pub profile: Option<String>,
     /// What is to be added to the ELF's addresses [default: found by its bytes in memory]
-    #[arg(long, value_name = "OFFSET", requires = "elf")]
+    #[arg(
+        long,
+        value_name = "OFFSET",
+        requires = "elf",
+        allow_hyphen_values = true
+    )]
     pub load_offset: Option<String>,
 }
 

@@ -53,6 +53,17 @@ pub(super) fn run(options: &Map) -> Result<Answer, Failure> {
     if space.truncated {
         eprintln!("pagescope: these tables are larger than the limits; the list is cut short");
     }
+    let unread = space.unread_tables().count();
+    if unread > 0 && unread == space.tables.len() {
+        return Err(Failure::Target(format!(
+            "the root table at {} could not be read: it is not RAM, or not in this file; so nothing is known of \
+             what is mapped",
+            space.root
+        )));
+    }
+    if unread > 0 {
+        eprintln!("pagescope: {unread} tables could not be read; what they map is missing here");
+    }
     let mappings = named_mappings(&snapshot, space);
     let answer: Vec<MappingAnswer> = mappings.iter().map(answer).collect();
     format::print(options.format, &answer, || space_text(space, &mappings))?;

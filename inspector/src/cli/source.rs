@@ -60,6 +60,21 @@ impl Place {
             // The reader of snapshots says best what is wrong with the name.
             false => FileKind::Text,
         };
+        if kind == FileKind::Text && from.ram_base.is_none() && says_dump {
+            return Err(Failure::Usage(format!(
+                "{} is a text file, and --satp is for dumps and images of RAM: leave it out for a snapshot",
+                path.display()
+            )));
+        }
+        if kind == FileKind::Text
+            && !says_dump
+            && (from.memory != MemoryWay::Auto || from.ram_file.is_some())
+        {
+            return Err(Failure::Usage(format!(
+                "--memory and --ram-file are for guests, and {} is a snapshot: leave them out",
+                path.display()
+            )));
+        }
         match kind {
             FileKind::Text if !says_dump => Ok(Self::File(history(path)?)),
             FileKind::Other if !says_dump => Err(Failure::Usage(format!(
@@ -159,6 +174,11 @@ fn dump(path: &Path, from: &MemoryArguments) -> Result<DumpOptions, Failure> {
 /// QEMU's monitor at this address, with what was said about the guest's memory.
 pub(super) fn watch(monitor: &str, from: &MemoryArguments) -> Result<Watch, Failure> {
     let monitor = monitor.strip_prefix(MONITOR).unwrap_or(monitor);
+    if from.ram_base.is_some() || !from.satp.is_empty() {
+        return Err(Failure::Usage(format!(
+            "--ram-base and --satp are for dumps, and {monitor} is a guest's monitor, which says both itself"
+        )));
+    }
     Ok(Watch {
         monitor: Address::from_str(monitor).map_err(Failure::usage)?,
         ram_file: from.ram_file.as_deref().map(RamFile::parse),
@@ -232,9 +252,13 @@ impl Known {
     pub(super) fn of(arguments: &GuestArguments) -> Result<Self, Failure> {
         let profile = arguments.profile.as_deref().map(Choice::parse).transpose();
         let load_offset = arguments.load_offset.as_deref().map(|text| {
-            parse_number(text).ok_or_else(|| {
+            let offset = match text.strip_prefix('-') {
+                Some(digits) => parse_number(digits).map(u64::wrapping_neg),
+                None => parse_number(text),
+            };
+            offset.ok_or_else(|| {
                 Failure::Usage(format!(
-                    "{text:?} is no offset: write hexadecimal such as 0x200000"
+                    "{text:?} is no offset: write hexadecimal such as 0x200000, or -0x200000"
                 ))
             })
         });
@@ -469,6 +493,14 @@ pub(super) fn space_named<'a>(snapshot: &'a Snapshot, name: &str) -> Result<&'a 
     if let Some(space) = snapshot.space_named(name) {
         return Ok(space);
     }
+    // `process 3` is not `process 30 sh`, where there is a `process 3 init`.
+    let whole_words = format!("{name} ");
+    let mut spaces = snapshot.spaces.iter();
+    let first = spaces.find(|space| space.name.starts_with(&whole_words));
+    let another = spaces.any(|space| space.name.starts_with(&whole_words));
+    if let (Some(space), false, false) = (first, another, name.is_empty()) {
+        return Ok(space);
+    }
     let alike: Vec<&Space> = match name {
         "" => Vec::new(),
         name => {
@@ -520,4 +552,27 @@ pub(super) fn space_of(snapshot: &Snapshot, hart: u32) -> Result<&Space, Failure
         [] => "this file tells of no hart, so of no address space".into(),
         known => format!("there is no hart {hart}; there are: {}", known.join(", ")),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fixture;
+
+    /// `process 3` is the third process, also where there is a thirtieth.
+    #[test]
+    fn a_name_is_begun_by_whole_words_first() {
+        let mut snapshot = fixture::pseudos(1);
+        let space = snapshot.spaces[0].clone();
+        snapshot.spaces = ["process 30 sh", "process 3 init", "process 31 ls"]
+            .map(|name| Space {
+                name: name.into(),
+                ..space.clone()
+            })
+            .into();
+        let named = |name| space_named(&snapshot, name).map(|space| space.name.clone());
+        assert_eq!(named("process 3").ok().as_deref(), Some("process 3 init"));
+        assert_eq!(named("process 31").ok().as_deref(), Some("process 31 ls"));
+        assert!(named("process").is_err() && named("").is_err());
+    }
 }

@@ -45,7 +45,8 @@ pub(super) struct WalkAnswer {
     /// What lies there, with its source line, where the ELF knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) place: Option<String>,
-    mapped: bool,
+    /// `null` where an entry could not be read, so that it is not known.
+    mapped: Option<bool>,
     pa: Option<String>,
     reason: Option<String>,
     mode: String,
@@ -138,7 +139,10 @@ pub(super) fn of(
     WalkAnswer {
         va: format::hex(translation.address().as_u64()),
         place: None,
-        mapped: mapped.is_some(),
+        mapped: match translation.outcome() {
+            SpaceOutcome::Unreadable(_) => None,
+            SpaceOutcome::Mapped(_) | SpaceOutcome::Fault(_) => Some(mapped.is_some()),
+        },
         pa: mapped.map(|mapped| format::hex(mapped.address.as_u64())),
         reason,
         mode: modes.first.to_string(),

@@ -384,6 +384,13 @@ fn unknown(space: &Space) -> Option<String> {
             space.name, space.mode
         ));
     }
+    let unread = space.unread_tables().count();
+    if unread > 0 {
+        return Some(format!(
+            "{unread} of the tables of {} could not be read",
+            space.name
+        ));
+    }
     space
         .truncated
         .then(|| format!("a limit cut {} short", space.name))

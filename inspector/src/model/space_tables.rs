@@ -116,8 +116,8 @@ impl Window {
             (LeafFlags::WRITE, "W is clear"),
             (LeafFlags::EXECUTE, "X is set"),
             (LeafFlags::USER, "U is set"),
-            (LeafFlags::ACCESSED, "A is clear"),
-            (LeafFlags::DIRTY, "D is clear"),
+            (LeafFlags::ACCESSED, SET_BY_HARDWARE[0]),
+            (LeafFlags::DIRTY, SET_BY_HARDWARE[1]),
         ]
         .into_iter()
         .filter(|(flag, _)| {
@@ -127,6 +127,9 @@ impl Window {
         .collect()
     }
 }
+
+/// What [`Window::wrong_flags`] says of A and D, which a machine with Svadu sets by itself.
+pub const SET_BY_HARDWARE: [&str; 2] = ["A is clear", "D is clear"];
 
 impl TableFacts {
     /// Its level.

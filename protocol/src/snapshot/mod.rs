@@ -535,6 +535,11 @@ impl Space {
         Some(words)
     }
 
+    /// Its tables that could not be read: what they map is not known.
+    pub fn unread_tables(&self) -> impl Iterator<Item = &Arc<Table>> {
+        self.tables.iter().filter(|table| table.entries.is_none())
+    }
+
     /// Translates `address` through the tables in this snapshot.
     pub fn translate(&self, address: VirtAddr) -> Translation {
         let read = |at: PhysAddr| Ok::<_, core::convert::Infallible>(self.entry_at(at));
