@@ -89,6 +89,10 @@ pub(crate) fn run(data: &[u8]) {
     for pair in mappings.ranges.windows(2) {
         assert!(pair[0].virt < pair[1].virt, "{pair:?}");
     }
+    // A G-stage root of which one frame cannot be read is no table for the walk, and some entries all the same.
+    let is_whole = !walked.truncated
+        && !mappings.truncated
+        && walked.tables.iter().all(|table| table.words.is_some());
     let in_ranges = mappings.ranges.iter().take(8).map(|range| range.virt);
     let asked = addresses.iter().map(|bits| mode.canonical(*bits));
     for address in asked.chain(in_ranges.collect::<Vec<VirtAddr>>()) {
@@ -103,7 +107,7 @@ pub(crate) fn run(data: &[u8]) {
         if let (Some(range), Some(mapped)) = (range, found.mapped()) {
             let offset = address.as_u64() - range.virt.as_u64();
             assert_eq!(range.phys.wrapping_add(offset), mapped.address, "{address}");
-        } else if !walked.truncated && !mappings.truncated {
+        } else if is_whole {
             assert!(
                 found.mapped().is_none() && range.is_none(),
                 "{address} {found:?} {range:?}"
