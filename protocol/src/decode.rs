@@ -200,8 +200,9 @@ impl Decoding<'_> {
     #[inline]
     fn entry(&mut self, index: usize, bits: u64) {
         let meaning = bits & !RSW;
-        if meaning == self.expected
-            && bits != 0
+        // What means nothing may have RSW bits all the same.
+        if self.expected != 0
+            && meaning == self.expected
             && let Some(last) = self.runs.last_mut()
         {
             last.count += 1;
@@ -358,6 +359,13 @@ mod tests {
     }
 
     const RW: u64 = 0b0111;
+
+    /// An entry that is not valid is no leaf, whatever the supervisor keeps in it.
+    #[test]
+    fn rsw_alone_is_no_leaf() {
+        let entries = [(3, 0x80000 << 10 | RW), (5, 0x100), (9, 0x300)];
+        assert_eq!(runs(Level::L0, &entries), [(0x80000, 3, 1)]);
+    }
 
     #[test]
     fn a_run_ends_where_frames_or_flags_do() {
