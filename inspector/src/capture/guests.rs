@@ -9,7 +9,7 @@
 
 use pagescope_protocol::{Hgatp, Satp, TranslationMode};
 
-use crate::link::{HartId, Registers};
+use crate::link::{HartId, Registers, virtualized};
 
 /// A first stage, with the G-stage that it goes through.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,7 +27,8 @@ pub(super) struct Guest {
 /// The guests that harts have, in the order of their first hart.
 pub(super) fn guests_of(harts: &[(HartId, Registers)]) -> Vec<Guest> {
     let mut guests: Vec<Guest> = Vec::new();
-    for (id, registers) in harts {
+    let shown = (harts.iter()).filter(|(_, registers)| !virtualized::is_hidden(registers));
+    for (id, registers) in shown {
         let is_on = |mode| mode != TranslationMode::Bare;
         let stage = registers.hgatp.filter(|hgatp| is_on(hgatp.mode()));
         let first = registers.vsatp.unwrap_or_default();
@@ -92,6 +93,14 @@ mod tests {
             ..Registers::default()
         };
         (HartId::new(number), registers)
+    }
+
+    #[test]
+    fn a_guest_whose_stage_is_not_shown_is_none() {
+        let mut harts = [hart(0, (8 << 60) | 1, 0, true)];
+        assert_eq!(guests_of(&harts).len(), 1);
+        harts[0].1.hgatp = None;
+        assert_eq!(guests_of(&harts), []);
     }
 
     #[test]

@@ -242,6 +242,12 @@ impl Capturer {
         if snapshot.kernel.is_none() {
             self.profiled(target, &harts, &mut snapshot, &mut published)?;
         }
+        let hidden = (harts.iter()).filter(|(_, registers)| virtualized::is_hidden(registers));
+        for (hart, _) in hidden {
+            snapshot.notes.push_str(&format!(
+                "{hart} runs a guest (V=1), and the monitor does not show hgatp: attach over the gdb port to see it.\n"
+            ));
+        }
         self.add_told(&harts, &mut published);
         self.tell_places(&mut snapshot);
         snapshot.provenance = self.provenance(target, snapshot.kernel.as_ref());

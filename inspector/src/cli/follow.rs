@@ -70,6 +70,7 @@ fn follow(opened: &mut Opened, rate: Rate, options: &arguments::Follow) -> Resul
         .seconds
         .map(|seconds| began + Duration::from_secs(seconds.into()));
     let mut looks = 0;
+    let mut stands_still = false;
     while looks < last && end.is_none_or(|end| Instant::now() < end) {
         let wait = follow.wait(Instant::now());
         if !wait.is_zero() {
@@ -82,6 +83,16 @@ fn follow(opened: &mut Opened, rate: Rate, options: &arguments::Follow) -> Resul
             continue;
         }
         follow.begin(Instant::now());
+        // Asked anew each time: somebody else may stop it, or let it run.
+        let stop = opened.target.wait_for_stop(Duration::ZERO);
+        if stop.map_err(Failure::target)?.is_some() && before.is_some() {
+            if !std::mem::replace(&mut stands_still, true) {
+                eprintln!("pagescope: the guest stands still; what follows is seen when it runs");
+                follow.interrupted();
+            }
+            continue;
+        }
+        stands_still = false;
         let looked = match opened.look(&cancel) {
             Err(_) if cancel.is_cancelled() => break,
             Err(error) => return Err(Failure::target(error)),

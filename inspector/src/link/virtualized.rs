@@ -51,9 +51,17 @@ pub fn find_out(
     for (_, registers) in harts {
         if is_qemu && registers.virtualized == Some(true) {
             registers.vsatp = registers.satp.take();
+            if is_hidden(registers) {
+                registers.vsatp = None;
+            }
         }
     }
     Ok(())
+}
+
+/// Whether the hart runs a guest whose G-stage is not shown: nothing is known of its translation then.
+pub fn is_hidden(registers: &Registers) -> bool {
+    registers.virtualized == Some(true) && registers.hgatp.is_none()
 }
 
 /// What the monitor's text says of each hart.

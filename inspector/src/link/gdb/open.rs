@@ -42,7 +42,12 @@ const MAX_AHEAD: usize = 8;
 
 pub(super) fn connect(address: &Address, options: ConnectOptions) -> Result<GdbTarget, LinkError> {
     let mut client = Client::connect(address, options.timeout, options.cancel)?;
-    let features = client.first_request(SUPPORTED)?;
+    let features = client.first_request(SUPPORTED).inspect_err(|_| {
+        if options.found != Some(FoundState::Stopped) {
+            client.abandon();
+        }
+    });
+    let features = features?;
     if features == SUPPORTED {
         return Err(LinkError::NotAStub {
             address: address.clone(),

@@ -200,6 +200,18 @@ impl Client {
         Ok(reply)
     }
 
+    /// Gives up a connection that nobody has answered on. A port that is busy takes it later, which stops
+    /// its machine: what lies there to be read then lets it run again.
+    pub fn abandon(&mut self) {
+        if self.wire.spoke() || !self.wire.is_alive() {
+            return;
+        }
+        self.wire.queue_byte(b'+');
+        self.wire.queue(b"D");
+        // Nobody can be told whether it went out; the error is that nobody answers.
+        let _ = self.wire.write_some();
+    }
+
     /// Sends `count` requests, a window of them at a time. `encode` writes the request with the
     /// given number; `take` gets its reply, and says what is wrong with it. Replies come in order,
     /// except that a request whose reply was damaged is asked again at the end.
