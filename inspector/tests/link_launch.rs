@@ -116,6 +116,10 @@ fn a_file_that_is_not_its_ram_is_refused() {
         };
         GdbTarget::connect(guest.address(), options).unwrap_err()
     };
+    let error = connect(path.clone());
+    assert!(error.to_string().contains("do not hold all"), "{error}");
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(128 << 20).unwrap();
     let error = connect(path);
     assert!(error.to_string().contains("something else than"), "{error}");
     let error = connect(directory.path().join("missing"));

@@ -56,7 +56,8 @@ impl GdbTarget {
             let probes = self.probe(&ram.ranges())?;
             let is_elsewhere = probes.is_empty() && self.physical.is_there();
             let nothing = is_elsewhere.then(|| "the guest has no RAM there".to_owned());
-            if let Some(why) = nothing.or_else(|| difference(&ram, &probes)) {
+            let why = nothing.or_else(|| ram.shortage(&self.ram));
+            if let Some(why) = why.or_else(|| difference(&ram, &probes)) {
                 return Err(LinkError::RamFile {
                     path: file.path.clone(),
                     why,
@@ -235,7 +236,11 @@ impl GdbTarget {
             .direct()
             .map(PhysicalMemory::ranges)
             .unwrap_or_default();
-        let is_rest = |range: &PhysRange| !covered.iter().any(|covered| covered.overlaps(*range));
+        // A stretch that is covered in part is asked for as well, where the way has no answer.
+        let is_rest = |range: &PhysRange| {
+            let mut covered = covered.iter();
+            !covered.any(|covered| covered.contains_range(*range))
+        };
         self.rest_of_ram = self.ram.iter().copied().filter(is_rest).collect();
     }
 

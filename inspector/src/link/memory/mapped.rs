@@ -132,6 +132,22 @@ impl MappedRam {
         }
     }
 
+    /// Which of these stretches of RAM the files hold a part of only, in words.
+    pub fn shortage(&self, ram: &[PhysRange]) -> Option<String> {
+        ram.iter().find_map(|region| {
+            let mut banks = self.banks.iter().map(|bank| bank.range);
+            let bank = banks.find(|bank| bank.overlaps(*region))?;
+            let (has, needs, start) = (bank.size(), region.size(), region.start());
+            (!bank.contains_range(*region)).then(|| {
+                format!(
+                    "its {has} bytes from {} on do not hold all {needs} bytes of the RAM at {start}; \
+                     name the file that QEMU's mem-path names, and where it lies (FILE@{start:#x})",
+                    bank.start()
+                )
+            })
+        })
+    }
+
     /// The bank that holds all of `range`, and where in it that begins.
     fn bank(&self, range: PhysRange) -> Option<(&GuardedMap, u64)> {
         let after = self
@@ -245,6 +261,11 @@ mod tests {
         assert_eq!(read(0x8000_0ff0, 17), None);
         assert_eq!(read(0x7fff_ffff, 1), None);
         assert_eq!(read(0x7fff_ffff, 2), None);
+        // All of a smaller machine's RAM, and a part of a larger one's.
+        assert_eq!(ram.shortage(&[range(0x8000_0000, 4096)]), None);
+        assert_eq!(ram.shortage(&[range(0x9000_0000, 8192)]), None);
+        let short = ram.shortage(&[range(0x8000_0000, 8192)]).unwrap();
+        assert!(short.contains("4096 bytes") && short.contains("8192 bytes"));
         file.as_file().set_len(0).unwrap();
         assert_eq!(read(0x8000_0000, 16), None);
         let absurd = RamFile {

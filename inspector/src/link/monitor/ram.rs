@@ -41,9 +41,14 @@ impl Monitor {
         let mut regions = map.ram;
         regions.truncate(find::MAX_BANKS);
         if let Some(file) = named {
-            let memory: Memory = Box::new(MappedRam::open(file)?);
-            return match self.difference(memory.as_ref(), &regions)? {
-                None => Ok(memory),
+            let memory = MappedRam::open(file)?;
+            let ram: Vec<PhysRange> = regions.iter().map(|region| region.range).collect();
+            let why = match memory.shortage(&ram) {
+                Some(why) => Some(why),
+                None => self.difference(&memory, &regions)?,
+            };
+            return match why {
+                None => Ok(Box::new(memory)),
                 Some(why) => Err(LinkError::RamFile {
                     path: file.path.clone(),
                     why,
