@@ -20,6 +20,8 @@
 //!   its breakpoints of ours gone; its physical-memory switch as it was.
 
 pub mod address;
+#[cfg(test)]
+pub(crate) mod bare_ram;
 pub mod dump;
 pub mod error;
 pub mod gdb;

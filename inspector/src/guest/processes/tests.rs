@@ -1,16 +1,10 @@
 //! A plan by the profile's own numbers, on memory like xv6's; debug information is in `dwarf/tests.rs`.
 
-use std::time::Duration;
-
-use pagescope_protocol::{PhysRange, VirtAddr};
-
 use super::*;
 use crate::guest::MachineMap;
 use crate::guest::elf::file;
 use crate::guest::profile::text;
-use crate::link::{
-    Address, FoundState, HartId, PhysicalAccess, Registers, StopReason, Stub, Target, TargetFacts,
-};
+use crate::link::bare_ram::BareRam;
 
 fn plan(text_of: &str) -> Result<Plan, String> {
     let profile = text::read(std::path::Path::new("p.ron"), text_of).expect("a profile");
@@ -40,38 +34,9 @@ fn what_nobody_says_is_an_error_with_a_remedy() {
     assert!(error.contains("\"nobody\""), "{error}");
 }
 
-const RAM: u64 = 0x8000_0000;
 const PROC: u64 = 0x8001_0000;
 
-/// A guest that is nothing but its memory, and maps it where it is.
-struct Memory {
-    bytes: Vec<u8>,
-    facts: TargetFacts,
-    rounds: usize,
-}
-
-impl Memory {
-    fn new() -> Self {
-        Self {
-            bytes: vec![0; 1 << 20],
-            facts: TargetFacts {
-                address: "127.0.0.1:1".parse::<Address>().expect("an address"),
-                stub: Stub::Other,
-                packet_size_bytes: 4096,
-                architecture: "riscv:rv64".into(),
-                xlen_bits: 64,
-                physical: PhysicalAccess::GdbPort,
-                found: FoundState::Stopped,
-            },
-            rounds: 0,
-        }
-    }
-
-    fn put(&mut self, at: u64, bytes: &[u8]) {
-        let from = (at - RAM) as usize;
-        self.bytes[from..from + bytes.len()].copy_from_slice(bytes);
-    }
-
+impl BareRam {
     /// A process as xv6 has them: state, pid, page table, name.
     fn process(&mut self, slot: u64, state: u32, pid: u32, table: u64, name: &str) {
         let at = PROC + slot * 360;
@@ -89,57 +54,6 @@ impl Memory {
     }
 }
 
-impl Target for Memory {
-    fn harts(&mut self) -> Result<Vec<HartId>, LinkError> {
-        Ok(Vec::new())
-    }
-    fn registers(&mut self, _: HartId) -> Result<Registers, LinkError> {
-        Ok(Registers::default())
-    }
-    fn register(&mut self, _: HartId, _: &str) -> Result<Option<u64>, LinkError> {
-        Ok(None)
-    }
-    fn read_physical(&mut self, ranges: &[PhysRange]) -> Result<Vec<Option<Vec<u8>>>, LinkError> {
-        self.rounds += 1;
-        let answers = ranges.iter().map(|range| {
-            let from = range.start().as_u64().checked_sub(RAM)? as usize;
-            let end = from.checked_add(range.size() as usize)?;
-            Some(self.bytes.get(from..end)?.to_vec())
-        });
-        Ok(answers.collect())
-    }
-    fn set_breakpoint(&mut self, _: VirtAddr) -> Result<(), LinkError> {
-        Ok(())
-    }
-    fn clear_breakpoint(&mut self, _: VirtAddr) -> Result<(), LinkError> {
-        Ok(())
-    }
-    fn resume(&mut self) -> Result<(), LinkError> {
-        Ok(())
-    }
-    fn step(&mut self, _: HartId) -> Result<(), LinkError> {
-        Ok(())
-    }
-    fn interrupt(&mut self) -> Result<(), LinkError> {
-        Ok(())
-    }
-    fn wait_for_stop(&mut self, _: Duration) -> Result<Option<StopReason>, LinkError> {
-        Ok(None)
-    }
-    fn is_running(&self) -> bool {
-        false
-    }
-    fn monitor(&mut self, _: &str) -> Result<Option<String>, LinkError> {
-        Ok(None)
-    }
-    fn facts(&self) -> &TargetFacts {
-        &self.facts
-    }
-    fn detach(self: Box<Self>) -> Result<(), LinkError> {
-        Ok(())
-    }
-}
-
 fn xv6() -> Plan {
     let text_of = include_str!("../../../../assets/profiles/xv6-riscv.ron");
     plan(text_of).expect("xv6's own numbers")
@@ -147,7 +61,7 @@ fn xv6() -> Plan {
 
 #[test]
 fn an_array_of_processes_is_one_round_and_says_who_they_are() {
-    let mut memory = Memory::new();
+    let mut memory = BareRam::new(1 << 20);
     memory.process(0, 2, 1, 0x8008_0000, "init");
     memory.process(1, 4, 2, 0x8008_4000, "sh\0garbage");
     // Unused, a zombie without a table, a table out of RAM, two of one space.
@@ -184,7 +98,7 @@ fn a_list_that_goes_in_a_circle_or_nowhere_ends() {
     )
     .expect("a plan");
     let task = |number: u64| PROC + number * 0x100;
-    let mut memory = Memory::new();
+    let mut memory = BareRam::new(1 << 20);
     for number in 0..3 {
         let next = task((number + 1) % 3) + 8;
         memory.put(task(number) + 16, &next.to_le_bytes());
