@@ -7,19 +7,25 @@
 //! with nothing new is not drawn at all.
 
 mod commands;
+mod desk;
 mod files;
+mod guest;
+mod lecture;
+mod look;
+mod time;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
-use egui::{Key, KeyboardShortcut, Modifiers, Ui};
+use egui::Ui;
 use pagescope_protocol::snapshot::Snapshot;
 
 use crate::link::Cancel;
 use crate::model::selection::newest;
 use crate::model::{History, Selection};
 use crate::session::{Command, Connection, Event};
+use crate::views::actions;
 use crate::views::state::{Contents, NoticeKind, State};
 use crate::views::{UiCommand, Views, theme};
 use files::Files;
@@ -216,52 +222,14 @@ impl App {
         }
     }
 
-    /// Keys that work everywhere.
+    /// Keys that work everywhere. What cannot be done now says why.
     fn keys(&mut self, ctx: &egui::Context) {
-        let types = ctx.egui_wants_keyboard_input();
-        let ctrl = Modifiers::COMMAND;
-        let ctrl_shift = Modifiers::COMMAND | Modifiers::SHIFT;
-        let none = Modifiers::NONE;
-        let last = self.state.history.moments().len().saturating_sub(1);
-        let escape = match self.state.compared {
-            Some(_) => UiCommand::Compare(None),
-            None => UiCommand::Select(Selection::Nothing),
-        };
-        let everywhere = [
-            (none, Key::F1, UiCommand::ToggleHelp),
-            (none, Key::F5, UiCommand::Session(Command::Resume)),
-            (none, Key::F6, UiCommand::Session(Command::Pause)),
-            (none, Key::F7, UiCommand::StepInstruction),
-            (none, Key::F8, UiCommand::StepCall),
-            (ctrl, Key::L, UiCommand::FocusAddressBox),
-            (ctrl_shift, Key::S, UiCommand::SaveRecording),
-            (ctrl, Key::S, UiCommand::SaveSnapshot),
-            (ctrl, Key::O, UiCommand::Open),
-            (ctrl, Key::T, commands::other_theme(ctx)),
-        ];
-        let unless_typing = [
-            (none, Key::ArrowLeft, UiCommand::SeekBy(-1)),
-            (none, Key::ArrowRight, UiCommand::SeekBy(1)),
-            (none, Key::Home, UiCommand::Seek(0)),
-            (none, Key::End, UiCommand::Seek(last)),
-            (none, Key::Escape, escape),
-            (none, Key::F, UiCommand::ToggleFollow),
-        ];
-        // An open menu takes Esc itself, before what is behind it.
-        let has_menu = egui::Popup::is_any_open(ctx);
-        let typing_allows = |types: bool| if types { &[][..] } else { &unless_typing[..] };
-        let pressed = ctx.input_mut(|input| {
-            everywhere
-                .iter()
-                .chain(typing_allows(types))
-                .filter(|(modifiers, key, _)| {
-                    !(has_menu && *key == Key::Escape)
-                        && input.consume_shortcut(&KeyboardShortcut::new(*modifiers, *key))
-                })
-                .map(|(_, _, command)| command.clone())
-                .collect::<Vec<_>>()
-        });
-        self.queued.extend(pressed);
+        for action in actions::pressed(ctx, ctx.egui_wants_keyboard_input()) {
+            match (action.why_not)(&self.state) {
+                None => self.queued.push((action.command)(&self.state)),
+                Some(why) => self.state.notify(NoticeKind::Problem, why),
+            }
+        }
     }
 
     /// A file that is dropped on the window is opened.

@@ -13,6 +13,7 @@
 //! Views read [`state::State`] and what [`derived::Derived`] worked out from it,
 //! and emit [`UiCommand`]s. They change no state, and know no socket, file or thread.
 
+pub mod actions;
 pub mod band_column;
 pub mod band_stack;
 pub mod bottom;

@@ -338,7 +338,7 @@ fn buttons_that_cannot_work_are_switched_off() {
     }
     harness.key_press(egui::Key::F8);
     harness.run();
-    harness.get_by_label_contains("There is no guest to ask");
+    harness.get_by_label_contains("A file has no guest to run");
 }
 
 #[test]
@@ -465,7 +465,7 @@ fn every_view_draws_at_every_size() {
         }
         harness.key_press(egui::Key::F1);
         harness.run();
-        harness.get_by_label("Let the guest run");
+        harness.get_by_label("Let all harts run.");
         harness.key_press(egui::Key::F1);
         harness.run();
         // Every named thing lies inside of the window or is scrolled away.

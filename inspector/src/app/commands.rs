@@ -14,14 +14,6 @@ use crate::session::{Command, Connection, FollowReport, Rate};
 use crate::views::state::NoticeKind;
 use crate::views::{FilePurpose, UiCommand};
 
-/// The command that goes from dark to light and back.
-pub(super) fn other_theme(ctx: &egui::Context) -> UiCommand {
-    UiCommand::Theme(match ctx.theme() {
-        Theme::Dark => ThemePreference::Light,
-        Theme::Light => ThemePreference::Dark,
-    })
-}
-
 impl App {
     pub(super) fn apply(&mut self, command: UiCommand, ctx: &egui::Context) {
         match command {
@@ -59,9 +51,18 @@ impl App {
             }
             UiCommand::ClosePrompt => self.state.prompt = None,
             UiCommand::Theme(preference) => ctx.set_theme(preference),
+            UiCommand::OtherTheme => ctx.set_theme(match ctx.theme() {
+                Theme::Dark => ThemePreference::Light,
+                Theme::Light => ThemePreference::Dark,
+            }),
             UiCommand::Zoom(by) => zoom(ctx, by),
             UiCommand::ToggleHelp => self.state.help = !self.state.help,
             UiCommand::DismissNotice => self.state.notice = None,
+            UiCommand::Look(command) => self.apply_look(command, ctx),
+            UiCommand::Time(command) => self.apply_time(command, ctx),
+            UiCommand::Guest(command) => self.apply_guest(command, ctx),
+            UiCommand::Lecture(command) => self.apply_lecture(command, ctx),
+            UiCommand::Desk(command) => self.apply_desk(command, ctx),
         }
     }
 

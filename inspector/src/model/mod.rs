@@ -26,6 +26,6 @@ pub use history::{History, Moment};
 pub use mapping_names::{named, named_mappings};
 pub use reverse::{FrameUse, frame_use};
 pub use reverse_index::ReverseIndex;
-pub use selection::{Focus, Selection};
+pub use selection::{Focus, Selection, Stretch};
 pub use size_text::size_text;
 pub use space_tables::{EntryPlace, Recursion, SpaceTables, TableFacts, Window};

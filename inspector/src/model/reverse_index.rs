@@ -1,7 +1,9 @@
 //! All addresses that lead to a frame, found without looking at every mapping.
 //!
 //! Mappings are kept in the order of their physical addresses together with the highest end so
-//! far, so that a question looks only at those mappings that can still reach the frame.
+//! far, so that a question looks only at those mappings that can still reach the frame. Where they begin
+//! stands apart, and every 64th of that once more: a search among a million goes through a list that stays in the
+//! processor's cache, and then through 512 bytes.
 
 use pagescope_protocol::coalesce::MappedRange;
 use pagescope_protocol::snapshot::Space;
@@ -16,7 +18,14 @@ pub struct ReverseIndex {
     mappings: Vec<MappedRange>,
     /// The highest last byte of the mappings up to and with this one.
     reach: Vec<u64>,
+    /// Their first addresses.
+    starts: Vec<u64>,
+    /// Every [`STRIDE`]th of those.
+    signposts: Vec<u64>,
 }
+
+/// How many first addresses lie from one signpost to the next.
+const STRIDE: usize = 64;
 
 impl ReverseIndex {
     /// The index of `space`'s mappings.
@@ -35,7 +44,25 @@ impl ReverseIndex {
                 highest
             })
             .collect();
-        Self { mappings, reach }
+        let starts: Vec<u64> = mappings
+            .iter()
+            .map(|mapping| mapping.phys.as_u64())
+            .collect();
+        let signposts = starts.iter().copied().step_by(STRIDE).collect();
+        Self {
+            mappings,
+            reach,
+            starts,
+            signposts,
+        }
+    }
+
+    /// How many mappings begin at `address` or before.
+    fn begun_by(&self, address: u64) -> usize {
+        let passed = self.signposts.partition_point(|start| *start <= address);
+        let from = passed.saturating_sub(1) * STRIDE;
+        let until = (passed * STRIDE).min(self.starts.len());
+        from + self.starts[from..until].partition_point(|start| *start <= address)
     }
 
     /// At most `limit` ways to reach the first byte of `frame`, lowest address first.
@@ -50,9 +77,7 @@ impl ReverseIndex {
     /// At most `limit` addresses that lead to the byte at `address`, lowest first.
     pub fn aliases_of(&self, address: PhysAddr, limit: usize) -> Vec<Alias> {
         let mut found = Vec::new();
-        let after = self
-            .mappings
-            .partition_point(|mapping| mapping.phys <= address);
+        let after = self.begun_by(address.as_u64());
         for place in (0..after).rev() {
             if self.reach[place] < address.as_u64() || found.len() == limit {
                 break;

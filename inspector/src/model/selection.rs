@@ -1,7 +1,7 @@
 //! What is selected, and what that means in one snapshot: an address on the left, entries in the
 //! middle, a frame on the right. Selecting any of them selects all.
 
-use pagescope_protocol::snapshot::{Snapshot, Space, SpaceTranslation};
+use pagescope_protocol::snapshot::{RegionSpace, Snapshot, Space, SpaceTranslation};
 use pagescope_protocol::translate::{Outcome, Step, Translation};
 use pagescope_protocol::two_stage::StagedTranslation;
 use pagescope_protocol::{
@@ -36,6 +36,31 @@ pub enum Selection {
         /// Its frame.
         frame: PhysPage,
     },
+    /// A stretch of one of the maps: a band, a region, a mapping.
+    Range(Stretch),
+}
+
+/// A stretch of virtual or of physical addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stretch {
+    /// Which map it is of.
+    pub space: RegionSpace,
+    /// First address.
+    pub start: u64,
+    /// Bytes, at least one; the last address does not pass 2^64.
+    pub size: u64,
+}
+
+impl Stretch {
+    /// The last address.
+    pub const fn last(&self) -> u64 {
+        self.start.saturating_add(self.size.saturating_sub(1))
+    }
+
+    /// Whether `address` lies in it.
+    pub const fn contains(&self, address: u64) -> bool {
+        self.start <= address && address <= self.last()
+    }
 }
 
 /// A selection in one space of one snapshot.
@@ -54,6 +79,8 @@ pub struct Focus {
     pub table: Option<(Level, PhysPage)>,
     /// In a guest's space: the same translation with every step of the G-stage.
     pub staged: Option<Box<StagedTranslation>>,
+    /// A stretch that was pointed at as such; what else stands here is about its first address.
+    pub stretch: Option<Stretch>,
 }
 
 impl Focus {
@@ -103,6 +130,16 @@ impl Focus {
                 focus
             }
             (Selection::Table { frame, .. }, None) => Self::of_frame(frame.start()),
+            (Selection::Range(stretch), _) => {
+                let first = match stretch.space {
+                    RegionSpace::Virtual => Selection::Virtual(VirtAddr::new(stretch.start)),
+                    RegionSpace::Physical => Selection::Physical(PhysAddr::new(stretch.start)),
+                };
+                Self {
+                    stretch: Some(stretch),
+                    ..Self::resolve(space, index, first)
+                }
+            }
         }
         .checked()
     }
@@ -302,14 +339,11 @@ fn named(name: &str, snapshot: &Snapshot) -> Option<Selection> {
         .iter()
         .find(|region| region.name.eq_ignore_ascii_case(name));
     if let Some(region) = region {
-        return Some(match region.space {
-            pagescope_protocol::snapshot::RegionSpace::Virtual => {
-                Selection::Virtual(VirtAddr::new(region.start))
-            }
-            pagescope_protocol::snapshot::RegionSpace::Physical => {
-                Selection::Physical(PhysAddr::new(region.start))
-            }
-        });
+        return Some(Selection::Range(Stretch {
+            space: region.space,
+            start: region.start,
+            size: region.size,
+        }));
     }
     let device = snapshot
         .physical

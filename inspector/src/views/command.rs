@@ -1,7 +1,19 @@
 //! What the views ask for. They change nothing themselves: one place applies these, between
 //! receiving and drawing.
 
+mod desk;
+mod guest;
+mod lecture;
+mod look;
+mod time;
+
 use std::path::PathBuf;
+
+pub use desk::DeskCommand;
+pub use guest::GuestCommand;
+pub use lecture::LectureCommand;
+pub use look::LookCommand;
+pub use time::TimeCommand;
 
 use crate::model::Selection;
 use crate::session;
@@ -53,12 +65,24 @@ pub enum UiCommand {
     ClosePrompt,
     /// Draw dark, light, or as the system does.
     Theme(egui::ThemePreference),
+    /// Draw dark where it is light, and light where it is dark.
+    OtherTheme,
     /// Larger (1), smaller (-1), or as it was (0).
     Zoom(i8),
     /// Show or hide the keys.
     ToggleHelp,
     /// The notice has been read.
     DismissNotice,
+    /// About the maps.
+    Look(LookCommand),
+    /// About moments.
+    Time(TimeCommand),
+    /// About the guest.
+    Guest(GuestCommand),
+    /// About lectures and pictures.
+    Lecture(LectureCommand),
+    /// About the window itself.
+    Desk(DeskCommand),
 }
 
 /// What a file is wanted for.

@@ -2,29 +2,14 @@
 
 use egui::{Align2, Context, Grid, RichText, Window};
 
+use super::actions;
 use super::command::UiCommand;
 use super::theme;
 
-const KEYS: [(&str, &str); 16] = [
-    ("F5", "Let the guest run"),
-    ("F6", "Pause it"),
-    ("F", "Follow the guest while it runs, or no longer"),
-    ("F7", "Step one instruction"),
-    ("F8", "Step to the next return of kalloc"),
-    ("Ctrl+L", "Type an address: 0x… virtual, p:0x… physical"),
-    (
-        "Esc",
-        "Leave a comparison; select nothing, follow what is new",
-    ),
-    ("Left, Right", "One moment back, one on"),
-    ("Home, End", "The first moment, the last one (now)"),
-    ("Ctrl+S", "Save this moment as a snapshot"),
-    ("Ctrl+Shift+S", "Save all moments as a recording"),
-    ("Ctrl+O", "Open a snapshot or a recording"),
-    ("Ctrl+T", "Dark, light"),
-    ("Ctrl +, Ctrl −", "Larger, smaller; Ctrl 0 as it was"),
-    ("Tab, Space", "Go to the next control, press it"),
-    ("F1", "Show or hide this"),
+/// Keys that are egui's own.
+const OTHER_KEYS: [(&str, &str); 2] = [
+    ("Ctrl +, Ctrl −", "Larger, smaller; Ctrl 0 as it was."),
+    ("Tab, Space", "Go to the next control, press it."),
 ];
 
 /// Shows the keys over the window.
@@ -41,10 +26,18 @@ pub fn show(ctx: &Context, out: &mut Vec<UiCommand>) {
                 .num_columns(2)
                 .spacing([26.0, 6.0])
                 .show(ui, |ui| {
-                    for (keys, what) in KEYS {
+                    let mut row = |keys: &str, about: &str| {
                         ui.label(RichText::new(keys).font(theme::numbers(theme::NUMBERS)));
-                        ui.label(what);
+                        ui.label(about);
                         ui.end_row();
+                    };
+                    for action in actions::all().filter(|action| !action.keys.is_empty()) {
+                        let keys: Vec<String> =
+                            action.keys.iter().map(|keys| keys.text()).collect();
+                        row(&keys.join(", "), action.about);
+                    }
+                    for (keys, about) in OTHER_KEYS {
+                        row(keys, about);
                     }
                 });
         });

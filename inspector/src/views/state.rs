@@ -1,10 +1,22 @@
 //! What the views read: no egui, no thread, no file.
 
+mod desk;
+mod guest;
+mod lecture;
+mod look;
+mod time;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use pagescope_protocol::snapshot::{Hart, Snapshot, Space};
 use pagescope_protocol::{PhysPage, TranslationMode};
+
+pub use desk::DeskState;
+pub use guest::GuestState;
+pub use lecture::LectureState;
+pub use look::LookState;
+pub use time::TimeState;
 
 use super::command::{FilePurpose, Tab};
 use crate::capture::scan::Candidate;
@@ -95,6 +107,16 @@ pub struct State {
     pub help: bool,
     /// What a path has to be typed for.
     pub prompt: Option<FilePurpose>,
+    /// Of the maps.
+    pub look: LookState,
+    /// Of moments.
+    pub time: TimeState,
+    /// Of the guest.
+    pub guest: GuestState,
+    /// Of lectures and pictures.
+    pub lecture: LectureState,
+    /// Of the window itself.
+    pub desk: DeskState,
     contents: BTreeMap<(PhysPage, usize), Contents>,
 }
 
@@ -124,6 +146,11 @@ impl State {
             tab: Tab::default(),
             help: false,
             prompt: None,
+            look: LookState::default(),
+            time: TimeState::default(),
+            guest: GuestState::default(),
+            lecture: LectureState::default(),
+            desk: DeskState::default(),
             contents: BTreeMap::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! The bar at the top: what the guest is doing, what is being looked at, and what can be done.
 
+use super::actions;
 use super::command::UiCommand;
 use super::scene::Scene;
 use super::theme::{self, Palette};
@@ -411,21 +412,7 @@ fn shortened(symbol: &str) -> String {
 
 /// Why the guest cannot be stepped now.
 fn why_not(scene: &Scene<'_>) -> String {
-    match &scene.state.connection {
-        Connection::None => {
-            "A file has no guest to run. `pagescope demo` starts one, `pagescope attach` finds one."
-        }
-        Connection::Dump => {
-            "A dump is a moment that is past: nothing in it runs. `pagescope attach` finds a guest."
-        }
-        Connection::Connecting { .. } => "Not connected yet.",
-        Connection::Running => "The guest runs: pause it first (F6).",
-        Connection::Stopped => "The guest stands still already.",
-        Connection::Busy { .. } => "The link is busy; Cancel ends that.",
-        Connection::Lost { .. } => "The link is lost: reconnect first.",
-        Connection::Detached => "Detached: reconnect first.",
-    }
-    .into()
+    actions::guest_why_not(scene.state).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,0 +1,80 @@
+//! Files, and the window itself.
+
+use egui::{Key, Modifiers};
+
+use super::{Action, Group, Keys};
+use crate::views::command::UiCommand;
+use crate::views::state::State;
+
+const NONE: Modifiers = Modifiers::NONE;
+const CTRL: Modifiers = Modifiers::COMMAND;
+const CTRL_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
+
+/// Files, and the window itself.
+pub(super) const ACTIONS: &[Action] = &[
+    Action::new(
+        Group::Desk,
+        "Open…",
+        "Open a snapshot or a recording.",
+        &[Keys::always(CTRL, Key::O)],
+        |_| UiCommand::Open,
+    ),
+    Action::new(
+        Group::Desk,
+        "Save snapshot…",
+        "Save this moment as a snapshot.",
+        &[Keys::always(CTRL, Key::S)],
+        |_| UiCommand::SaveSnapshot,
+    )
+    .unless(unless_something),
+    Action::new(
+        Group::Desk,
+        "Save recording…",
+        "Save all moments as a recording.",
+        &[Keys::always(CTRL_SHIFT, Key::S)],
+        |_| UiCommand::SaveRecording,
+    )
+    .unless(unless_something),
+    Action::new(
+        Group::Desk,
+        "Dark or light",
+        "Change from dark to light, or back.",
+        &[Keys::always(CTRL, Key::T)],
+        |_| UiCommand::OtherTheme,
+    ),
+    Action::new(
+        Group::Desk,
+        "Larger",
+        "Draw everything larger.",
+        &[],
+        |_| UiCommand::Zoom(1),
+    ),
+    Action::new(
+        Group::Desk,
+        "Smaller",
+        "Draw everything smaller.",
+        &[],
+        |_| UiCommand::Zoom(-1),
+    ),
+    Action::new(
+        Group::Desk,
+        "As large as before",
+        "Draw everything at its usual size.",
+        &[],
+        |_| UiCommand::Zoom(0),
+    ),
+    Action::new(
+        Group::Desk,
+        "Keys",
+        "Show or hide the list of keys.",
+        &[Keys::always(NONE, Key::F1)],
+        |_| UiCommand::ToggleHelp,
+    ),
+];
+
+fn unless_something(state: &State) -> Option<String> {
+    match state.snapshot() {
+        Some(_) => None,
+        None => Some("There is nothing to save yet.".into()),
+    }
+}

@@ -1,0 +1,5 @@
+//! What views ask for about the window itself: panels, recent files, the palette of commands.
+
+/// What is asked for about the window itself: panels, recent files, the palette of commands.
+#[derive(Clone, PartialEq, Debug)]
+pub enum DeskCommand {}

@@ -1,0 +1,5 @@
+//! What the views read of the guest: what it is asked to run to, its console, watches.
+
+/// State of the guest: what it is asked to run to, its console, watches.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct GuestState {}
