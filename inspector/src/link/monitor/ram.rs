@@ -43,7 +43,9 @@ impl Monitor {
         if let Some(file) = named {
             let memory = MappedRam::open(file)?;
             let ram: Vec<PhysRange> = regions.iter().map(|region| region.range).collect();
-            let why = match memory.shortage(&ram) {
+            let why = memory.shortage(&ram);
+            let why = why.or_else(|| memory.why_not_of(self.stream.peer()));
+            let why = match why {
                 Some(why) => Some(why),
                 None => self.difference(&memory, &regions)?,
             };
@@ -64,7 +66,7 @@ impl Monitor {
             backings.push(Backing::from_answers(region, &answers));
         }
         let mut why_not = Vec::new();
-        for opened in [open_files(&backings), self.open_process(&backings)] {
+        for opened in [open_files(self.stream.peer(), &backings), self.open_process(&backings)] {
             match opened {
                 Ok(memory) => match self.difference(memory.as_ref(), &regions)? {
                     None => return Ok(memory),
@@ -141,16 +143,19 @@ impl Monitor {
 }
 
 /// The files, where each stretch of RAM that QEMU says has one.
-fn open_files(backings: &[Backing]) -> Result<Memory, String> {
+fn open_files(peer: Peer, backings: &[Backing]) -> Result<Memory, String> {
     let mut places = Vec::new();
     for backing in backings {
-        places.push(backing.file.clone()?);
+        places.push(backing.file.clone()?.seen_by(peer));
     }
     if places.is_empty() {
         return Err("QEMU does not say what is RAM".to_owned());
     }
     let opened = MappedRam::open_banks(&places).map_err(|error| error.to_string())?;
-    Ok(Box::new(opened))
+    match opened.why_not_of(peer) {
+        Some(why) => Err(why),
+        None => Ok(Box::new(opened)),
+    }
 }
 
 /// Its first, middle and last words.
