@@ -206,6 +206,28 @@ fn a_session_follows_and_pauses_exactly() {
     assert_eq!(target.ask_running(), Ok(true));
 }
 
+/// A monitor of another machine is refused, and both machines go on as they did.
+#[test]
+fn another_machine_s_monitor_is_refused() {
+    let (ours, other) = (
+        Machine::boot("pace=5", false),
+        Machine::boot("pace=5", false),
+    );
+    let source = Source::attach(ours.guest.address().clone(), None);
+    let with_monitor_of = |machine| source.clone().with_watch(Some(watch(machine)));
+    let error = with_monitor_of(&other).open(&Cancel::new()).map(drop);
+    let error = error.expect_err("it is another's").to_string();
+    assert!(error.contains("is not of the machine at"), "{error}");
+    for machine in [&ours, &other] {
+        let (mut target, mut capturer) = look_on(machine);
+        assert_eq!(target.facts().found, FoundState::Running, "{error}");
+        booted(&mut target, &mut capturer);
+    }
+    let opened = with_monitor_of(&ours).open(&Cancel::new());
+    let found = opened.map(|opened| opened.target.facts().found);
+    assert_eq!(found.expect("it is its own"), FoundState::Running);
+}
+
 /// Through the monitor alone: it is followed at once, and never stopped but on request.
 #[test]
 fn a_session_looks_on_through_the_monitor_alone() {

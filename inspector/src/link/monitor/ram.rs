@@ -66,7 +66,10 @@ impl Monitor {
             backings.push(Backing::from_answers(region, &answers));
         }
         let mut why_not = Vec::new();
-        for opened in [open_files(self.stream.peer(), &backings), self.open_process(&backings)] {
+        for opened in [
+            open_files(self.stream.peer(), &backings),
+            self.open_process(&backings),
+        ] {
             match opened {
                 Ok(memory) => match self.difference(memory.as_ref(), &regions)? {
                     None => return Ok(memory),

@@ -15,6 +15,7 @@ use super::Monitor;
 use super::registers::{self, PrintedHart};
 use crate::link::memory::PhysicalMemory;
 use crate::link::memory::mapped::RamFile;
+use crate::link::memory::peer::Peer;
 use crate::link::{
     Address, Cancel, FoundState, HartId, LinkError, Registers, StopReason, Stub, Target,
     TargetFacts, qemu,
@@ -98,6 +99,11 @@ impl MonitorTarget {
             is_running: status.is_running,
             has_left: false,
         })
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> Peer {
+        self.monitor.peer()
     }
 
     /// Whether the machine runs, asked now.
