@@ -376,3 +376,46 @@ fn nobody_looks_and_nothing_is_read() {
     assert!(session.events.len() < 16, "{} wait", session.events.len());
     wait_for(&session, "a look", live);
 }
+
+/// What cannot be done through a monitor is refused with the reason, and what can is done as it was asked.
+#[test]
+fn a_monitor_takes_the_ways_that_work_while_it_runs() {
+    let machine = Machine::boot("pace=20", false);
+    let (mut target, mut capturer) = look_on(&machine);
+    booted(&mut target, &mut capturer);
+    drop(target);
+    let place = format!("monitor:{}", machine.guest.monitor());
+    let refused = |arguments: &[&str], words: &str| {
+        let said = pagescope(arguments);
+        assert_eq!(said.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&said).contains(words), "{}", stderr(&said));
+    };
+    refused(&["map", &place, "--memory", "gdb"], "--memory process");
+    refused(&["spaces", &place, "--scan"], "gdb port as ADDR");
+    refused(
+        &["map", &place, "--root", "0x80000000", "--mode", "Sv32"],
+        "64 bits",
+    );
+    let file = machine.file("full.ron");
+    let file = file.to_string_lossy();
+    refused(
+        &["snapshot", &place, "--full", "-o", &file],
+        "gdb port as ADDR",
+    );
+    // Our own QEMU has its RAM in a file, and its process may be read or not; either way it is said.
+    let by_file = pagescope(&["regions", &place, "--memory", "file"]);
+    assert_eq!(by_file.status.code(), Some(0), "{}", stderr(&by_file));
+    assert!(stdout(&by_file).contains("stack"), "{}", stdout(&by_file));
+    let by_process = pagescope(&["snapshot", &place, "--memory", "process", "-o", &file]);
+    match by_process.status.code() {
+        Some(0) => {
+            let text = std::fs::read_to_string(&*file).expect("it was written");
+            assert!(text.contains("process memory"), "{text}");
+        }
+        _ => assert!(
+            stderr(&by_process).contains("process"),
+            "{}",
+            stderr(&by_process)
+        ),
+    }
+}

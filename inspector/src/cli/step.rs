@@ -151,7 +151,7 @@ pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
         (Some(out), Some(recording)) => {
             let written = write_atomically(out, recording_to_text(&recording).as_bytes());
             written
-                .map(|()| eprintln!("wrote {}", out.display()))
+                .map(|()| format::tell(&format!("wrote {}", out.display())))
                 .map_err(Failure::usage)
         }
         _ => Ok(()),

@@ -13,6 +13,7 @@ use pagescope_protocol::{PhysPage, PhysRange, VirtAddr};
 
 use super::Monitor;
 use super::registers::{self, PrintedHart};
+use crate::link::PhysicalAccess;
 use crate::link::memory::PhysicalMemory;
 use crate::link::memory::mapped::RamFile;
 use crate::link::memory::peer::Peer;
@@ -36,6 +37,8 @@ pub struct MonitorOptions {
     pub cancel: Cancel,
     /// The file that holds the machine's RAM; where it is not named, QEMU is asked where its RAM lies.
     pub ram_file: Option<RamFile>,
+    /// The way to memory; `None` takes the fastest that there is.
+    pub way: Option<PhysicalAccess>,
 }
 
 impl Default for MonitorOptions {
@@ -44,6 +47,7 @@ impl Default for MonitorOptions {
             timeout: Duration::from_secs(10),
             cancel: Cancel::new(),
             ram_file: None,
+            way: None,
         }
     }
 }
@@ -68,7 +72,7 @@ impl MonitorTarget {
     /// When the monitor cannot be used, or the machine's RAM cannot be read while it runs.
     pub fn connect(address: &Address, options: MonitorOptions) -> Result<Self, LinkError> {
         let mut monitor = Monitor::connect(address, options.timeout, options.cancel.clone())?;
-        let ram = monitor.open_ram(options.ram_file.as_ref())?;
+        let ram = monitor.open_ram(options.ram_file.as_ref(), options.way)?;
         let version = qemu::version(&monitor.command("info version")?);
         let status = monitor.status()?;
         let printed = registers::harts(&monitor.command(registers::REGISTERS)?);
