@@ -232,10 +232,10 @@ fn a_cancelled_step_leaves_no_breakpoint() {
         let stopped = events.find(|event| matches!(event, Event::Moment(_)));
         stopped.is_none()
     };
-    // QEMU may have met the breakpoint in the very moment of the interrupt; then it says so once, after the
-    // breakpoint was taken away. One that is left behind stops the guest again and again.
+    // QEMU may have met the breakpoint in the very moment of the interrupt; then it says so after the breakpoint
+    // was taken away, on a busy machine once more. One that is left behind stops the guest each time.
     assert!(
-        runs_on_quietly() || runs_on_quietly(),
+        (0..4).any(|_| runs_on_quietly()),
         "a breakpoint was left behind"
     );
 }
