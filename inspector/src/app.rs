@@ -194,6 +194,7 @@ impl App {
             Event::Target(facts) => self.state.target = facts,
             Event::Ways(ways) => self.state.ways = ways,
             Event::StepSymbol(symbol) => self.state.step_symbol = symbol,
+            Event::FreeSymbol(symbol) => self.state.guest.free_symbol = symbol,
             Event::Found(found) => self.take_found(found),
         }
     }

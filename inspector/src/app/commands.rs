@@ -122,9 +122,10 @@ impl App {
     fn ask(&mut self, command: Command) {
         let connection = &self.state.connection;
         let makes_sense = match command {
-            Command::Resume | Command::StepInstruction { .. } | Command::StepCall { .. } => {
-                connection.is_stopped()
-            }
+            Command::Resume
+            | Command::StepInstruction { .. }
+            | Command::StepCall { .. }
+            | Command::RunUntil(_) => connection.is_stopped(),
             Command::ReadFrame(_) | Command::Capture => connection.can_read(),
             Command::FindSpaces | Command::WalkRoot { .. } => connection.is_stopped(),
             Command::ChooseWay(_) => {

@@ -7,11 +7,13 @@ mod ahead;
 pub mod extensions;
 mod guests;
 pub mod live;
+pub mod run_until;
 pub mod scan;
 mod seen;
 pub mod settle;
 mod spaces;
 pub mod step;
+pub mod table_watch;
 pub(crate) mod tables;
 
 use std::sync::Arc;

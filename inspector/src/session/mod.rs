@@ -6,6 +6,7 @@
 pub mod console;
 pub mod follow;
 pub mod opening;
+pub mod stepping;
 pub mod worker;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use pagescope_protocol::{PhysPage, TranslationMode};
 
 use crate::link::{PhysicalAccess, WayOffer};
 
+use crate::capture::run_until::Goal;
 use crate::capture::scan::Candidate;
 
 pub use console::Console;
@@ -41,6 +43,8 @@ pub enum Command {
         /// How many returns.
         count: u32,
     },
+    /// Run until this is so, and capture on the way.
+    RunUntil(Goal),
     /// Look at the guest this often while it runs, and let it run; `None`: look no more.
     Follow(Option<Rate>),
     /// Capture again without letting the guest run.
@@ -141,4 +145,6 @@ pub enum Event {
     Ways(Vec<WayOffer>),
     /// The function that `Step` steps, where the guest's ELF has it.
     StepSymbol(Option<String>),
+    /// The function that takes pages back, where the guest's ELF has it.
+    FreeSymbol(Option<String>),
 }

@@ -10,9 +10,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::follow::{Eye, Follow, FollowReport, Rate};
 use super::opening::{Opened, Source};
-use super::{Command, Connection, Event};
+use super::{Command, Connection, Event, stepping};
 use crate::capture::scan::Progress;
-use crate::capture::step::{CallStepper, StepError, return_text};
+use crate::capture::step::StepError;
 use crate::link::progress::Listener;
 use crate::link::{Cancel, HartId, LinkError, StopReason, Stub, TargetFacts};
 
@@ -30,9 +30,6 @@ const STOPPED_TICK: Duration = Duration::from_secs(1);
 
 /// How long a guest may take to obey a request to stop, or to end one instruction.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
-
-/// How long a stepped function may take to be called.
-const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long leaving a guest may take before the program ends all the same.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
@@ -104,30 +101,30 @@ impl Drop for Session {
 }
 
 /// The window is gone: there is nobody to work for.
-struct WindowGone;
+pub(super) struct WindowGone;
 
 #[derive(Clone)]
-struct Outbox {
+pub(super) struct Outbox {
     events: Sender<Event>,
     waker: Waker,
 }
 
 impl Outbox {
-    fn send(&self, event: Event) -> Result<(), WindowGone> {
+    pub(super) fn send(&self, event: Event) -> Result<(), WindowGone> {
         let sent = self.events.send(event).map_err(|_| WindowGone);
         (self.waker)();
         sent
     }
 
-    fn connection(&self, connection: Connection) -> Result<(), WindowGone> {
+    pub(super) fn connection(&self, connection: Connection) -> Result<(), WindowGone> {
         self.send(Event::Connection(connection))
     }
 }
 
-struct Worker {
+pub(super) struct Worker {
     source: Source,
-    cancel: Cancel,
-    out: Outbox,
+    pub(super) cancel: Cancel,
+    pub(super) out: Outbox,
     opened: Option<Opened>,
     /// Whether the window was told how far a read has come.
     told_progress: Arc<AtomicBool>,
@@ -138,7 +135,7 @@ struct Worker {
 }
 
 /// What ended a command early.
-enum Trouble {
+pub(super) enum Trouble {
     WindowGone,
     /// The link is of no use any more.
     Lost(LinkError),
@@ -162,6 +159,7 @@ impl From<LinkError> for Trouble {
             | LinkError::NoWay { .. }
             | LinkError::Offline { .. }
             | LinkError::NeedsGdbPort { .. }
+            | LinkError::NoWatchpoints { .. }
             | LinkError::MonitorRefused { .. }
             | LinkError::NotMapped { .. }
             | LinkError::Cancelled => Self::Failed(error.to_string()),
@@ -342,7 +340,7 @@ impl Worker {
         self.out.connection(Connection::Lost { why })
     }
 
-    fn report_state(&self) -> Result<(), WindowGone> {
+    pub(super) fn report_state(&self) -> Result<(), WindowGone> {
         let state = match &self.opened {
             None => return Ok(()),
             Some(opened) if opened.target.is_running() => Connection::Running,
@@ -366,6 +364,8 @@ impl Worker {
                     .as_ref()
                     .map(|stepper| stepper.symbol.clone());
                 self.out.send(Event::StepSymbol(symbol))?;
+                let frees = stepping::freeing(&opened.capturer);
+                self.out.send(Event::FreeSymbol(frees))?;
                 let summary = opened.capturer.knowledge().summary();
                 if !summary.is_empty() {
                     self.out.send(Event::Log(summary))?;
@@ -436,6 +436,7 @@ impl Worker {
                 self.wait_and_capture(STOP_LIMIT)?;
             }
             Command::StepCall { symbol, count } => self.step_calls(&symbol, count)?,
+            Command::RunUntil(goal) => self.run_until(&goal)?,
             Command::Capture => self.capture("captured again".into())?,
             Command::FindSpaces => self.find_spaces()?,
             Command::WalkRoot { mode, root } => {
@@ -459,7 +460,7 @@ impl Worker {
         Ok(())
     }
 
-    fn opened(&mut self) -> Result<&mut Opened, Trouble> {
+    pub(super) fn opened(&mut self) -> Result<&mut Opened, Trouble> {
         self.opened
             .as_mut()
             .ok_or_else(|| Trouble::Failed("no guest is attached".into()))
@@ -526,45 +527,6 @@ impl Worker {
         }
     }
 
-    fn step_calls(&mut self, symbol: &str, count: u32) -> Result<(), Trouble> {
-        let stepper = self.stepper_for(symbol)?;
-        let cancel = self.cancel.clone();
-        for number in 1..=count {
-            if cancel.is_cancelled() {
-                break;
-            }
-            let what = if count == 1 {
-                format!("waiting for {symbol} to return")
-            } else {
-                format!("{symbol} {number} of {count}")
-            };
-            self.out.connection(Connection::Busy { what })?;
-            let opened = self.opened()?;
-            let target = opened.target.as_mut();
-            let returned = stepper.step(target, &cancel, STEP_LIMIT)?;
-            let snapshot = capture_return(opened, &stepper, returned.value)?;
-            self.out.send(Event::Moment(snapshot))?;
-        }
-        Ok(self.report_state()?)
-    }
-
-    fn stepper_for(&mut self, symbol: &str) -> Result<CallStepper, Trouble> {
-        // Asked each time: which of the file's programs the guest runs is known only once it has booted.
-        let opened = self.opened()?;
-        let elf = opened.capturer.elf().ok_or_else(|| {
-            Trouble::Failed(format!(
-                "where {symbol} is, only the guest's ELF knows; attach again with --elf FILE"
-            ))
-        })?;
-        let entry = elf
-            .require(symbol)
-            .map_err(|error| Trouble::Failed(error.to_string()))?;
-        Ok(CallStepper {
-            symbol: symbol.into(),
-            entry,
-        })
-    }
-
     fn capture(&mut self, stop: String) -> Result<(), Trouble> {
         if let Some(follow) = &mut self.follow {
             follow.interrupted();
@@ -591,26 +553,10 @@ impl Worker {
     }
 }
 
-/// Captures the moment after a call returned, named after it.
-///
-/// # Errors
-/// When the target is lost.
-pub fn capture_return(
-    opened: &mut Opened,
-    stepper: &CallStepper,
-    value: u64,
-) -> Result<Arc<pagescope_protocol::snapshot::Snapshot>, LinkError> {
-    let Opened {
-        target, capturer, ..
-    } = opened;
-    capturer.capture_named(target.as_mut(), |snapshot| {
-        return_text(&stepper.symbol, value, snapshot)
-    })
-}
-
 fn stop_text(reason: StopReason) -> String {
     match reason {
         StopReason::Breakpoint { hart } => format!("breakpoint on {hart}"),
+        StopReason::Watch { hart, address } => format!("{hart} wrote near {address}"),
         StopReason::Step { hart } => format!("one instruction on {hart}"),
         StopReason::Interrupted { .. } => "paused".into(),
         StopReason::Signal {
