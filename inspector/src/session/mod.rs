@@ -19,7 +19,8 @@ use crate::link::{PhysicalAccess, WayOffer};
 use crate::capture::run_until::Goal;
 use crate::capture::scan::Candidate;
 
-pub use console::Console;
+pub use crate::capture::watches::{WatchAt, WatchSpec};
+pub use console::{Console, ConsoleInput};
 pub use follow::{Eye, FollowReport, Rate, Watch};
 pub use opening::{Demo, MemoryChoice, OpenError, Opened, Source};
 pub use worker::{Session, Waker};
@@ -58,6 +59,8 @@ pub enum Command {
         /// The root table.
         root: PhysPage,
     },
+    /// Read these numbers at each capture from now on, and capture.
+    Watch(Vec<WatchSpec>),
     /// Read a frame's contents.
     ReadFrame(PhysPage),
     /// Connect again after the link was lost or closed.
@@ -139,6 +142,8 @@ pub enum Event {
     Log(String),
     /// What the guest wrote on its console.
     Console(String),
+    /// Where what is typed for the guest goes; or why it has no console here, and what to do.
+    ConsoleInput(Result<ConsoleInput, String>),
     /// Facts about the target, for the status line: "127.0.0.1:1234 · QEMU 10.0 · mapped RAM".
     Target(String),
     /// The ways to the guest's memory, the fastest first.

@@ -10,11 +10,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::follow::{Eye, Follow, FollowReport, Rate};
 use super::opening::{Opened, Source};
-use super::{Command, Connection, Event, stepping};
+use super::{Command, Connection, Event, WatchSpec, stepping};
 use crate::capture::scan::Progress;
 use crate::capture::step::StepError;
 use crate::link::progress::Listener;
-use crate::link::{Cancel, HartId, LinkError, StopReason, Stub, TargetFacts};
+use crate::link::{Cancel, HartId, LinkError, PhysicalAccess, StopReason, Stub, TargetFacts};
 
 /// Commands and events that may wait; enough for the busiest second, and bounded.
 const CHANNEL_CAPACITY: usize = 256;
@@ -69,6 +69,7 @@ impl Session {
             opened: None,
             told_progress: Arc::default(),
             follow: None,
+            watches: Vec::new(),
             look_due: Instant::now(),
         };
         let thread = thread::Builder::new()
@@ -130,6 +131,8 @@ pub(super) struct Worker {
     told_progress: Arc<AtomicBool>,
     /// Whether and how the guest is followed while it runs.
     follow: Option<Follow>,
+    /// What somebody wants to watch.
+    watches: Vec<WatchSpec>,
     /// When the target is next asked whether the guest runs, or whether it is there.
     look_due: Instant,
 }
@@ -374,6 +377,12 @@ impl Worker {
                 if let Some(guest) = &opened.guest {
                     self.out.send(Event::Log(guest.command_line().into()))?;
                 }
+                let input = match &opened.console {
+                    Some(console) => Ok(console.input()),
+                    None => Err(no_console(opened.target.facts())),
+                };
+                self.out.send(Event::ConsoleInput(input))?;
+                opened.capturer.set_watches(self.watches.clone());
                 if let Some(console) = opened.console.take() {
                     let out = self.out.clone();
                     console.listen(move |text| out.send(Event::Console(text)).is_ok());
@@ -451,6 +460,7 @@ impl Worker {
                 }
                 self.report_state()?;
             }
+            Command::Watch(watches) => self.watch(watches)?,
             Command::ReadFrame(frame) => {
                 let opened = self.opened()?;
                 let bytes = opened.capturer.frame(opened.target.as_mut(), frame)?;
@@ -527,6 +537,26 @@ impl Worker {
         }
     }
 
+    /// Reads these numbers at each capture from now on.
+    fn watch(&mut self, watches: Vec<WatchSpec>) -> Result<(), Trouble> {
+        let opened = self.opened()?;
+        let elf = opened.capturer.elf().map(AsRef::as_ref);
+        for watch in &watches {
+            watch.check(elf).map_err(Trouble::Failed)?;
+        }
+        let names: Vec<&str> = watches.iter().map(|watch| watch.name.as_str()).collect();
+        let stop = match names.is_empty() {
+            true => "watching nothing".to_owned(),
+            false => format!("watching {}", names.join(", ")),
+        };
+        opened.capturer.set_watches(watches.clone());
+        self.watches = watches;
+        match self.is_running() {
+            true => Ok(()),
+            false => self.capture(stop),
+        }
+    }
+
     fn capture(&mut self, stop: String) -> Result<(), Trouble> {
         if let Some(follow) = &mut self.follow {
             follow.interrupted();
@@ -566,6 +596,22 @@ fn stop_text(reason: StopReason) -> String {
         StopReason::Signal { hart: None, signal } => format!("signal {signal}"),
         StopReason::Exited { code } => format!("ended with exit code {code}"),
     }
+}
+
+/// Why nothing can be typed for this guest here, and what to do.
+fn no_console(facts: &TargetFacts) -> String {
+    let words = match (&facts.stub, facts.physical) {
+        (Stub::Dump { .. }, _) => "A dump has no console.",
+        (_, PhysicalAccess::Monitor) => {
+            "The serial line is the debug channel while it is attached: what the guest writes is shown, and nothing \
+             can be typed. Attach to QEMU's gdb port (-s) to have both."
+        }
+        _ => {
+            "This guest's console belongs to whoever started it: type there. Guests that Pagescope starts have theirs \
+             here (pagescope demo)."
+        }
+    };
+    words.to_owned()
 }
 
 /// Tells the window what the target is and how its memory is read.
