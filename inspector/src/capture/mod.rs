@@ -28,6 +28,7 @@ use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, Satp, TranslationMode, 
 use crate::guest::info::{InfoPlace, KernelSpace};
 use crate::guest::knowledge::roots;
 use crate::guest::memory::GuestMemory;
+use crate::guest::processes::Found;
 use crate::guest::{
     ElfFile, GuestOptions, KernelInfo, Knowledge, MachineMap, RamSource, placement,
 };
@@ -53,6 +54,8 @@ pub struct Capturer {
     knowledge: Knowledge,
     /// Where harts ran at earlier stops.
     seen: Seen,
+    /// What the profile's list of processes said at the last capture.
+    told: Found,
     last: Option<Arc<Snapshot>>,
     /// What the machine's processor said, once it was asked.
     processor: Option<Processor>,
@@ -86,6 +89,7 @@ impl Capturer {
             info: None,
             knowledge: Knowledge::new(options),
             seen: Seen::default(),
+            told: Found::default(),
             last: None,
             processor: None,
             kept: Kept::default(),
@@ -319,15 +323,13 @@ impl Capturer {
         snapshot: &mut Snapshot,
         published: &mut Vec<KernelSpace>,
     ) -> Result<(), LinkError> {
-        let roots = roots(
-            harts
-                .iter()
-                .filter_map(|(_, registers)| registers.satp.as_ref()),
-        );
-        let mode = usual_mode(&roots, target.facts().xlen_bits);
+        let satps = harts.iter().filter_map(|(_, registers)| registers.satp);
+        let satps: Vec<Satp> = satps.collect();
+        let roots = roots(satps.iter());
+        self.told = self.processes(target, &satps)?;
+        let found = self.told.clone();
         let elf = self.elf.as_deref();
         let mut memory = GuestMemory::new(target, &self.machine, elf, roots.clone());
-        let found = self.knowledge.spaces(elf, &mut memory, mode)?;
         let named = self.knowledge.named(elf, &mut memory)?;
         snapshot.regions.extend(named.regions);
         snapshot
@@ -352,6 +354,15 @@ impl Capturer {
             published.extend(self.seen.spaces(target, &self.machine, &roots, published)?);
         }
         Ok(())
+    }
+
+    /// What the profile's list of processes says now, of a machine whose harts have these satps.
+    fn processes(&self, target: &mut dyn Target, satps: &[Satp]) -> Result<Found, LinkError> {
+        let roots = roots(satps.iter());
+        let mode = usual_mode(&roots, target.facts().xlen_bits);
+        let elf = self.elf.as_deref();
+        let mut memory = GuestMemory::new(target, &self.machine, elf, roots);
+        self.knowledge.spaces(elf, &mut memory, mode)
     }
 
     /// The roots that somebody told, where nobody else has them.

@@ -354,7 +354,7 @@ pub struct Open {
 /// `walk`
 #[derive(Debug, Args)]
 pub struct Walk {
-    /// The guest's gdb port, or a snapshot file
+    /// The guest's gdb port or monitor, or a file: a snapshot, a recording, a dump
     pub addr: String,
     /// The virtual address: 0x80200000, or a symbol of the ELF, or symbol+0x10
     pub va: String,
@@ -378,7 +378,7 @@ pub struct Walk {
 /// `map`
 #[derive(Debug, Args)]
 pub struct Map {
-    /// The guest's gdb port, or a snapshot file
+    /// The guest's gdb port or monitor, or a file: a snapshot, a recording, a dump
     pub addr: String,
     /// Physical memory: what lies where, and which addresses of any space lead there
     #[arg(long, conflicts_with_all = ["hart", "space"])]
@@ -403,7 +403,7 @@ pub struct Map {
 /// `spaces`
 #[derive(Debug, Args)]
 pub struct Spaces {
-    /// The guest's gdb port, or a snapshot file
+    /// The guest's gdb port or monitor, or a file: a snapshot, a recording, a dump
     pub addr: String,
     /// Look for root tables in all of RAM, and rank what is found, with the reasons
     #[arg(long)]
@@ -425,7 +425,7 @@ pub struct Spaces {
 /// `regions`
 #[derive(Debug, Args)]
 pub struct Regions {
-    /// The guest's gdb port, or a snapshot file
+    /// The guest's gdb port or monitor, or a file: a snapshot, a recording, a dump
     pub addr: String,
     /// Only what counts in this space, and what of it is mapped there
     #[arg(long, value_name = "NAME")]
@@ -439,12 +439,15 @@ pub struct Regions {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub from: MemoryArguments,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub watch: WatchChoice,
 }
 
 /// `trace`
 #[derive(Debug, Args)]
 pub struct Trace {
-    /// The guest's gdb port, or a snapshot file
+    /// The guest's gdb port or monitor, or a file: a snapshot, a recording, a dump
     pub addr: String,
     /// Only events of this kind; may be given several times
     #[arg(long, value_name = "KIND")]
@@ -464,6 +467,9 @@ pub struct Trace {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub from: MemoryArguments,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub watch: WatchChoice,
 }
 
 /// `snapshot`
@@ -528,7 +534,7 @@ pub struct Step {
 /// `check`
 #[derive(Debug, Args)]
 pub struct Check {
-    /// The guest's gdb port, or a snapshot file
+    /// The guest's gdb port or monitor, or a file: a snapshot, a recording, a dump
     pub addr: String,
     /// The hart whose address space is meant; all spaces where it is left out
     #[arg(long, value_name = "N")]

@@ -167,7 +167,7 @@ fn save(options: &Step, history: &History) -> Result<(), Failure> {
         (Some(out), Some(recording)) => {
             let written = write_atomically(out, recording_to_text(&recording).as_bytes());
             written
-                .map(|()| eprintln!("wrote {}", out.display()))
+                .map(|()| format::tell(&format!("wrote {}", out.display())))
                 .map_err(Failure::usage)
         }
         _ => Ok(()),

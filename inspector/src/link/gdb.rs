@@ -46,6 +46,7 @@ use pagescope_protocol::{PhysPage, PhysRange, VirtAddr, VirtRange};
 
 use super::memory::PhysicalMemory;
 use super::memory::mapped::RamFile;
+use super::memory::peer::Peer;
 use super::progress::Listener;
 use super::rsp::client::{Answer, Client, Question};
 use super::rsp::description::Description;
@@ -139,6 +140,17 @@ enum Motion {
 }
 
 impl GdbTarget {
+    /// Who is at the other end.
+    pub fn peer(&self) -> Peer {
+        self.client.peer()
+    }
+
+    /// The machine ran, or did not, before it was connected to: whoever says so knows better than the port can.
+    pub const fn was_found(&mut self, found: FoundState) {
+        self.facts.found = found;
+        self.found_is_known = true;
+    }
+
     /// Connects, which stops the machine. Whatever fails after that, the machine is left as found.
     ///
     /// # Errors

@@ -31,6 +31,7 @@ pub mod monitor;
 pub mod progress;
 pub mod qemu;
 pub mod rsp;
+pub mod same_machine;
 pub mod transport;
 pub mod virtualized;
 
