@@ -29,6 +29,7 @@ pub mod paint;
 pub mod path_line;
 pub mod physical_map;
 pub mod prompt;
+pub mod run_until;
 pub mod scene;
 pub mod state;
 pub mod status_bar;
@@ -59,6 +60,7 @@ pub struct Views {
     physical_map: physical_map::PhysicalMap,
     bottom: bottom::Bottom,
     prompt: prompt::Prompt,
+    run_until: run_until::RunUntil,
 }
 
 impl Views {
@@ -137,6 +139,7 @@ impl Views {
                 .show(ui, |ui| self.picture(ui, &columns, scene, out));
         }
         self.prompt.show(ui, scene, out);
+        self.run_until.show(ui, scene, out);
         if scene.state.help {
             help::show(ui.ctx(), out);
         }

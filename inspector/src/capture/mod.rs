@@ -7,12 +7,15 @@ mod ahead;
 pub mod extensions;
 mod guests;
 pub mod live;
+pub mod run_until;
 pub mod scan;
 mod seen;
 pub mod settle;
 mod spaces;
 pub mod step;
+pub mod table_watch;
 pub(crate) mod tables;
+pub mod watches;
 
 use std::sync::Arc;
 
@@ -37,6 +40,7 @@ use crate::model::in_machine_terms;
 use extensions::Processor;
 use seen::Seen;
 use tables::{Kept, RamTables};
+use watches::{MOST_WATCHES, WatchSpec};
 
 /// How many mapped frames `--full` keeps at most: 512 MiB of them.
 const MAX_FULL_FRAMES: usize = 1 << 17;
@@ -56,6 +60,8 @@ pub struct Capturer {
     /// What the machine's processor said, once it was asked.
     processor: Option<Processor>,
     kept: Kept,
+    /// What somebody wants to watch.
+    watches: Vec<WatchSpec>,
 }
 
 impl Capturer {
@@ -87,6 +93,7 @@ impl Capturer {
             last: None,
             processor: None,
             kept: Kept::default(),
+            watches: Vec::new(),
         };
         if (capturer.elf.is_some() || capturer.machine.ram_source() == RamSource::BuiltIn)
             && target.facts().physical != PhysicalAccess::Unavailable
@@ -139,6 +146,34 @@ impl Capturer {
         let roots = &mut self.knowledge.options.roots;
         roots.retain(|known| known.1 != root);
         roots.push((mode, root));
+    }
+
+    /// Reads these numbers too, from the next capture on.
+    pub fn set_watches(&mut self, mut watches: Vec<WatchSpec>) {
+        watches.truncate(MOST_WATCHES);
+        self.watches = watches;
+    }
+
+    /// What somebody wants to see.
+    fn watched(
+        &self,
+        target: &mut dyn Target,
+        harts: &[(HartId, Registers)],
+        snapshot: &mut Snapshot,
+    ) -> Result<(), LinkError> {
+        if self.watches.is_empty() {
+            return Ok(());
+        }
+        let satps = harts
+            .iter()
+            .filter_map(|(_, registers)| registers.satp.as_ref());
+        let elf = self.elf.as_deref();
+        let mut memory = GuestMemory::new(target, &self.machine, elf, roots(satps));
+        for watch in &self.watches {
+            let read = watch.read(elf, &self.machine, &mut memory)?;
+            snapshot.watches.push(read);
+        }
+        Ok(())
     }
 
     /// Takes our kernel's word for which layout it is, and for where RAM is, where nobody else says it.
@@ -246,6 +281,7 @@ impl Capturer {
         if snapshot.kernel.is_none() {
             self.profiled(target, &harts, &mut snapshot, &mut published)?;
         }
+        self.watched(target, &harts, &mut snapshot)?;
         let hidden = (harts.iter()).filter(|(_, registers)| virtualized::is_hidden(registers));
         for (hart, _) in hidden {
             snapshot.notes.push_str(&format!(

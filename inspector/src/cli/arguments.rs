@@ -89,7 +89,11 @@ pub enum Command {
     Trace(Trace),
     /// Save everything that is known about a guest's memory as RON
     Snapshot(Snapshot),
-    /// Run to the next returns of a function and report what each changed
+    /// Run to the next returns of a function, to the next changes of page tables, or until something is so, and
+    /// report what changed
+    #[command(
+        after_help = "Examples:\n  pagescope step :1234 --elf kernel.elf --count 3\n  pagescope step :1234 --elf kernel.elf --symbol kfree\n  pagescope step :1234 --elf kernel.elf --table-change\n  pagescope step :1234 --elf kernel.elf --until 'heap>=40' -o recording.ron"
+    )]
     Step(Step),
     /// Say whether the page tables are sound, and through which window each is written
     ///
@@ -502,7 +506,15 @@ pub struct Step {
     /// instruction, for which no ELF is needed [default: what the profile says allocates, or kalloc]
     #[arg(long, value_name = "NAME|ADDRESS")]
     pub symbol: Option<String>,
-    /// How many returns
+    /// Run to the next change of any page table instead. Needs a gdb port with watchpoints, as QEMU's is; bits that
+    /// the hardware sets (A, D) stop nothing
+    #[arg(long, conflicts_with_all = ["symbol", "until"])]
+    pub table_change: bool,
+    /// Run until this is so: 'heap>=40', 'mapped 0x40000000', 'mapped 0x1000 in SPACE', 'change 0x1000-0x3000'.
+    /// Of a long run not all stops are kept: the first hundred, each tenth to a thousand, then each hundredth
+    #[arg(long, value_name = "CONDITION", conflicts_with = "symbol")]
+    pub until: Option<String>,
+    /// How many returns, or changes
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub count: u32,
     /// Save all moments as a recording

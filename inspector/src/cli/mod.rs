@@ -20,6 +20,7 @@ mod snapshot;
 mod source;
 mod spaces;
 mod step;
+mod step_until;
 mod trace;
 mod walk;
 mod walk_answer;

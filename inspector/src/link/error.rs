@@ -199,6 +199,15 @@ pub enum LinkError {
         /// What was asked for.
         what: &'static str,
     },
+    /// The stub cannot watch memory for writes.
+    #[error(
+        "the stub at {address} has no watchpoints, so the next write to a table cannot be stopped at: step the function \
+         that allocates, or attach to QEMU's gdb port (-s)"
+    )]
+    NoWatchpoints {
+        /// Where.
+        address: Address,
+    },
     /// The user, or the application's end, ended the wait.
     #[error("cancelled")]
     Cancelled,
