@@ -114,6 +114,13 @@ impl DumpTarget {
         let banks = banks_of(core.segments, size).map_err(|why| wrong(path, why))?;
         let xlen = core.xlen;
         let mut harts: Vec<Registers> = core.harts.iter().map(registers).collect();
+        let (told, known) = (options.satps.len(), harts.len());
+        if known > 0 && told > known {
+            return Err(wrong(
+                path,
+                format!("it has {known} harts, and --satp is given {told} times: once for each hart at most"),
+            ));
+        }
         let needed = options.satps.len().clamp(1, MAX_HARTS);
         harts.resize_with(harts.len().max(needed), Registers::default);
         for (hart, satp) in harts.iter_mut().zip(&options.satps) {
