@@ -14,6 +14,7 @@
 //! and emit [`UiCommand`]s. They change no state, and know no socket, file or thread.
 
 pub mod actions;
+pub mod address_box;
 pub mod band_column;
 pub mod band_stack;
 pub mod bottom;
@@ -26,6 +27,7 @@ pub mod help;
 pub mod notices;
 pub mod page_tables;
 pub mod paint;
+pub mod palette;
 pub mod path_line;
 pub mod physical_map;
 pub mod prompt;
@@ -37,6 +39,7 @@ pub mod toolbar;
 pub mod virtual_map;
 
 use egui::{CentralPanel, Frame, Margin, Panel, Rect, Stroke, Ui, vec2};
+use pagescope_protocol::{Level, PhysPage};
 
 use band_column::ColumnCache;
 use columns::{Columns, MARGIN};
@@ -59,12 +62,18 @@ pub struct Views {
     physical_map: physical_map::PhysicalMap,
     bottom: bottom::Bottom,
     prompt: prompt::Prompt,
+    palette: palette::CommandPalette,
 }
 
 impl Views {
     /// Puts the keyboard into the address box.
     pub fn focus_address(&mut self) {
         self.toolbar.focus_address();
+    }
+
+    /// The tables on the way that is selected, from the root down.
+    pub fn tables(&self) -> Vec<(Level, PhysPage)> {
+        self.derived.chain_tables()
     }
 
     /// Draws everything, and returns what was asked for.
@@ -137,6 +146,7 @@ impl Views {
                 .show(ui, |ui| self.picture(ui, &columns, scene, out));
         }
         self.prompt.show(ui, scene, out);
+        self.palette.show(ui, scene, out);
         if scene.state.help {
             help::show(ui.ctx(), out);
         }

@@ -127,13 +127,18 @@ const FLAGS: [(&str, LeafFlags, u32, &str); 8] = [
 
 /// What a heading calls the entry: `Leaf in L0, entry 499`.
 pub fn title(step: &Step) -> String {
-    let what = match step.kind {
+    let what = title_of(step.kind);
+    format!("{what} in {}, entry {}", step.level, step.index)
+}
+
+/// What an entry of this kind is called: `Leaf`.
+pub const fn title_of(kind: PteKind) -> &'static str {
+    match kind {
         PteKind::Invalid => "Invalid entry",
         PteKind::Pointer(_) => "Pointer",
         PteKind::Leaf(_) => "Leaf",
         PteKind::Reserved(_) => "Reserved entry",
-    };
-    format!("{what} in {}, entry {}", step.level, step.index)
+    }
 }
 
 /// What the entry means, in one or two sentences.

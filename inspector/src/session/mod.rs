@@ -5,6 +5,7 @@
 
 pub mod console;
 pub mod follow;
+mod names;
 pub mod opening;
 pub mod worker;
 
@@ -16,6 +17,7 @@ use pagescope_protocol::{PhysPage, TranslationMode};
 use crate::link::{PhysicalAccess, WayOffer};
 
 use crate::capture::scan::Candidate;
+use crate::model::Symbols;
 
 pub use console::Console;
 pub use follow::{Eye, FollowReport, Rate, Watch};
@@ -56,6 +58,8 @@ pub enum Command {
     },
     /// Read a frame's contents.
     ReadFrame(PhysPage),
+    /// Find the source line of this virtual address.
+    FindLine(u64),
     /// Connect again after the link was lost or closed.
     Reconnect,
     /// Read memory by this way from now on.
@@ -129,6 +133,10 @@ pub enum Event {
     Follow(FollowReport),
     /// A frame's bytes; `None` where it cannot be read.
     Frame(PhysPage, Option<Arc<[u8; 4096]>>),
+    /// The names in the guest's ELF, where they lie now.
+    Symbols(Arc<Symbols>),
+    /// The source line of an address: `kalloc.rs:70`; `None` where the debug information has none.
+    Line(u64, Option<String>),
     /// A command failed; the link still stands. What, and what to do.
     Failed(String),
     /// A line for the link's log.

@@ -3,7 +3,7 @@
 use egui::{Key, Modifiers};
 
 use super::{Action, Group, Keys};
-use crate::views::command::UiCommand;
+use crate::views::command::{DeskCommand, UiCommand};
 use crate::views::state::State;
 
 const NONE: Modifiers = Modifiers::NONE;
@@ -35,6 +35,13 @@ pub(super) const ACTIONS: &[Action] = &[
         |_| UiCommand::SaveRecording,
     )
     .unless(unless_something),
+    Action::new(
+        Group::Desk,
+        "Commands",
+        "Find a command, a name or a moment, and go there.",
+        &[Keys::always(CTRL, Key::K)],
+        |_| UiCommand::Desk(DeskCommand::TogglePalette),
+    ),
     Action::new(
         Group::Desk,
         "Dark or light",
