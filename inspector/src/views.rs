@@ -61,6 +61,7 @@ pub struct Views {
     page_tables: page_tables::PageTables,
     physical_map: physical_map::PhysicalMap,
     bottom: bottom::Bottom,
+    detail: detail::Detail,
     prompt: prompt::Prompt,
     palette: palette::CommandPalette,
 }
@@ -69,6 +70,11 @@ impl Views {
     /// Puts the keyboard into the address box.
     pub fn focus_address(&mut self) {
         self.toolbar.focus_address();
+    }
+
+    /// What the selection means at the moment that was drawn last.
+    pub const fn focus(&self) -> &crate::model::Focus {
+        &self.derived.focus
     }
 
     /// The tables on the way that is selected, from the root down.
@@ -140,7 +146,7 @@ impl Views {
                         .fill(palette.background)
                         .inner_margin(Margin::symmetric(MARGIN as i8, 10)),
                 )
-                .show(ui, |ui| detail::show(ui, scene, out));
+                .show(ui, |ui| self.detail.show(ui, scene, out));
             CentralPanel::no_frame()
                 .frame(Frame::NONE.fill(palette.background))
                 .show(ui, |ui| self.picture(ui, &columns, scene, out));

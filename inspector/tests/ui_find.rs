@@ -266,3 +266,117 @@ fn the_guests_own_names_are_known_in_the_box() {
         Selection::Virtual(VirtAddr::new(0x8020_0200))
     );
 }
+
+#[test]
+fn the_detail_pane_draws_the_bits_the_walk_and_the_history() {
+    let mut harness = offline(4);
+    type_address(&mut harness, "0x87ff3008");
+    press(&mut harness, NONE, Key::Enter);
+    harness.get_by_label("PPN, bits 53–10, 0x87ff3");
+    harness.get_by_label("W, bit 2, 1");
+    harness.get_by_label("reserved, bits 60–54, 0x0");
+    harness.get_by_label("va[0] = 499, bits 20 to 12");
+    harness.get_by_label("L0 0x87ffe000 + 499·8 → 0x21ffcce7");
+    harness.get_by_label("handed out, as page 11");
+    harness.get_by_label("mapped at 0x87ff3000");
+    // The addresses of the walk are links.
+    harness.get_by_label("0x87ffef98").click();
+    harness.run();
+    let entry = Selection::Entry {
+        level: Level::L0,
+        table: PhysPage::new(0x87ffe).expect("a page"),
+        index: 499,
+    };
+    assert_eq!(selection(&harness), entry);
+}
+
+#[test]
+fn an_unmapped_address_says_what_is_missing_and_what_is_near() {
+    let mut harness = offline(1);
+    type_address(&mut harness, "0x80216000");
+    press(&mut harness, NONE, Key::Enter);
+    harness.get_by_label_contains("The first missing entry is L0[22] of the table 0x87ff9000");
+    harness.get_by_label("0x80217000").click();
+    harness.run();
+    assert_eq!(
+        selection(&harness),
+        Selection::Virtual(VirtAddr::new(0x8021_7000))
+    );
+}
+
+#[test]
+fn a_table_is_shown_as_entries_and_as_bytes() {
+    let mut harness = offline(1);
+    type_address(&mut harness, "root");
+    press(&mut harness, NONE, Key::Enter);
+    harness
+        .get_by_label("Word 2: 0x21fff401 → 0x87ffd000")
+        .click();
+    harness.run();
+    assert!(matches!(
+        selection(&harness),
+        Selection::Entry {
+            level: Level::L2,
+            index: 2,
+            ..
+        }
+    ));
+    type_address(&mut harness, "root");
+    press(&mut harness, NONE, Key::Enter);
+    harness.get_by_label("Hex").click();
+    harness.run();
+    harness.get_by_label_contains("010  01 f4 ff 21");
+}
+
+#[test]
+fn a_region_tells_its_pages_and_how_it_is_mapped() {
+    let mut harness = offline(1);
+    type_address(&mut harness, ".rodata");
+    press(&mut harness, NONE, Key::Enter);
+    harness.get_by_label("16 KiB, 4 pages, physical.");
+}
+
+#[test]
+fn what_is_selected_is_copied_as_text() {
+    let mut harness = offline(4);
+    type_address(&mut harness, "0x87ff3008");
+    press(&mut harness, NONE, Key::Enter);
+    harness.event(egui::Event::Copy);
+    harness.run();
+    harness.get_by_label("What is selected was copied as text.");
+    harness.get_by_label("Copy selection").click();
+    harness.run();
+    let copied = harness.output().platform_output.commands.iter().any(|command| {
+        matches!(command, egui::OutputCommand::CopyText(text) if text.contains("virtual 0x87ff3008"))
+    });
+    let said = harness.query_by_label("What is selected was copied as text.");
+    assert!(copied || said.is_some());
+}
+
+#[test]
+fn a_source_line_is_asked_for_and_shown() {
+    let (mut harness, asked, events) = live();
+    for event in [
+        Event::Connection(Connection::Stopped),
+        Event::Moment(Arc::new(fixture::pseudos(3))),
+        Event::Symbols(Arc::new(symbols())),
+    ] {
+        events.send(event).expect("the window listens");
+    }
+    harness.run();
+    type_address(&mut harness, "kalloc + 4");
+    press(&mut harness, NONE, Key::Enter);
+    let asks: Vec<Command> = asked.try_iter().collect();
+    assert!(asks.contains(&Command::FindLine(0x8020_0104)), "{asks:?}");
+    let line = Event::Line(0x8020_0104, Some("kernel/kalloc.rs:70".into()));
+    events.send(line).expect("the window listens");
+    harness.run();
+    harness.get_by_label("kalloc+0x4");
+    harness.get_by_label("kernel/kalloc.rs:70");
+    // It is asked for once.
+    assert!(
+        !asked
+            .try_iter()
+            .any(|ask| matches!(ask, Command::FindLine(_)))
+    );
+}

@@ -3,6 +3,7 @@
 use egui::{Key, Modifiers};
 
 use super::{Action, Group, Keys};
+use crate::model::Selection;
 use crate::views::command::{DeskCommand, UiCommand};
 use crate::views::state::State;
 
@@ -42,6 +43,19 @@ pub(super) const ACTIONS: &[Action] = &[
         &[Keys::always(CTRL, Key::K)],
         |_| UiCommand::Desk(DeskCommand::TogglePalette),
     ),
+    Action::new(
+        Group::Desk,
+        "Copy selection",
+        "Copy what is selected, as text.",
+        &[Keys::unless_typing(CTRL, Key::C)],
+        |_| UiCommand::Desk(DeskCommand::CopySelection),
+    )
+    .unless(|state| match state.selection {
+        Selection::Nothing => {
+            Some("Nothing is selected: press a band, an entry or a frame.".into())
+        }
+        _ => None,
+    }),
     Action::new(
         Group::Desk,
         "Dark or light",

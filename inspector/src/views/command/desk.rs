@@ -5,4 +5,6 @@
 pub enum DeskCommand {
     /// Show or hide the palette of commands.
     TogglePalette,
+    /// Put what is selected on the clipboard, as text.
+    CopySelection,
 }
