@@ -79,7 +79,7 @@ impl Views {
     /// Draws everything, and returns what was asked for.
     pub fn show(&mut self, ui: &mut Ui, state: &State) -> Vec<UiCommand> {
         let mut out = Vec::new();
-        self.derived.refresh(state);
+        self.derived.refresh(state, ui.ctx());
         let patterns = self
             .patterns
             .get_or_insert_with(|| Patterns::new(ui.ctx()))

@@ -11,8 +11,17 @@ use crate::install;
 use crate::needs::Work;
 
 /// Builds, and becomes the program that measures; the arguments are its own. `follow` is another program: what
-/// following costs a running guest.
+/// following costs a running guest. So is `ui`: what a frame of the window costs.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    if let Some((first, rest)) = arguments.split_first()
+        && first == "ui"
+    {
+        // It draws without a display and knows no guest, but carries the kernel as each build does.
+        install::kernel_target()?;
+        let line =
+            Line::new("cargo run --release --quiet --package pagescope --example ui_cost --");
+        return line.args(rest).run();
+    }
     install::kernel_target()?;
     install::system(&[Work::Guest])?;
     if let Some((first, rest)) = arguments.split_first()

@@ -148,7 +148,12 @@ impl Band {
 
 /// The physical map: RAM and devices in address order, and the gaps between them.
 pub fn physical_bands(snapshot: &Snapshot) -> Vec<Band> {
-    let mut bands = with_gaps(physical_partition(snapshot));
+    physical_bands_of(&physical_partition(snapshot))
+}
+
+/// The physical map of a [`physical_partition`].
+pub fn physical_bands_of(partition: &[Band]) -> Vec<Band> {
+    let mut bands = with_gaps(partition.to_vec());
     // Nothing below the first device and nothing above the last are not worth a band.
     if bands
         .first()

@@ -1,21 +1,31 @@
 //! What follows from a moment, a space and a selection, worked out once for each and kept until
 //! one of them changes. A frame of the window draws from here and computes nothing twice.
 
+mod assess;
+mod chain;
+mod entry_history;
+mod fold;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use pagescope_protocol::snapshot::{Snapshot, Space, SpaceKind, Table};
-use pagescope_protocol::{Level, PAGE_SIZE, PhysPage, Pte, PteKind, TranslationMode, VirtAddr};
+use pagescope_protocol::{Level, PAGE_SIZE, PhysPage, Pte, PteKind, TranslationMode};
+
+use assess::{Assessment, Assessor, Question};
+use chain::chain;
+pub use entry_history::EntryMoment;
+use entry_history::EntryTrack;
+use fold::fold_tables;
 
 use super::state::State;
-use crate::model::bands::{as_memory, kind_of_flags, physical_partition};
-use crate::model::check::{Finding, Report, SpaceReport};
-use crate::model::region_rows::{Mapped, RegionRow, region_rows};
+use crate::model::bands::{as_memory, kind_of_flags, physical_bands_of, physical_partition};
+use crate::model::check::{Finding, SpaceReport};
+use crate::model::region_rows::{Mapped, RegionRow};
 use crate::model::space_difference::SpaceDifference;
 use crate::model::{
     AccessAnswer, Accessor, Band, BandKind, Change, ChangeKind, Difference, EntryPlace, Focus,
-    ReverseIndex, Selection, TableFacts, access_answers, fold_scattered, fold_windows,
-    in_machine_terms, physical_bands, virtual_bands,
+    ReverseIndex, Selection, TableFacts, access_answers,
 };
 
 /// What follows from the moment and the space being looked at.
@@ -69,6 +79,10 @@ pub struct Derived {
     pub unsettled: Vec<(u64, u64)>,
     /// When the selected entry changed.
     pub entry_history: Vec<EntryMoment>,
+    track: EntryTrack,
+    assessor: Assessor,
+    /// The space that the bands, the check and the index are of.
+    assessed_space: String,
 }
 
 /// A place in the row of tables that are drawn large.
@@ -89,18 +103,9 @@ impl ChainLink {
     }
 }
 
-/// A moment at which an entry became what it is called.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EntryMoment {
-    /// The moment's place.
-    pub moment: usize,
-    /// What the entry became.
-    pub words: String,
-}
-
 impl Derived {
     /// Brings everything up to date with `state`.
-    pub fn refresh(&mut self, state: &State) {
+    pub fn refresh(&mut self, state: &State, ctx: &egui::Context) {
         let space_name = state
             .space()
             .map_or_else(String::new, |space| space.name.clone());
@@ -120,8 +125,16 @@ impl Derived {
             let stage = stage.and_then(|(space, snapshot)| snapshot.guest_stage_of(space));
             self.guest_mode = stage.map(|stage| stage.mode);
             self.translation = space.map(|space| (space.mode, root_register(space)));
-            self.read_moment(state);
+            self.read_moment(state, ctx);
         }
+        let is_assessed = match self.assessor.take(ctx) {
+            Some(assessment) => {
+                self.generation += 1;
+                self.assessed(assessment);
+                true
+            }
+            None => false,
+        };
         let compared = state.compared().map(|space| &space.name);
         if !same_moment || compared != self.compared.as_ref() {
             self.compared = compared.cloned();
@@ -134,7 +147,7 @@ impl Derived {
         if !same_selection {
             self.selection_generation += 1;
         }
-        if !same_moment || !same_selection {
+        if !same_moment || !same_selection || is_assessed {
             self.selection = state.selection;
             self.focus = Focus::resolve(state.space(), &self.index, state.selection);
             if let (Some(snapshot), Some(space)) = (state.snapshot(), state.space()) {
@@ -151,13 +164,12 @@ impl Derived {
         let moments = state.history.moments().len();
         if !same_moment || !same_selection || self.moments != moments {
             self.moments = moments;
-            self.entry_history = entry_history(state, &self.focus);
+            self.entry_history = self.track.up_to_now(state, &self.focus);
         }
     }
 
-    fn read_moment(&mut self, state: &State) {
-        let empty = Difference::default();
-        let Some(snapshot) = state.snapshot() else {
+    fn read_moment(&mut self, state: &State, ctx: &egui::Context) {
+        let (Some(snapshot), Some(moment)) = (state.snapshot(), state.moment()) else {
             *self = Self {
                 generation: self.generation,
                 selection_generation: self.selection_generation,
@@ -165,32 +177,43 @@ impl Derived {
             };
             return;
         };
-        let difference = state
-            .moment()
-            .map_or(&empty, |moment| moment.difference.as_ref());
         self.partition = physical_partition(snapshot);
-        self.physical_bands = fold_tables(physical_bands(snapshot));
-        (self.virtual_bands, self.index) = match state.space() {
-            Some(space) if state.is_translating() => (
-                fold_windows(
-                    snapshot,
-                    space,
-                    fold_scattered(virtual_bands(snapshot, space, difference)),
-                ),
-                ReverseIndex::new(&in_machine_terms(snapshot, space)),
-            ),
-            _ => (Vec::new(), ReverseIndex::default()),
-        };
+        self.physical_bands = fold_tables(physical_bands_of(&self.partition));
         self.unsettled = unsettled_ranges(snapshot, state.space());
-        let rows = region_rows(snapshot, state.space());
-        self.mapped = rows
+        self.read_fresh(state, &moment.difference);
+        let shown = state.space().map(|space| &space.name);
+        let space = snapshot
+            .spaces
             .iter()
-            .map(|row| (row.mapped, row.mapped_bytes))
-            .collect();
-        let mut report = Report::new(snapshot, state.space());
-        self.report = report.spaces.pop();
-        self.kernel_findings = report.kernel;
-        self.read_fresh(state, difference);
+            .position(|space| Some(&space.name) == shown);
+        let question = Question {
+            snapshot: Arc::clone(snapshot),
+            space,
+            difference: Arc::clone(&moment.difference),
+        };
+        match self.assessor.ask(question, ctx) {
+            Some(assessment) => self.assessed(assessment),
+            // A map of a moment before is better than none; one of another space is a lie.
+            None if self.assessed_space != self.space_name => {
+                self.assessed(Assessment::default());
+            }
+            None => {}
+        }
+    }
+
+    fn assessed(&mut self, assessment: Assessment) {
+        self.assessed_space.clone_from(&self.space_name);
+        self.virtual_bands = assessment.virtual_bands;
+        self.index = assessment.index;
+        self.report = assessment.report;
+        self.kernel_findings = assessment.kernel_findings;
+        self.mapped = assessment.mapped;
+    }
+
+    /// Whether the virtual map, the check and who maps what are still those of a moment before: a large space takes longer
+    /// than a frame, and is worked on.
+    pub const fn is_behind(&self) -> bool {
+        self.assessor.is_busy()
     }
 
     fn read_fresh(&mut self, state: &State, difference: &Difference) {
@@ -398,118 +421,6 @@ pub fn root_register(space: &Space) -> &'static str {
     }
 }
 
-/// Neighbouring tables as one band: the frame grid tells them apart, and the bar keeps their
-/// colours.
-fn fold_tables(bands: Vec<Band>) -> Vec<Band> {
-    let mut folded: Vec<Band> = Vec::with_capacity(bands.len());
-    for band in bands {
-        let is_table = |band: &Band| matches!(band.kind, BandKind::Table(_));
-        match folded.last_mut() {
-            Some(last)
-                if is_table(last)
-                    && is_table(&band)
-                    && last.start.checked_add(last.size) == Some(band.start) =>
-            {
-                last.size += band.size;
-                last.name = "tables".into();
-            }
-            _ => folded.push(band),
-        }
-    }
-    folded
-}
-
-/// The tables to draw large: those that the focus goes through, and below them the ones that the
-/// last pointers lead to, so that the picture is whole even when nothing is selected. Below a table
-/// that is selected as such it goes the way of `window`, the address through which that table is
-/// written, if that way leads on from there.
-fn chain(space: Option<&Space>, focus: &Focus, window: Option<VirtAddr>) -> Vec<ChainLink> {
-    let mut links = Vec::new();
-    let Some(space) = space else { return links };
-    let Some(mut level) = space.mode.root_level() else {
-        return links;
-    };
-    let wanted = focus.table;
-    let way = window.map(|virt| space.translate(virt).trail);
-    let mut frame = space.root;
-    loop {
-        links.push(ChainLink::Table(level, frame));
-        let Some(next_level) = level.next() else {
-            break;
-        };
-        let table = space.table_at(frame, level);
-        let kind = match focus.step_at(level) {
-            Some(step) => Some(step.kind),
-            None => way
-                .iter()
-                .flat_map(|trail| trail.iter())
-                .find(|step| (step.level, step.table) == (level, frame))
-                .map(|step| step.kind)
-                .or_else(|| table.and_then(|table| last_pointer(space.mode, table))),
-        };
-        frame = match kind {
-            Some(PteKind::Pointer(next)) => next,
-            Some(PteKind::Leaf(leaf)) => {
-                let size = crate::model::size_text(leaf.size);
-                fill_rest(
-                    &mut links,
-                    next_level,
-                    &format!("The walk ends at {level}, in a leaf of {size}."),
-                );
-                break;
-            }
-            Some(PteKind::Invalid) => {
-                fill_rest(
-                    &mut links,
-                    next_level,
-                    &format!("The walk ends at {level}: its entry is invalid."),
-                );
-                break;
-            }
-            Some(PteKind::Reserved(why)) => {
-                fill_rest(
-                    &mut links,
-                    next_level,
-                    &format!("The walk ends at {level}: its entry is reserved ({why})."),
-                );
-                break;
-            }
-            None => {
-                fill_rest(
-                    &mut links,
-                    next_level,
-                    &format!("No {next_level} table here."),
-                );
-                break;
-            }
-        };
-        level = next_level;
-        if let Some((wanted_level, wanted_frame)) = wanted
-            && wanted_level == level
-        {
-            frame = wanted_frame;
-        }
-    }
-    links
-}
-
-fn fill_rest(links: &mut Vec<ChainLink>, from: Level, why: &str) {
-    let mut level = Some(from);
-    while let Some(this) = level {
-        links.push(ChainLink::Nothing(this, why.to_owned()));
-        level = this.next();
-    }
-}
-
-fn last_pointer(mode: TranslationMode, table: &Table) -> Option<PteKind> {
-    table
-        .iter()
-        .map(|(_, pte)| mode.classify(pte, table.level))
-        .filter(|kind| matches!(kind, PteKind::Pointer(_)))
-        .last()
-}
-
-/// The moments at which the selected entry changed, newest first, up to the moment looked at.
 /// First and last address of what torn tables of `space` translate, in order.
 fn unsettled_ranges(snapshot: &Snapshot, space: Option<&Space>) -> Vec<(u64, u64)> {
     let (Some(unsettled), Some(space)) = (snapshot.taken.unsettled(), space) else {
@@ -522,60 +433,6 @@ fn unsettled_ranges(snapshot: &Snapshot, space: Option<&Space>) -> Vec<(u64, u64
     let mut ranges: Vec<_> = ranges.collect();
     ranges.sort_unstable();
     ranges
-}
-
-fn entry_history(state: &State, focus: &Focus) -> Vec<EntryMoment> {
-    let (Some(step), Some(space)) = (focus.entry(), state.space()) else {
-        return Vec::new();
-    };
-    let mut found: Vec<EntryMoment> = Vec::new();
-    let mut last: Option<Option<Pte>> = None;
-    let mut last_table: Option<&Arc<Table>> = None;
-    let moments = state.history.moments().iter().enumerate();
-    for (place, moment) in moments.take(state.history.cursor() + 1) {
-        let then = moment
-            .snapshot
-            .spaces
-            .iter()
-            .find(|other| other.name == space.name);
-        let table = then.and_then(|space| space.table_at(step.table, step.level));
-        if let (Some(old), Some(new)) = (last_table, table)
-            && Arc::ptr_eq(old, new)
-        {
-            continue;
-        }
-        last_table = table;
-        let pte = table.and_then(|table| table.entry(step.index));
-        if last == Some(pte) {
-            continue;
-        }
-        let words = match (pte, last) {
-            (None, None) => "no such table yet".into(),
-            (None, Some(_)) => "its table was gone".into(),
-            (Some(pte), _) => {
-                let kind = space.mode.classify(pte, step.level);
-                match (kind, place) {
-                    (PteKind::Leaf(leaf), 0) => {
-                        format!("leaf since the first moment, {}", leaf.flags)
-                    }
-                    (PteKind::Leaf(leaf), _) => format!("leaf written, {}", leaf.flags),
-                    (PteKind::Pointer(to), 0) => format!("pointer since the first moment, to {to}"),
-                    (PteKind::Pointer(to), _) => format!("pointer written, to {to}"),
-                    (PteKind::Invalid, 0) => "invalid since the first moment".into(),
-                    (PteKind::Invalid, _) if last == Some(None) => "invalid, in a new table".into(),
-                    (PteKind::Invalid, _) => "made invalid".into(),
-                    (PteKind::Reserved(why), _) => format!("reserved: {why}"),
-                }
-            }
-        };
-        last = Some(pte);
-        found.push(EntryMoment {
-            moment: place,
-            words,
-        });
-    }
-    found.reverse();
-    found
 }
 
 #[cfg(test)]
@@ -593,12 +450,12 @@ mod tests {
     fn nothing_is_worked_out_twice() {
         let mut derived = Derived::default();
         let mut state = state(3);
-        derived.refresh(&state);
+        derived.refresh(&state, &egui::Context::default());
         let generation = derived.generation;
-        derived.refresh(&state);
+        derived.refresh(&state, &egui::Context::default());
         assert_eq!(derived.generation, generation);
         state.history.seek(1);
-        derived.refresh(&state);
+        derived.refresh(&state, &egui::Context::default());
         assert_eq!(derived.generation, generation + 1);
     }
 
@@ -606,7 +463,7 @@ mod tests {
     fn the_chain_is_whole_without_a_selection_and_says_where_a_walk_ends() {
         let mut derived = Derived::default();
         let mut state = state(0);
-        derived.refresh(&state);
+        derived.refresh(&state, &egui::Context::default());
         let frames: Vec<String> = derived
             .chain
             .iter()
@@ -617,7 +474,7 @@ mod tests {
             .collect();
         assert_eq!(frames, ["L2 0x87ffc000", "L1 0x87ffd000", "L0 0x87ffe000"]);
         state.selection = Selection::Virtual(VirtAddr::new(0x3000_0000));
-        derived.refresh(&state);
+        derived.refresh(&state, &egui::Context::default());
         assert!(
             matches!(&derived.chain[2], ChainLink::Nothing(Level::L0, why) if why.contains("2 MiB"))
         );
@@ -628,7 +485,7 @@ mod tests {
         let mut derived = Derived::default();
         let mut state = state(3);
         state.selection = Selection::Physical(PhysAddr::new(0x87ff_4000));
-        derived.refresh(&state);
+        derived.refresh(&state, &egui::Context::default());
         assert_eq!(derived.fresh_frames, [PhysPage::new(0x87ff4).unwrap()]);
         let places: Vec<usize> = derived.entry_history.iter().map(|at| at.moment).collect();
         assert_eq!(places, [3, 0]);
@@ -639,11 +496,8 @@ mod tests {
     #[test]
     fn without_a_moment_there_is_nothing() {
         let mut derived = Derived::default();
-        derived.refresh(&State::new(
-            "t".into(),
-            crate::model::History::new(),
-            Connection::None,
-        ));
+        let state = State::new("t".into(), crate::model::History::new(), Connection::None);
+        derived.refresh(&state, &egui::Context::default());
         assert!(derived.chain.is_empty() && derived.virtual_bands.is_empty());
     }
 }

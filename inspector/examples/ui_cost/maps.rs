@@ -1,0 +1,92 @@
+//! A quarter of a million scattered mappings and four million frames, panned and zoomed.
+
+use std::sync::Arc;
+
+use egui::{Event, Pos2, pos2, vec2};
+use pagescope::app::App;
+use pagescope::capture::Capturer;
+use pagescope::model::History;
+use pagescope::views::columns::{Columns, MARGIN};
+use pagescope_protocol::snapshot::{PhysicalKind, Snapshot};
+
+use crate::drive::{Cost, SIZE, Window, button, wheel};
+use crate::ram_target::{RamTarget, scattered};
+
+/// Mappings, no two of which go on in physical memory.
+const MAPPINGS: usize = 262_144;
+/// Frames of RAM.
+const FRAMES: u64 = 4 << 20;
+
+const MEDIAN_MS: f64 = 4.0;
+const P99_MS: f64 = 12.0;
+
+fn snapshot() -> Snapshot {
+    let mut target = RamTarget::new(&scattered(MAPPINGS));
+    let mut capturer = Capturer::new(&mut target, None).expect("an array can always be asked");
+    let captured = capturer.capture(&mut target, "bench");
+    let mut snapshot = Snapshot::clone(&captured.expect("an array can always be read"));
+    for region in &mut *snapshot.physical {
+        if region.kind == PhysicalKind::Ram {
+            region.size = FRAMES * 4096;
+        }
+    }
+    snapshot
+}
+
+/// Pans and zooms each map.
+pub(crate) fn costs() -> Vec<Cost> {
+    let mut history = History::new();
+    history.push(Arc::new(snapshot()));
+    let mut window = Window::new(App::offline(history, "bench"));
+    let columns = Columns::new(SIZE.x, SIZE.y);
+    let middle = SIZE.y * 0.3;
+    let tables = MARGIN + columns.virtual_map + columns.gap;
+    let physical = tables + columns.tables + columns.gap;
+    let maps = [
+        (
+            "virtual map",
+            pos2(MARGIN + columns.virtual_map - 40.0, middle),
+        ),
+        ("page tables", pos2(tables + 80.0, middle)),
+        ("physical map", pos2(physical + 40.0, SIZE.y * 0.2)),
+        ("grid of frames", pos2(physical + 60.0, SIZE.y * 0.52)),
+    ];
+    let mut costs = Vec::new();
+    for (name, at) in maps {
+        zoom(&mut window, at);
+        costs.push(window.cost(&format!("{name}, zoomed"), MEDIAN_MS, P99_MS));
+        pan(&mut window, at);
+        costs.push(window.cost(&format!("{name}, panned"), MEDIAN_MS, P99_MS));
+    }
+    window.frame(vec![Event::PointerGone]);
+    let is_idle = window.settle();
+    costs.push(Cost::truth(
+        "a window left alone asks for no frame",
+        is_idle,
+    ));
+    costs
+}
+
+fn zoom(window: &mut Window, at: Pos2) {
+    window.frame(vec![Event::PointerMoved(at)]);
+    for turn in 0..120 {
+        let lines = if turn < 60 { 1.0 } else { -1.0 };
+        let shake = vec2((turn % 7) as f32 - 3.0, (turn % 5) as f32 * 4.0);
+        window.frame(vec![Event::PointerMoved(at + shake), wheel(lines)]);
+    }
+}
+
+fn pan(window: &mut Window, at: Pos2) {
+    for _ in 0..10 {
+        window.frame(vec![Event::PointerMoved(at), wheel(2.0)]);
+    }
+    for drag in 0..4 {
+        window.frame(vec![Event::PointerMoved(at), button(at, true)]);
+        for step in 0..30 {
+            let way = if drag % 2 == 0 { 3.0 } else { -3.0 };
+            let to = at + vec2(step as f32, step as f32 * way);
+            window.frame(vec![Event::PointerMoved(to)]);
+        }
+        window.frame(vec![button(at + vec2(30.0, 90.0), false)]);
+    }
+}
