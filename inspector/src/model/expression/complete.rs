@@ -115,7 +115,7 @@ fn matching(word: &str, scope: &Scope<'_>) -> Vec<Completion> {
             },
         ));
         if found.len() > 8 * MOST {
-            found.sort_by(|a, b| (a.0, a.2).cmp(&(b.0, b.2)));
+            found.sort_by_key(|kept| (kept.0, kept.2));
             found.truncate(4 * MOST);
         }
     };
