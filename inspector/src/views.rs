@@ -31,6 +31,7 @@ pub mod palette;
 pub mod path_line;
 pub mod physical_map;
 pub mod prompt;
+pub mod run_until;
 pub mod scene;
 pub mod state;
 pub mod status_bar;
@@ -64,6 +65,7 @@ pub struct Views {
     detail: detail::Detail,
     prompt: prompt::Prompt,
     palette: palette::CommandPalette,
+    run_until: run_until::RunUntil,
 }
 
 impl Views {
@@ -153,6 +155,7 @@ impl Views {
         }
         self.prompt.show(ui, scene, out);
         self.palette.show(ui, scene, out);
+        self.run_until.show(ui, scene, out);
         if scene.state.help {
             help::show(ui.ctx(), out);
         }
