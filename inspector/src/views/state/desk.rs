@@ -6,8 +6,8 @@ use std::sync::Arc;
 use pagescope_protocol::{Level, PhysPage};
 
 use super::State;
-use crate::model::Symbols;
-use crate::model::expression::Scope;
+use crate::model::expression::{ExpressionError, Scope, evaluate};
+use crate::model::{Selection, Symbols};
 
 /// Texts of the address box that are kept.
 const ENTERED: usize = 50;
@@ -74,6 +74,12 @@ impl DeskState {
 }
 
 impl State {
+    /// What a text means that somebody typed; `None` where there is no moment to look it up in.
+    pub fn looked_up(&self, text: &str) -> Option<Result<Selection, ExpressionError>> {
+        let scope = self.scope(&[])?;
+        Some(evaluate(text, &scope).map(|value| value.selection()))
+    }
+
     /// What names mean at the moment being looked at; `tables` are those on the way that is selected.
     pub fn scope<'a>(&'a self, tables: &'a [(Level, PhysPage)]) -> Option<Scope<'a>> {
         Some(Scope {
