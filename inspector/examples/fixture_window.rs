@@ -155,7 +155,18 @@ fn live(pages: u64, steps: u64, is_lost: bool, is_silent: bool) -> App {
         let target = "127.0.0.1:1234 · QEMU 10.0 · mapped RAM · capture 0.08 ms";
         say(Event::Target(target.into()));
         say(Event::StepSymbol(Some("kalloc".into())));
+        say(Event::FreeSymbol(Some("kfree".into())));
+        let (input, typed) = pagescope::session::ConsoleInput::channel();
+        say(Event::ConsoleInput(Ok(input)));
         say(Event::Console("hello from the guest\nready> ".into()));
+        // What is typed comes back, as a guest echoes it.
+        let echo = say.clone();
+        std::thread::spawn(move || {
+            while let Ok(bytes) = typed.recv() {
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                echo(Event::Console(format!("{text}ready> ")));
+            }
+        });
         let mut done = pages;
         for moment in fixture::history_from(pages, steps).moments() {
             say(Event::Moment(Arc::clone(&moment.snapshot)));
@@ -188,7 +199,12 @@ fn live(pages: u64, steps: u64, is_lost: bool, is_silent: bool) -> App {
                     say(Event::Connection(Connection::Stopped));
                 }
                 Command::Detach => break,
+                Command::RunUntil(_) => {
+                    done += 1;
+                    say(Event::Moment(Arc::new(fixture::pseudos(done))));
+                }
                 Command::StepInstruction { .. }
+                | Command::Watch(_)
                 | Command::Capture
                 | Command::ChooseWay(_)
                 | Command::Follow(_)

@@ -191,9 +191,11 @@ impl App {
             }
             Event::Log(line) => self.state.append_log(line),
             Event::Console(text) => self.state.append_console(&text),
+            Event::ConsoleInput(input) => self.state.guest.take_input(input),
             Event::Target(facts) => self.state.target = facts,
             Event::Ways(ways) => self.state.ways = ways,
             Event::StepSymbol(symbol) => self.state.step_symbol = symbol,
+            Event::FreeSymbol(symbol) => self.state.guest.free_symbol = symbol,
             Event::Found(found) => self.take_found(found),
         }
     }

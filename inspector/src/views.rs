@@ -33,6 +33,7 @@ pub mod path_line;
 pub mod physical_map;
 pub mod prompt;
 pub mod ribbons;
+pub mod run_until;
 pub mod scene;
 pub mod state;
 pub mod status_bar;
@@ -69,6 +70,7 @@ pub struct Views {
     prompt: prompt::Prompt,
     /// A step of the camera that the next frame makes.
     step: Option<CameraStep>,
+    run_until: run_until::RunUntil,
 }
 
 impl Views {
@@ -167,6 +169,7 @@ impl Views {
                 .show(ui, |ui| self.picture(ui, &columns, scene, out));
         }
         self.prompt.show(ui, scene, out);
+        self.run_until.show(ui, scene, out);
         if scene.state.help {
             help::show(ui.ctx(), out);
         }

@@ -206,6 +206,28 @@ fn a_session_follows_and_pauses_exactly() {
     assert_eq!(target.ask_running(), Ok(true));
 }
 
+/// A monitor of another machine is refused, and both machines go on as they did.
+#[test]
+fn another_machine_s_monitor_is_refused() {
+    let (ours, other) = (
+        Machine::boot("pace=5", false),
+        Machine::boot("pace=5", false),
+    );
+    let source = Source::attach(ours.guest.address().clone(), None);
+    let with_monitor_of = |machine| source.clone().with_watch(Some(watch(machine)));
+    let error = with_monitor_of(&other).open(&Cancel::new()).map(drop);
+    let error = error.expect_err("it is another's").to_string();
+    assert!(error.contains("is not of the machine at"), "{error}");
+    for machine in [&ours, &other] {
+        let (mut target, mut capturer) = look_on(machine);
+        assert_eq!(target.facts().found, FoundState::Running, "{error}");
+        booted(&mut target, &mut capturer);
+    }
+    let opened = with_monitor_of(&ours).open(&Cancel::new());
+    let found = opened.map(|opened| opened.target.facts().found);
+    assert_eq!(found.expect("it is its own"), FoundState::Running);
+}
+
 /// Through the monitor alone: it is followed at once, and never stopped but on request.
 #[test]
 fn a_session_looks_on_through_the_monitor_alone() {
@@ -353,4 +375,47 @@ fn nobody_looks_and_nothing_is_read() {
     std::thread::sleep(Duration::from_millis(1500));
     assert!(session.events.len() < 16, "{} wait", session.events.len());
     wait_for(&session, "a look", live);
+}
+
+/// What cannot be done through a monitor is refused with the reason, and what can is done as it was asked.
+#[test]
+fn a_monitor_takes_the_ways_that_work_while_it_runs() {
+    let machine = Machine::boot("pace=20", false);
+    let (mut target, mut capturer) = look_on(&machine);
+    booted(&mut target, &mut capturer);
+    drop(target);
+    let place = format!("monitor:{}", machine.guest.monitor());
+    let refused = |arguments: &[&str], words: &str| {
+        let said = pagescope(arguments);
+        assert_eq!(said.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&said).contains(words), "{}", stderr(&said));
+    };
+    refused(&["map", &place, "--memory", "gdb"], "--memory process");
+    refused(&["spaces", &place, "--scan"], "gdb port as ADDR");
+    refused(
+        &["map", &place, "--root", "0x80000000", "--mode", "Sv32"],
+        "64 bits",
+    );
+    let file = machine.file("full.ron");
+    let file = file.to_string_lossy();
+    refused(
+        &["snapshot", &place, "--full", "-o", &file],
+        "gdb port as ADDR",
+    );
+    // Our own QEMU has its RAM in a file, and its process may be read or not; either way it is said.
+    let by_file = pagescope(&["regions", &place, "--memory", "file"]);
+    assert_eq!(by_file.status.code(), Some(0), "{}", stderr(&by_file));
+    assert!(stdout(&by_file).contains("stack"), "{}", stdout(&by_file));
+    let by_process = pagescope(&["snapshot", &place, "--memory", "process", "-o", &file]);
+    match by_process.status.code() {
+        Some(0) => {
+            let text = std::fs::read_to_string(&*file).expect("it was written");
+            assert!(text.contains("process memory"), "{text}");
+        }
+        _ => assert!(
+            stderr(&by_process).contains("process"),
+            "{}",
+            stderr(&by_process)
+        ),
+    }
 }

@@ -242,6 +242,42 @@ fn a_file_that_the_guest_s_writes_do_not_reach_is_refused() {
     assert!(error.contains("no RAM there"), "{error}");
 }
 
+/// It holds the same bytes as long as the guest stands still, and nothing that it writes later.
+#[test]
+fn a_copy_of_the_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let ram = folder.path().join("ram");
+    let backend = format!(
+        "memory-backend-file,id=mine,size=128M,mem-path={},share=on",
+        ram.display()
+    );
+    let image = image(&folder);
+    let qemu = Qemu::start(&[
+        "-machine",
+        "memory-backend=mine",
+        "-object",
+        &backend,
+        "-device",
+        &image,
+        "-S",
+    ]);
+    let connect_with = |file: RamFile| {
+        let options = ConnectOptions {
+            ram_file: Some(file),
+            ..ConnectOptions::default()
+        };
+        GdbTarget::connect(&qemu.address, options)
+    };
+    let target = connect_with(RamFile::new(&ram)).unwrap();
+    assert_eq!(target.facts().physical, PhysicalAccess::MappedRam);
+    drop(target);
+    let copy = folder.path().join("copy");
+    fs::copy(&ram, &copy).unwrap();
+    let error = connect_with(RamFile::new(&copy)).map(drop).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("it is a copy"), "{error}");
+}
+
 /// A guest whose file is cut takes its QEMU with it; not us.
 #[test]
 fn a_ram_file_that_is_cut_ends_nobody_but_its_qemu() {

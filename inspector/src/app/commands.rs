@@ -120,13 +120,14 @@ impl App {
     }
 
     /// Sends a command if it makes sense now; keys reach here at any time.
-    fn ask(&mut self, command: Command) {
+    pub(super) fn ask(&mut self, command: Command) {
         let connection = &self.state.connection;
         let makes_sense = match command {
-            Command::Resume | Command::StepInstruction { .. } | Command::StepCall { .. } => {
-                connection.is_stopped()
-            }
-            Command::ReadFrame(_) | Command::Capture => connection.can_read(),
+            Command::Resume
+            | Command::StepInstruction { .. }
+            | Command::StepCall { .. }
+            | Command::RunUntil(_) => connection.is_stopped(),
+            Command::ReadFrame(_) | Command::Capture | Command::Watch(_) => connection.can_read(),
             Command::FindSpaces | Command::WalkRoot { .. } => connection.is_stopped(),
             Command::ChooseWay(_) => {
                 connection.is_stopped() || matches!(connection, Connection::Running)

@@ -7,12 +7,15 @@ mod ahead;
 pub mod extensions;
 mod guests;
 pub mod live;
+pub mod run_until;
 pub mod scan;
 mod seen;
 pub mod settle;
 mod spaces;
 pub mod step;
+pub mod table_watch;
 pub(crate) mod tables;
+pub mod watches;
 
 use std::sync::Arc;
 
@@ -25,6 +28,7 @@ use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange, Satp, TranslationMode, 
 use crate::guest::info::{InfoPlace, KernelSpace};
 use crate::guest::knowledge::roots;
 use crate::guest::memory::GuestMemory;
+use crate::guest::processes::Found;
 use crate::guest::{
     ElfFile, GuestOptions, KernelInfo, Knowledge, MachineMap, RamSource, placement,
 };
@@ -36,6 +40,7 @@ use crate::model::in_machine_terms;
 use extensions::Processor;
 use seen::Seen;
 use tables::{Kept, RamTables};
+use watches::{MOST_WATCHES, WatchSpec};
 
 /// How many mapped frames `--full` keeps at most: 512 MiB of them.
 const MAX_FULL_FRAMES: usize = 1 << 17;
@@ -49,10 +54,14 @@ pub struct Capturer {
     knowledge: Knowledge,
     /// Where harts ran at earlier stops.
     seen: Seen,
+    /// What the profile's list of processes said at the last capture.
+    told: Found,
     last: Option<Arc<Snapshot>>,
     /// What the machine's processor said, once it was asked.
     processor: Option<Processor>,
     kept: Kept,
+    /// What somebody wants to watch.
+    watches: Vec<WatchSpec>,
 }
 
 impl Capturer {
@@ -80,9 +89,11 @@ impl Capturer {
             info: None,
             knowledge: Knowledge::new(options),
             seen: Seen::default(),
+            told: Found::default(),
             last: None,
             processor: None,
             kept: Kept::default(),
+            watches: Vec::new(),
         };
         if (capturer.elf.is_some() || capturer.machine.ram_source() == RamSource::BuiltIn)
             && target.facts().physical != PhysicalAccess::Unavailable
@@ -135,6 +146,34 @@ impl Capturer {
         let roots = &mut self.knowledge.options.roots;
         roots.retain(|known| known.1 != root);
         roots.push((mode, root));
+    }
+
+    /// Reads these numbers too, from the next capture on.
+    pub fn set_watches(&mut self, mut watches: Vec<WatchSpec>) {
+        watches.truncate(MOST_WATCHES);
+        self.watches = watches;
+    }
+
+    /// What somebody wants to see.
+    fn watched(
+        &self,
+        target: &mut dyn Target,
+        harts: &[(HartId, Registers)],
+        snapshot: &mut Snapshot,
+    ) -> Result<(), LinkError> {
+        if self.watches.is_empty() {
+            return Ok(());
+        }
+        let satps = harts
+            .iter()
+            .filter_map(|(_, registers)| registers.satp.as_ref());
+        let elf = self.elf.as_deref();
+        let mut memory = GuestMemory::new(target, &self.machine, elf, roots(satps));
+        for watch in &self.watches {
+            let read = watch.read(elf, &self.machine, &mut memory)?;
+            snapshot.watches.push(read);
+        }
+        Ok(())
     }
 
     /// Takes our kernel's word for which layout it is, and for where RAM is, where nobody else says it.
@@ -242,6 +281,7 @@ impl Capturer {
         if snapshot.kernel.is_none() {
             self.profiled(target, &harts, &mut snapshot, &mut published)?;
         }
+        self.watched(target, &harts, &mut snapshot)?;
         let hidden = (harts.iter()).filter(|(_, registers)| virtualized::is_hidden(registers));
         for (hart, _) in hidden {
             snapshot.notes.push_str(&format!(
@@ -283,15 +323,13 @@ impl Capturer {
         snapshot: &mut Snapshot,
         published: &mut Vec<KernelSpace>,
     ) -> Result<(), LinkError> {
-        let roots = roots(
-            harts
-                .iter()
-                .filter_map(|(_, registers)| registers.satp.as_ref()),
-        );
-        let mode = usual_mode(&roots, target.facts().xlen_bits);
+        let satps = harts.iter().filter_map(|(_, registers)| registers.satp);
+        let satps: Vec<Satp> = satps.collect();
+        let roots = roots(satps.iter());
+        self.told = self.processes(target, &satps)?;
+        let found = self.told.clone();
         let elf = self.elf.as_deref();
         let mut memory = GuestMemory::new(target, &self.machine, elf, roots.clone());
-        let found = self.knowledge.spaces(elf, &mut memory, mode)?;
         let named = self.knowledge.named(elf, &mut memory)?;
         snapshot.regions.extend(named.regions);
         snapshot
@@ -316,6 +354,15 @@ impl Capturer {
             published.extend(self.seen.spaces(target, &self.machine, &roots, published)?);
         }
         Ok(())
+    }
+
+    /// What the profile's list of processes says now, of a machine whose harts have these satps.
+    fn processes(&self, target: &mut dyn Target, satps: &[Satp]) -> Result<Found, LinkError> {
+        let roots = roots(satps.iter());
+        let mode = usual_mode(&roots, target.facts().xlen_bits);
+        let elf = self.elf.as_deref();
+        let mut memory = GuestMemory::new(target, &self.machine, elf, roots);
+        self.knowledge.spaces(elf, &mut memory, mode)
     }
 
     /// The roots that somebody told, where nobody else has them.

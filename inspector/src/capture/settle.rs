@@ -60,7 +60,10 @@ impl Capturer {
         target: &mut dyn Target,
         snapshot: &Snapshot,
     ) -> Result<Unsettled, LinkError> {
-        let kernel = self.kernel_moved(target, snapshot)?;
+        let kernel = match snapshot.kernel {
+            Some(_) => self.kernel_moved(target, snapshot)?,
+            None => self.processes_moved(target, snapshot)?,
+        };
         let tables = torn_tables(target, snapshot)?;
         let mut harts = Vec::new();
         for hart in target.harts()? {
@@ -98,6 +101,17 @@ impl Capturer {
             || facts.changing > 0
             || facts.layout != before.layout
             || info.heap(&self.machine) != snapshot.heap)
+    }
+
+    /// Whether a kernel that publishes nothing has begun or ended a process since: then the tables of one that is
+    /// gone may belong to somebody else by now.
+    fn processes_moved(
+        &self,
+        target: &mut dyn Target,
+        snapshot: &Snapshot,
+    ) -> Result<bool, LinkError> {
+        let satps: Vec<Satp> = snapshot.harts.iter().filter_map(|hart| hart.satp).collect();
+        Ok(self.processes(target, &satps)?.spaces != self.told.spaces)
     }
 }
 
@@ -150,7 +164,41 @@ fn holds(bytes: &[u8], entries: &[u64], entry_bytes: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::holds;
+    use crate::capture::Capturer;
+    use crate::guest::GuestOptions;
+    use crate::guest::elf::file;
+    use crate::guest::profile::Choice;
+    use crate::link::bare_ram::BareRam;
+
+    /// A process as xv6 has it: its state, and its page table.
+    fn put_process(memory: &mut BareRam, slot: u64, state: u32, table: u64) {
+        let at = 0x8001_0000 + slot * 360;
+        memory.put(at + 24, &state.to_le_bytes());
+        memory.put(at + 48, &(slot as u32 + 1).to_le_bytes());
+        memory.put(at + 80, &table.to_le_bytes());
+    }
+
+    /// Its tables may hold somebody else's data by now.
+    #[test]
+    fn a_process_that_ends_while_it_is_read_is_unsettled() {
+        let mut memory = BareRam::new(1 << 20);
+        put_process(&mut memory, 0, 2, 0x8008_0000);
+        put_process(&mut memory, 1, 2, 0x8008_4000);
+        let elf = file(&[("proc", 0x8001_0000)]);
+        let options = GuestOptions {
+            profile: Choice::parse("xv6-riscv").unwrap(),
+            ..GuestOptions::default()
+        };
+        let mut capturer = Capturer::with(&mut memory, Some(Arc::new(elf)), options).unwrap();
+        let snapshot = capturer.read_everything(&mut memory).unwrap();
+        assert_eq!(snapshot.spaces.len(), 2);
+        assert!(!capturer.moving(&mut memory, &snapshot).unwrap().kernel);
+        put_process(&mut memory, 1, 0, 0);
+        assert!(capturer.moving(&mut memory, &snapshot).unwrap().kernel);
+    }
 
     #[test]
     fn entries_of_both_widths_are_compared() {

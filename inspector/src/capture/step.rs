@@ -44,6 +44,17 @@ pub enum StepError {
         /// How long was waited.
         limit: Duration,
     },
+    /// What was waited for did not happen.
+    #[error("{what} did not happen within {} s; make the guest work, or allow more time", limit.as_secs())]
+    NothingHappened {
+        /// What was waited for.
+        what: String,
+        /// How long was waited.
+        limit: Duration,
+    },
+    /// What is asked for cannot be waited for.
+    #[error("{0}")]
+    NoGoal(String),
     /// The hart does not show its registers.
     #[error("{hart} stopped in {symbol}, and the stub does not show its {register}")]
     NoRegister {
@@ -75,6 +86,8 @@ pub struct Returned {
     pub hart: HartId,
     /// What the function returned, in a0.
     pub value: u64,
+    /// What it was given, in a0.
+    pub argument: Option<u64>,
     /// Where it returned to.
     pub to: VirtAddr,
 }
@@ -107,6 +120,8 @@ struct Call {
     stack_pointer: u64,
     /// The hart's satp, where the stub shows it.
     satp: Option<u64>,
+    /// a0: the function's first argument.
+    argument: Option<u64>,
 }
 
 impl CallStepper {
@@ -125,7 +140,9 @@ impl CallStepper {
             Ok(()) => self.wait_at(target, self.entry, None, cancel, until),
             Err(error) => Err(error.into()),
         };
-        clean_up(target, self.entry, cancel, arrived)
+        clean_up(target, cancel, arrived, |target| {
+            target.clear_breakpoint(self.entry)
+        })
     }
 
     /// Runs the guest to the next return of the function.
@@ -149,19 +166,22 @@ impl CallStepper {
             Ok(()) => self.wait_at(target, place, Some(&call), cancel, until),
             Err(error) => Err(error.into()),
         };
-        let hart = clean_up(target, place, cancel, arrived)?;
+        let hart = clean_up(target, cancel, arrived, |target| {
+            target.clear_breakpoint(place)
+        })?;
         let value = target.register(hart, "a0")?;
         let value = value.ok_or_else(|| self.no_register(hart, "a0"))?;
         Ok(Returned {
             hart,
             value,
+            argument: call.argument,
             to: place,
         })
     }
 
     /// The call that `hart` is about to begin.
     fn call_on(&self, target: &mut dyn Target, hart: HartId) -> Result<Call, StepError> {
-        let names = ["ra", "sp", "satp"];
+        let names = ["ra", "sp", "satp", "a0"];
         let read = target.some_registers(&names.map(|name| (hart, name)))?;
         let needed = |place: usize| {
             let value = read.get(place).copied().flatten();
@@ -172,6 +192,7 @@ impl CallStepper {
             return_address: VirtAddr::new(needed(0)?),
             stack_pointer: needed(1)?,
             satp: read.get(2).copied().flatten(),
+            argument: read.get(3).copied().flatten(),
         })
     }
 
@@ -260,13 +281,13 @@ impl CallStepper {
     }
 }
 
-/// Takes the breakpoint back and leaves the guest stopped, whatever the result; cancelling the
+/// Leaves the guest stopped and takes back what `take_back` does, whatever the result; cancelling the
 /// wait does not cancel this. Only a lost link or a guest that ended leaves nothing to put back.
-fn clean_up<T>(
+pub(super) fn clean_up<T>(
     target: &mut dyn Target,
-    place: VirtAddr,
     cancel: &Cancel,
     result: Result<T, StepError>,
+    take_back: impl FnOnce(&mut dyn Target) -> Result<(), LinkError>,
 ) -> Result<T, StepError> {
     let was_cancelled = cancel.is_cancelled();
     let cancelled_link = matches!(result, Err(StepError::Link(LinkError::Cancelled)));
@@ -278,7 +299,7 @@ fn clean_up<T>(
         return result;
     }
     cancel.reset();
-    let cleaned = stop_and_clear(target, place);
+    let cleaned = stop(target).and_then(|()| take_back(target));
     if was_cancelled {
         cancel.cancel();
     }
@@ -290,12 +311,18 @@ fn clean_up<T>(
     }
 }
 
-fn stop_and_clear(target: &mut dyn Target, place: VirtAddr) -> Result<(), LinkError> {
+fn stop(target: &mut dyn Target) -> Result<(), LinkError> {
     if target.is_running() {
         target.interrupt()?;
         target.wait_for_stop(STOP_LIMIT)?;
     }
-    target.clear_breakpoint(place)
+    Ok(())
+}
+
+/// What the return of a function that takes pages back is called: `kfree(0x87ff7000) returned`.
+pub fn free_text(symbol: &str, argument: Option<u64>) -> String {
+    let argument = argument.map_or_else(String::new, |address| VirtAddr::new(address).to_string());
+    format!("{symbol}({argument}) returned")
 }
 
 /// What a return is called: `kalloc(7) → 0x87ff7000`, counted by the heap where it has the page.

@@ -89,7 +89,11 @@ pub enum Command {
     Trace(Trace),
     /// Save everything that is known about a guest's memory as RON
     Snapshot(Snapshot),
-    /// Run to the next returns of a function and report what each changed
+    /// Run to the next returns of a function, to the next changes of page tables, or until something is so, and
+    /// report what changed
+    #[command(
+        after_help = "Examples:\n  pagescope step :1234 --elf kernel.elf --count 3\n  pagescope step :1234 --elf kernel.elf --symbol kfree\n  pagescope step :1234 --elf kernel.elf --table-change\n  pagescope step :1234 --elf kernel.elf --until 'heap>=40' -o recording.ron"
+    )]
     Step(Step),
     /// Say whether the page tables are sound, and through which window each is written
     ///
@@ -350,7 +354,7 @@ pub struct Open {
 /// `walk`
 #[derive(Debug, Args)]
 pub struct Walk {
-    /// The guest's gdb port, or a snapshot file
+    /// The guest's gdb port or monitor, or a file: a snapshot, a recording, a dump
     pub addr: String,
     /// The virtual address: 0x80200000, or a symbol of the ELF, or symbol+0x10
     pub va: String,
@@ -374,7 +378,7 @@ pub struct Walk {
 /// `map`
 #[derive(Debug, Args)]
 pub struct Map {
-    /// The guest's gdb port, or a snapshot file
+    /// The guest's gdb port or monitor, or a file: a snapshot, a recording, a dump
     pub addr: String,
     /// Physical memory: what lies where, and which addresses of any space lead there
     #[arg(long, conflicts_with_all = ["hart", "space"])]
@@ -399,7 +403,7 @@ pub struct Map {
 /// `spaces`
 #[derive(Debug, Args)]
 pub struct Spaces {
-    /// The guest's gdb port, or a snapshot file
+    /// The guest's gdb port or monitor, or a file: a snapshot, a recording, a dump
     pub addr: String,
     /// Look for root tables in all of RAM, and rank what is found, with the reasons
     #[arg(long)]
@@ -421,7 +425,7 @@ pub struct Spaces {
 /// `regions`
 #[derive(Debug, Args)]
 pub struct Regions {
-    /// The guest's gdb port, or a snapshot file
+    /// The guest's gdb port or monitor, or a file: a snapshot, a recording, a dump
     pub addr: String,
     /// Only what counts in this space, and what of it is mapped there
     #[arg(long, value_name = "NAME")]
@@ -435,12 +439,15 @@ pub struct Regions {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub from: MemoryArguments,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub watch: WatchChoice,
 }
 
 /// `trace`
 #[derive(Debug, Args)]
 pub struct Trace {
-    /// The guest's gdb port, or a snapshot file
+    /// The guest's gdb port or monitor, or a file: a snapshot, a recording, a dump
     pub addr: String,
     /// Only events of this kind; may be given several times
     #[arg(long, value_name = "KIND")]
@@ -460,6 +467,9 @@ pub struct Trace {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub from: MemoryArguments,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub watch: WatchChoice,
 }
 
 /// `snapshot`
@@ -496,7 +506,15 @@ pub struct Step {
     /// instruction, for which no ELF is needed [default: what the profile says allocates, or kalloc]
     #[arg(long, value_name = "NAME|ADDRESS")]
     pub symbol: Option<String>,
-    /// How many returns
+    /// Run to the next change of any page table instead. Needs a gdb port with watchpoints, as QEMU's is; bits that
+    /// the hardware sets (A, D) stop nothing
+    #[arg(long, conflicts_with_all = ["symbol", "until"])]
+    pub table_change: bool,
+    /// Run until this is so: 'heap>=40', 'mapped 0x40000000', 'mapped 0x1000 in SPACE', 'change 0x1000-0x3000'.
+    /// Of a long run not all stops are kept: the first hundred, each tenth to a thousand, then each hundredth
+    #[arg(long, value_name = "CONDITION", conflicts_with = "symbol")]
+    pub until: Option<String>,
+    /// How many returns, or changes
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub count: u32,
     /// Save all moments as a recording
@@ -516,7 +534,7 @@ pub struct Step {
 /// `check`
 #[derive(Debug, Args)]
 pub struct Check {
-    /// The guest's gdb port, or a snapshot file
+    /// The guest's gdb port or monitor, or a file: a snapshot, a recording, a dump
     pub addr: String,
     /// The hart whose address space is meant; all spaces where it is left out
     #[arg(long, value_name = "N")]

@@ -45,9 +45,7 @@ pub(super) fn run(options: &arguments::Demo) -> Result<Answer, Failure> {
         return headless(options, &demo);
     }
     if !has_display() {
-        eprintln!(
-            "pagescope: there is no display (DISPLAY, WAYLAND_DISPLAY), so no window: --headless"
-        );
+        format::tell("there is no display (DISPLAY, WAYLAND_DISPLAY), so no window: --headless");
         return headless(options, &demo);
     }
     open::window(demo, "demo")

@@ -87,7 +87,7 @@ fn follow(opened: &mut Opened, rate: Rate, options: &arguments::Follow) -> Resul
         let stop = opened.target.wait_for_stop(Duration::ZERO);
         if stop.map_err(Failure::target)?.is_some() && before.is_some() {
             if !std::mem::replace(&mut stands_still, true) {
-                eprintln!("pagescope: the guest stands still; what follows is seen when it runs");
+                format::tell("the guest stands still; what follows is seen when it runs");
                 follow.interrupted();
             }
             continue;
@@ -110,12 +110,12 @@ fn follow(opened: &mut Opened, rate: Rate, options: &arguments::Follow) -> Resul
         before = Some(looked);
     }
     let report = follow.report();
-    eprintln!(
-        "pagescope: {} looks in {:.1} s ({rate} asked for), {} of them unsettled",
+    format::tell(&format!(
+        "{} looks in {:.1} s ({rate} asked for), {} of them unsettled",
         report.looks,
         began.elapsed().as_secs_f32(),
         report.torn
-    );
+    ));
     Ok(())
 }
 
@@ -183,7 +183,7 @@ fn text(answer: &LookAnswer, is_first: bool, snapshot: &Snapshot) -> Vec<String>
             snapshot.spaces.len()
         ));
         if std::io::stdout().is_terminal() {
-            eprintln!("pagescope: following; Ctrl-C ends it and leaves the guest running");
+            format::tell("following; Ctrl-C ends it and leaves the guest running");
         }
     }
     for (sign, changes) in [

@@ -36,6 +36,12 @@ pub(super) fn print_nested<T: Serialize>(
     Ok(())
 }
 
+/// Says something beside the answer, on the standard error. Nobody may read that, or have closed it: `eprintln!` would
+/// panic then.
+pub(super) fn tell(text: &str) {
+    let _ = writeln!(std::io::stderr(), "pagescope: {text}");
+}
+
 static NOBODY_READS: AtomicBool = AtomicBool::new(false);
 
 /// Whether somebody closed the pipe that answers go into.

@@ -51,7 +51,7 @@ pub(super) fn run(options: &Map) -> Result<Answer, Failure> {
     }
     let space = source::space_chosen(&snapshot, &options.space)?;
     if space.truncated {
-        eprintln!("pagescope: these tables are larger than the limits; the list is cut short");
+        format::tell("these tables are larger than the limits; the list is cut short");
     }
     let unread = space.unread_tables().count();
     if unread > 0 && unread == space.tables.len() {
@@ -62,7 +62,9 @@ pub(super) fn run(options: &Map) -> Result<Answer, Failure> {
         )));
     }
     if unread > 0 {
-        eprintln!("pagescope: {unread} tables could not be read; what they map is missing here");
+        format::tell(&format!(
+            "{unread} tables could not be read; what they map is missing here"
+        ));
     }
     let mappings = named_mappings(&snapshot, space);
     let answer: Vec<MappingAnswer> = mappings.iter().map(answer).collect();
@@ -81,11 +83,11 @@ fn mention_others(snapshot: &Snapshot, shown: &Space) {
         .filter(|space| space.name != shown.name);
     let names: Vec<String> = others.map(|space| format!("{:?}", space.name)).collect();
     if !names.is_empty() {
-        eprintln!(
-            "pagescope: this is {:?}; with --space: {}",
+        format::tell(&format!(
+            "this is {:?}; with --space: {}",
             shown.name,
             names.join(", ")
-        );
+        ));
     }
 }
 

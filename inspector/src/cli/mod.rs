@@ -20,6 +20,7 @@ mod snapshot;
 mod source;
 mod spaces;
 mod step;
+mod step_until;
 mod trace;
 mod walk;
 mod walk_answer;
@@ -72,6 +73,8 @@ pub fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Where the standard error is closed there is nobody to tell, and telling would panic.
+        .log_internal_errors(false)
         .init();
     if let Err(error) = interrupt::install() {
         tracing::warn!(%error, "signals end the program at once");
@@ -99,7 +102,7 @@ pub fn main() -> ExitCode {
         // Whoever reads has seen enough: `pagescope step … | head`.
         Err(Failure::Cancelled) if format::nobody_reads() => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("pagescope: {failure}");
+            format::tell(&failure.to_string());
             ExitCode::from(match failure {
                 Failure::Usage(_) => 2,
                 Failure::Target(_) => 3,

@@ -28,7 +28,8 @@ struct RegionAnswer {
 
 pub(super) fn run(options: &Regions) -> Result<Answer, Failure> {
     let known = source::Known::of(&options.guest)?;
-    let snapshot = source::one_moment(Place::parse(&options.addr, &options.from)?, known)?;
+    let place = Place::chosen(&options.addr, &options.watch, &options.from)?;
+    let snapshot = source::one_moment(place, known)?;
     let named = options.space.as_deref();
     let space = named
         .map(|name| source::space_named(&snapshot, name))

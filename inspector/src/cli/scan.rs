@@ -18,11 +18,22 @@ struct CandidateAnswer {
 }
 
 pub(super) fn run(place: Place, known: Known, as_what: Format) -> Result<Answer, Failure> {
-    let Place::Live(live) = place else {
-        return Err(Failure::Usage(
-            "--scan needs a guest that stands still: a snapshot holds only what was captured"
-                .into(),
-        ));
+    let live = match place {
+        Place::Live(live) => live,
+        Place::File(_) => {
+            return Err(Failure::Usage(
+                "--scan looks through all of RAM, and a snapshot holds only what was captured: give a guest's gdb port, or \
+                 a dump of its memory, as ADDR"
+                    .into(),
+            ));
+        }
+        Place::Watch(_) => {
+            return Err(Failure::Usage(
+                "--scan looks through all of RAM while nothing changes it: give the guest's gdb port as ADDR, which \
+                 stops it meanwhile"
+                    .into(),
+            ));
+        }
     };
     let mut opened = source::open(live, known)?;
     let cancel = interrupt::cancel();

@@ -16,7 +16,7 @@ pub(super) fn run(options: &Snapshot) -> Result<Answer, Failure> {
     let snapshot = match Place::chosen(&options.addr, &options.watch, &options.from)? {
         Place::Watch(_) if options.full => {
             return Err(Failure::Usage(
-                "--full reads more than can be read while nothing changes: leave --running out"
+                "--full keeps what all pages hold at one moment: give the guest's gdb port as ADDR, which stops it meanwhile"
                     .into(),
             ));
         }
@@ -50,10 +50,10 @@ fn full(
     let captured = opened.capturer.capture(target, stop)?;
     let (frames, mapped) = opened.capturer.contents(target, &captured)?;
     if frames.len() < mapped {
-        eprintln!(
-            "pagescope: kept the contents of {} of {mapped} mapped pages",
+        format::tell(&format!(
+            "kept the contents of {} of {mapped} mapped pages",
             frames.len()
-        );
+        ));
     }
     Ok(pagescope_protocol::snapshot::Snapshot {
         frames: frames.into(),

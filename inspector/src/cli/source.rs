@@ -10,7 +10,7 @@ use pagescope_protocol::snapshot::{Snapshot, Space};
 use pagescope_protocol::{PhysAddr, PhysPage, TranslationMode, VirtAddr};
 
 use super::arguments::{GuestArguments, MemoryArguments, MemoryWay, SpaceChoice, WatchChoice};
-use super::{Failure, interrupt};
+use super::{Failure, format, interrupt};
 use crate::export::file::read_document;
 use crate::guest::profile::Choice;
 use crate::guest::{ElfError, ElfFile, GuestOptions};
@@ -37,7 +37,7 @@ impl Place {
     /// A snapshot or a dump where there is a file of that name or it is called `….ron`, else an address.
     pub(super) fn parse(text: &str, from: &MemoryArguments) -> Result<Self, Failure> {
         if let Some(monitor) = text.strip_prefix(MONITOR) {
-            return watch(monitor, from).map(Self::Watch);
+            return look_on(monitor, from).map(Self::Watch);
         }
         let path = Path::new(text);
         let looks_like_file = path.extension().is_some_and(|extension| extension == "ron");
@@ -116,7 +116,7 @@ impl Place {
         from: &MemoryArguments,
     ) -> Result<Self, Failure> {
         match monitor {
-            Some(monitor) => watch(monitor, from).map(Self::Watch),
+            Some(monitor) => look_on(monitor, from).map(Self::Watch),
             None => Self::parse(text, from),
         }
     }
@@ -171,6 +171,18 @@ fn dump(path: &Path, from: &MemoryArguments) -> Result<DumpOptions, Failure> {
     })
 }
 
+/// QEMU's monitor without a gdb port beside it: memory is read by a way that works while the guest runs.
+fn look_on(monitor: &str, from: &MemoryArguments) -> Result<Watch, Failure> {
+    match from.memory {
+        MemoryWay::Gdb | MemoryWay::Channel => Err(Failure::Usage(
+            "a debugger's port shows a guest only while it stands still: leave --memory out, or write --memory file \
+             or --memory process"
+                .into(),
+        )),
+        _ => watch(monitor, from),
+    }
+}
+
 /// QEMU's monitor at this address, with what was said about the guest's memory.
 pub(super) fn watch(monitor: &str, from: &MemoryArguments) -> Result<Watch, Failure> {
     let monitor = monitor.strip_prefix(MONITOR).unwrap_or(monitor);
@@ -182,6 +194,11 @@ pub(super) fn watch(monitor: &str, from: &MemoryArguments) -> Result<Watch, Fail
     Ok(Watch {
         monitor: Address::from_str(monitor).map_err(Failure::usage)?,
         ram_file: from.ram_file.as_deref().map(RamFile::parse),
+        way: match from.memory {
+            MemoryWay::File => Some(PhysicalAccess::MappedRam),
+            MemoryWay::Process => Some(PhysicalAccess::ProcessMemory),
+            MemoryWay::Auto | MemoryWay::Gdb | MemoryWay::Channel => None,
+        },
     })
 }
 
@@ -384,13 +401,31 @@ pub(super) fn open(source: Source, known: Known) -> Result<Opened, Failure> {
 /// Opens any source, for one command.
 pub(super) fn open_source(source: &Source) -> Result<Opened, Failure> {
     let cancel = interrupt::cancel();
-    source.open(&cancel).map_err(|error| match error {
+    let opened = source.open(&cancel).map_err(|error| match error {
         _ if cancel.is_cancelled() => Failure::Cancelled,
         OpenError::Elf(error @ ElfError::NotElf { .. }) => Failure::usage(error),
         // A file that is of no use.
         OpenError::Link(error @ LinkError::Dump { .. }) => Failure::usage(error),
         other => Failure::target(other),
-    })
+    })?;
+    if let Some(why) = opened.capturer.knowledge().doubt() {
+        format::tell(&why);
+    }
+    let xlen_bits = opened.target.facts().xlen_bits;
+    let roots = &opened.capturer.knowledge().options.roots;
+    let modes = roots.iter().filter_map(|(mode, _)| *mode);
+    let other = { modes }.find(|mode| (mode.entry_bytes() == 4) != (xlen_bits == 32));
+    if let Some(mode) = other {
+        leave(opened);
+        return Err(Failure::Usage(format!(
+            "this machine has {xlen_bits} bits, and {mode} is not among its modes: {}",
+            match xlen_bits {
+                32 => "it has Sv32",
+                _ => "it has Sv39, Sv48 and Sv57",
+            }
+        )));
+    }
+    Ok(opened)
 }
 
 /// Leaves the guest as it was found. A command's answer does not depend on how that went, but the
@@ -401,7 +436,7 @@ pub(super) fn leave(opened: Opened) {
     } = opened;
     drop(eye);
     if let Err(error) = target.detach() {
-        eprintln!("pagescope: the guest may not be as it was found: {error}");
+        format::tell(&format!("the guest may not be as it was found: {error}"));
     }
     drop(guest);
 }
@@ -409,6 +444,12 @@ pub(super) fn leave(opened: Opened) {
 /// One moment of a guest or a file. What is not whole in it is said at once, whatever the answer's format.
 pub(super) fn one_moment(place: Place, known: Known) -> Result<Arc<Snapshot>, Failure> {
     let snapshot = match place {
+        Place::File(_) if known.options.load_offset.is_some() => {
+            return Err(Failure::Usage(
+                "--load-offset is for guests and dumps: a snapshot says itself where its names are"
+                    .into(),
+            ));
+        }
         Place::File(history) => {
             let last = history
                 .moments()
@@ -430,7 +471,7 @@ fn captured(mut opened: Opened) -> Result<Arc<Snapshot>, Failure> {
     let snapshot = snapshot?;
     // In a file these are the lecturer's.
     for note in snapshot.notes.lines() {
-        eprintln!("pagescope: {note}");
+        format::tell(note);
     }
     Ok(snapshot)
 }
@@ -452,14 +493,14 @@ pub(super) fn capture(opened: &mut Opened) -> Result<Arc<Snapshot>, Failure> {
 pub(super) fn mention_changing(snapshot: &Snapshot) {
     let changing = snapshot.kernel.as_ref().map_or(0, |kernel| kernel.changing);
     if let Some(unsettled) = snapshot.taken.unsettled() {
-        eprintln!(
-            "pagescope: taken while the guest ran, and did not settle: {unsettled}; what is said of that may be \
+        format::tell(&format!(
+            "taken while the guest ran, and did not settle: {unsettled}; what is said of that may be \
              half old and half new"
-        );
+        ));
     } else if changing > 0 {
-        eprintln!(
-            "pagescope: the kernel was changing its regions or spaces at this moment; \
-             some may be half changed"
+        format::tell(
+            "the kernel was changing its regions or spaces at this moment; \
+             some may be half changed",
         );
     }
 }

@@ -8,14 +8,15 @@ use serde::Serialize;
 
 use super::arguments::{Format, Step};
 use super::source::parse_address;
-use super::{Answer, Failure, format, interrupt, source};
+use super::{Answer, Failure, format, interrupt, source, step_until};
+use crate::capture::run_until::Goal;
 use crate::capture::step::CallStepper;
 use crate::export::file::write_atomically;
 use crate::link::Address;
 use crate::model::{ChangeKind, History, Moment};
 use crate::session::Opened;
 use crate::session::opening::ALLOCATION_SYMBOL;
-use crate::session::worker::capture_return;
+use crate::session::stepping::capture_return;
 
 /// A call that was stepped to its return.
 pub(super) struct Stepped {
@@ -105,9 +106,11 @@ fn stepper(opened: &Opened, symbol: Option<&str>) -> Result<CallStepper, Failure
 pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
     let known = source::Known::of(&options.guest)?.with_lines();
     // Before anything is attached to: a name that is nowhere in the file needs no guest.
+    let goal = step_until::goal(options, known.elf.as_deref())?;
+    let needs_elf = !matches!(goal, Some(Goal::TableChange { .. } | Goal::Mapped { .. }));
     if let Some(symbol) = &options.symbol {
         parse_address(symbol, known.elf.as_deref())?;
-    } else if known.elf.is_none() {
+    } else if known.elf.is_none() && needs_elf {
         return Err(Failure::Usage(
             "where kalloc is, only the guest's ELF knows: give --elf FILE, or --symbol with an address"
                 .into(),
@@ -119,6 +122,13 @@ pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
         source::can_write(out)?;
     }
     let mut opened = source::open(live, known)?;
+    if let Some(goal) = goal {
+        let mut history = History::new();
+        let result = step_until::run(&mut opened, &goal, options, &mut history);
+        source::leave(opened);
+        let saved = save(options, &history);
+        return result.and(saved).map(|()| Answer::Yes);
+    }
     let stepper = match stepper(&opened, options.symbol.as_deref()) {
         Ok(stepper) => stepper,
         Err(failure) => {
@@ -147,16 +157,21 @@ pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
     if options.format != Format::Text {
         format::print(options.format, &answers, String::new)?;
     }
-    let saved = match (&options.out, history.to_recording()) {
+    let saved = save(options, &history);
+    result.and(saved).map(|()| Answer::Yes)
+}
+
+/// Writes all moments where that is asked for.
+fn save(options: &Step, history: &History) -> Result<(), Failure> {
+    match (&options.out, history.to_recording()) {
         (Some(out), Some(recording)) => {
             let written = write_atomically(out, recording_to_text(&recording).as_bytes());
             written
-                .map(|()| eprintln!("wrote {}", out.display()))
+                .map(|()| format::tell(&format!("wrote {}", out.display())))
                 .map_err(Failure::usage)
         }
         _ => Ok(()),
-    };
-    result.and(saved).map(|()| Answer::Yes)
+    }
 }
 
 /// The same, and who called.
@@ -191,8 +206,7 @@ pub(super) fn step_calls(
         let returned = stepper
             .step(opened.target.as_mut(), &cancel, limit)
             .map_err(|error| failed(&error))?;
-        let snapshot =
-            capture_return(opened, stepper, returned.value).map_err(|error| failed(&error))?;
+        let snapshot = capture_return(opened, stepper, returned).map_err(|error| failed(&error))?;
         history.push(snapshot);
         let to = returned.to.as_u64();
         let knowledge = opened.capturer.knowledge();

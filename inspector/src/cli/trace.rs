@@ -29,7 +29,8 @@ struct EventAnswer {
 pub(super) fn run(options: &Trace) -> Result<Answer, Failure> {
     let kinds = kinds(&options.kind)?;
     let known = source::Known::of(&options.guest)?.with_lines();
-    let snapshot = source::one_moment(Place::parse(&options.addr, &options.from)?, known)?;
+    let place = Place::chosen(&options.addr, &options.watch, &options.from)?;
+    let snapshot = source::one_moment(place, known)?;
     let space = options.space.as_deref();
     // A space that is gone can still be asked for, by the whole name that its events have.
     let space = space

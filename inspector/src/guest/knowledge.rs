@@ -9,7 +9,7 @@ use pagescope_protocol::{PhysPage, TranslationMode};
 
 use super::dwarf::lines::{Lines, SourceLine};
 use super::memory::GuestMemory;
-use super::placement::Placement;
+use super::placement::{How, Placement};
 use super::processes::{self, Found, Plan};
 use super::profile::{AddressKind, Choice, Chosen, Extent, Profile};
 use super::{ElfFile, demangle::demangled};
@@ -109,6 +109,18 @@ impl Knowledge {
             place_text(elf, line.as_deref(), *address)
         });
         places.collect()
+    }
+
+    /// What speaks against the ELF that the user named, and what was asked of it in vain, in words.
+    pub fn doubt(&self) -> Option<String> {
+        let placement = self.placement.as_ref();
+        match placement.map(|placement| &placement.how) {
+            Some(How::Nowhere) => placement.map(ToString::to_string),
+            None if self.options.load_offset.is_some() => {
+                Some("--load-offset is not used: the kernel says itself where it lies".to_owned())
+            }
+            _ => None,
+        }
     }
 
     /// The profile, and why it is this one.
@@ -224,8 +236,7 @@ impl Knowledge {
             parts.push(plan.origin().to_owned());
         }
         let moved = self.placement.as_ref();
-        let is_news =
-            |placement: &&Placement| !matches!(placement.how, super::placement::How::AsLinked(..));
+        let is_news = |placement: &&Placement| !matches!(placement.how, How::AsLinked(..));
         parts.extend(moved.filter(is_news).map(ToString::to_string));
         parts.join("; ")
     }

@@ -166,7 +166,10 @@ impl<'a> GuestMemory<'a> {
     }
 
     /// `size` bytes of a physical address, within a frame.
-    fn read_physical(&mut self, at: PhysAddr, size: u64) -> Result<Option<Vec<u8>>, LinkError> {
+    ///
+    /// # Errors
+    /// When the target is lost.
+    pub fn read_physical(&mut self, at: PhysAddr, size: u64) -> Result<Option<Vec<u8>>, LinkError> {
         let Some(page) = at.page() else {
             return Ok(None);
         };

@@ -178,6 +178,19 @@ pub enum LinkError {
         /// The options that make it so.
         options: &'static str,
     },
+    /// The monitor is of another machine than the gdb port.
+    #[error(
+        "the monitor {monitor} is not of the machine at {port}: {why}; name the monitor of the QEMU that was started \
+         with this gdb port"
+    )]
+    OtherMachine {
+        /// The monitor.
+        monitor: Address,
+        /// The gdb port.
+        port: Address,
+        /// How that is known.
+        why: String,
+    },
     /// A debugger's work was asked of a target that has no gdb port.
     #[error(
         "{what} needs the gdb port: start QEMU with -s, and attach with :1234 beside --monitor"
@@ -185,6 +198,15 @@ pub enum LinkError {
     NeedsGdbPort {
         /// What was asked for.
         what: &'static str,
+    },
+    /// The stub cannot watch memory for writes.
+    #[error(
+        "the stub at {address} has no watchpoints, so the next write to a table cannot be stopped at: step the function \
+         that allocates, or attach to QEMU's gdb port (-s)"
+    )]
+    NoWatchpoints {
+        /// Where.
+        address: Address,
     },
     /// The user, or the application's end, ended the wait.
     #[error("cancelled")]

@@ -31,6 +31,7 @@ mod leave;
 mod open;
 mod physical;
 mod registers;
+mod watch;
 mod ways;
 
 use open::Documents;
@@ -41,10 +42,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pagescope_protocol::walk::TableWords;
-use pagescope_protocol::{PhysPage, PhysRange, VirtAddr};
+use pagescope_protocol::{PhysPage, PhysRange, VirtAddr, VirtRange};
 
 use super::memory::PhysicalMemory;
 use super::memory::mapped::RamFile;
+use super::memory::peer::Peer;
 use super::progress::Listener;
 use super::rsp::client::{Answer, Client, Question};
 use super::rsp::description::Description;
@@ -117,6 +119,8 @@ pub struct GdbTarget {
     selected: Option<HartId>,
     physical: PhysicalSwitch,
     breakpoints: BTreeSet<VirtAddr>,
+    /// What is watched for writes.
+    watched: BTreeSet<watch::Watched>,
     /// The hart that has reported a breakpoint and has not moved since.
     reported: Option<HartId>,
     motion: Motion,
@@ -136,6 +140,17 @@ enum Motion {
 }
 
 impl GdbTarget {
+    /// Who is at the other end.
+    pub fn peer(&self) -> Peer {
+        self.client.peer()
+    }
+
+    /// The machine ran, or did not, before it was connected to: whoever says so knows better than the port can.
+    pub const fn was_found(&mut self, found: FoundState) {
+        self.facts.found = found;
+        self.found_is_known = true;
+    }
+
     /// Connects, which stops the machine. Whatever fails after that, the machine is left as found.
     ///
     /// # Errors
@@ -254,7 +269,22 @@ impl GdbTarget {
     fn reason(&mut self, packet: StopPacket) -> Result<StopReason, LinkError> {
         let (signal, thread) = match packet {
             StopPacket::Exited { code } => return Ok(StopReason::Exited { code }),
-            StopPacket::Signal { signal, thread } => (signal, thread.and_then(hart_of)),
+            StopPacket::Signal {
+                signal,
+                thread,
+                wrote,
+            } => {
+                let hart = thread.and_then(hart_of);
+                if let (SIGNAL_TRAP, Some(address)) = (signal, wrote) {
+                    let hart = match hart {
+                        Some(hart) => hart,
+                        None => self.current_hart()?,
+                    };
+                    let address = VirtAddr::new(address);
+                    return Ok(StopReason::Watch { hart, address });
+                }
+                (signal, hart)
+            }
         };
         Ok(match (signal, self.motion) {
             (SIGNAL_INTERRUPT, _) => StopReason::Interrupted { hart: thread },
@@ -398,6 +428,10 @@ impl Target for GdbTarget {
         Ok(())
     }
 
+    fn watch_writes(&mut self, ranges: &[VirtRange]) -> Result<(), LinkError> {
+        self.watch(ranges)
+    }
+
     fn resume(&mut self) -> Result<(), LinkError> {
         if self.is_running() {
             return Ok(());
@@ -441,8 +475,16 @@ impl Target for GdbTarget {
         };
         let reason = self.reason(packet)?;
         self.motion = Motion::Stopped(reason);
-        if let StopReason::Breakpoint { hart } = reason {
-            self.reported = Some(hart);
+        match reason {
+            StopReason::Breakpoint { hart } => self.reported = Some(hart),
+            StopReason::Watch { hart, address } => {
+                self.finish_store(hart, address.as_u64())?;
+                if let Motion::Stopped(ended @ StopReason::Exited { .. }) = self.motion {
+                    return Ok(Some(ended));
+                }
+                self.motion = Motion::Stopped(reason);
+            }
+            _ => {}
         }
         Ok(Some(reason))
     }

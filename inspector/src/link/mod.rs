@@ -31,6 +31,7 @@ pub mod monitor;
 pub mod progress;
 pub mod qemu;
 pub mod rsp;
+pub mod same_machine;
 pub mod transport;
 pub mod virtualized;
 
@@ -40,7 +41,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pagescope_protocol::walk::TableWords;
-use pagescope_protocol::{Hgatp, PhysPage, PhysRange, Satp, VirtAddr};
+use pagescope_protocol::{Hgatp, PhysPage, PhysRange, Satp, VirtAddr, VirtRange};
 
 pub use address::{Address, AddressError};
 pub use dump::{DumpOptions, DumpTarget};
@@ -148,6 +149,20 @@ pub trait Target: Send {
     /// # Errors
     /// When the target cannot be asked or refuses.
     fn clear_breakpoint(&mut self, address: VirtAddr) -> Result<(), LinkError>;
+
+    /// Stops the machine after a hart has written into one of these stretches, whichever address space it is in;
+    /// [`StopReason::Watch`] says so. Takes the place of what was watched before; nothing takes all of it back.
+    ///
+    /// # Errors
+    /// When the target cannot be asked, or has no watchpoints.
+    fn watch_writes(&mut self, ranges: &[VirtRange]) -> Result<(), LinkError> {
+        if ranges.is_empty() {
+            return Ok(());
+        }
+        Err(LinkError::NoWatchpoints {
+            address: self.facts().address.clone(),
+        })
+    }
 
     /// Lets all harts run, and returns at once. A hart that stopped at a breakpoint goes on from
     /// there. Nothing happens if the machine already runs.
@@ -359,6 +374,13 @@ pub enum StopReason {
         /// Which.
         hart: HartId,
     },
+    /// A hart has written into a stretch that is watched.
+    Watch {
+        /// Which.
+        hart: HartId,
+        /// An address in the stretch, as the target gives it: not always the one that was written.
+        address: VirtAddr,
+    },
     /// A hart executed the one instruction it was allowed.
     Step {
         /// Which.
@@ -387,7 +409,9 @@ impl StopReason {
     /// The hart that the stop is about, if one is named.
     pub fn hart(self) -> Option<HartId> {
         match self {
-            Self::Breakpoint { hart } | Self::Step { hart } => Some(hart),
+            Self::Breakpoint { hart } | Self::Step { hart } | Self::Watch { hart, .. } => {
+                Some(hart)
+            }
             Self::Interrupted { hart } | Self::Signal { hart, .. } => hart,
             Self::Exited { .. } => None,
         }

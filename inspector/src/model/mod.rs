@@ -3,6 +3,7 @@
 pub mod access_words;
 pub mod bands;
 pub mod check;
+pub mod csr_fields;
 pub mod difference;
 pub mod entry_words;
 pub mod fixture;

@@ -19,7 +19,9 @@ use std::time::{Duration, Instant};
 use pagescope_protocol::snapshot::Snapshot;
 
 use crate::link::memory::mapped::RamFile;
-use crate::link::{Address, Guest, LinkError, MonitorOptions, MonitorTarget, RAM_FILE_OPTIONS};
+use crate::link::{
+    Address, Guest, LinkError, MonitorOptions, MonitorTarget, PhysicalAccess, RAM_FILE_OPTIONS,
+};
 
 /// How often a guest in which nothing changes is shown again all the same: its registers move.
 const QUIET_PERIOD: Duration = Duration::from_millis(500);
@@ -76,6 +78,8 @@ pub struct Watch {
     pub monitor: Address,
     /// The file that holds the guest's RAM, where QEMU shall not be asked for it.
     pub ram_file: Option<RamFile>,
+    /// How its memory is read; `None` takes the fastest way that there is.
+    pub way: Option<PhysicalAccess>,
 }
 
 impl Watch {
@@ -84,6 +88,7 @@ impl Watch {
         Some(Self {
             monitor: guest.monitor(),
             ram_file: Some(RamFile::new(guest.ram_file()?)),
+            way: None,
         })
     }
 
@@ -95,6 +100,7 @@ impl Watch {
         let options = MonitorOptions {
             cancel: cancel.clone(),
             ram_file: self.ram_file.clone(),
+            way: self.way,
             ..MonitorOptions::default()
         };
         MonitorTarget::connect(&self.monitor, options)

@@ -6,6 +6,7 @@
 pub mod console;
 pub mod follow;
 pub mod opening;
+pub mod stepping;
 pub mod worker;
 
 use std::sync::Arc;
@@ -15,9 +16,11 @@ use pagescope_protocol::{PhysPage, TranslationMode};
 
 use crate::link::{PhysicalAccess, WayOffer};
 
+use crate::capture::run_until::Goal;
 use crate::capture::scan::Candidate;
 
-pub use console::Console;
+pub use crate::capture::watches::{WatchAt, WatchSpec};
+pub use console::{Console, ConsoleInput};
 pub use follow::{Eye, FollowReport, Rate, Watch};
 pub use opening::{Demo, MemoryChoice, OpenError, Opened, Source};
 pub use worker::{Session, Waker};
@@ -41,6 +44,8 @@ pub enum Command {
         /// How many returns.
         count: u32,
     },
+    /// Run until this is so, and capture on the way.
+    RunUntil(Goal),
     /// Look at the guest this often while it runs, and let it run; `None`: look no more.
     Follow(Option<Rate>),
     /// Capture again without letting the guest run.
@@ -54,6 +59,8 @@ pub enum Command {
         /// The root table.
         root: PhysPage,
     },
+    /// Read these numbers at each capture from now on, and capture.
+    Watch(Vec<WatchSpec>),
     /// Read a frame's contents.
     ReadFrame(PhysPage),
     /// Connect again after the link was lost or closed.
@@ -135,10 +142,14 @@ pub enum Event {
     Log(String),
     /// What the guest wrote on its console.
     Console(String),
+    /// Where what is typed for the guest goes; or why it has no console here, and what to do.
+    ConsoleInput(Result<ConsoleInput, String>),
     /// Facts about the target, for the status line: "127.0.0.1:1234 · QEMU 10.0 · mapped RAM".
     Target(String),
     /// The ways to the guest's memory, the fastest first.
     Ways(Vec<WayOffer>),
     /// The function that `Step` steps, where the guest's ELF has it.
     StepSymbol(Option<String>),
+    /// The function that takes pages back, where the guest's ELF has it.
+    FreeSymbol(Option<String>),
 }

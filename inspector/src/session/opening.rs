@@ -16,7 +16,7 @@ use crate::guest::{ElfError, ElfFile, GuestOptions};
 use crate::link::memory::mapped::RamFile;
 use crate::link::{
     Address, Cancel, ConnectOptions, DumpOptions, DumpTarget, GdbTarget, Guest, Launch,
-    LaunchError, LinkError, PhysicalAccess, Target,
+    LaunchError, LinkError, PhysicalAccess, Target, same_machine,
 };
 
 /// The function that allocates a page, in our kernel and in most that are taught.
@@ -244,7 +244,7 @@ fn attach(
     cancel: &Cancel,
 ) -> Result<Opened, OpenError> {
     // Before the gdb port, which stops the guest: what is wrong here costs it nothing.
-    let eye = match watch {
+    let mut eye = match watch {
         Some(watch) => Eye::Monitor(Box::new(watch.connect(cancel)?)),
         None => Eye::gdb_port_alone(),
     };
@@ -252,14 +252,21 @@ fn attach(
         ram_file: memory.ram_file.clone(),
         way: memory.way,
         cancel: cancel.clone(),
-        // The gdb port cannot always say whether the guest ran; the monitor was asked before.
-        found: match &eye {
-            Eye::Monitor(monitor) => Some(monitor.facts().found),
-            Eye::Target | Eye::Blind(_) => None,
-        },
         ..ConnectOptions::default()
     };
     let mut target = GdbTarget::connect(address, options)?;
+    if let Eye::Monitor(monitor) = &mut eye {
+        if let Some(why) = same_machine::difference(&mut target, monitor)? {
+            return Err(LinkError::OtherMachine {
+                monitor: monitor.facts().address.clone(),
+                port: address.clone(),
+                why,
+            }
+            .into());
+        }
+        // The gdb port cannot always say whether the guest ran; the monitor was asked before.
+        target.was_found(monitor.facts().found);
+    }
     let capturer = Capturer::with(&mut target, elf, guest.clone())?;
     Ok(Opened {
         target: Box::new(target),

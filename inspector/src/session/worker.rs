@@ -10,11 +10,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::follow::{Eye, Follow, FollowReport, Rate};
 use super::opening::{Opened, Source};
-use super::{Command, Connection, Event};
+use super::{Command, Connection, Event, WatchSpec, stepping};
 use crate::capture::scan::Progress;
-use crate::capture::step::{CallStepper, StepError, return_text};
+use crate::capture::step::StepError;
 use crate::link::progress::Listener;
-use crate::link::{Cancel, HartId, LinkError, StopReason, Stub, TargetFacts};
+use crate::link::{Cancel, HartId, LinkError, PhysicalAccess, StopReason, Stub, TargetFacts};
 
 /// Commands and events that may wait; enough for the busiest second, and bounded.
 const CHANNEL_CAPACITY: usize = 256;
@@ -30,9 +30,6 @@ const STOPPED_TICK: Duration = Duration::from_secs(1);
 
 /// How long a guest may take to obey a request to stop, or to end one instruction.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
-
-/// How long a stepped function may take to be called.
-const STEP_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long leaving a guest may take before the program ends all the same.
 const CLOSE_LIMIT: Duration = Duration::from_secs(10);
@@ -72,6 +69,7 @@ impl Session {
             opened: None,
             told_progress: Arc::default(),
             follow: None,
+            watches: Vec::new(),
             look_due: Instant::now(),
         };
         let thread = thread::Builder::new()
@@ -104,41 +102,43 @@ impl Drop for Session {
 }
 
 /// The window is gone: there is nobody to work for.
-struct WindowGone;
+pub(super) struct WindowGone;
 
 #[derive(Clone)]
-struct Outbox {
+pub(super) struct Outbox {
     events: Sender<Event>,
     waker: Waker,
 }
 
 impl Outbox {
-    fn send(&self, event: Event) -> Result<(), WindowGone> {
+    pub(super) fn send(&self, event: Event) -> Result<(), WindowGone> {
         let sent = self.events.send(event).map_err(|_| WindowGone);
         (self.waker)();
         sent
     }
 
-    fn connection(&self, connection: Connection) -> Result<(), WindowGone> {
+    pub(super) fn connection(&self, connection: Connection) -> Result<(), WindowGone> {
         self.send(Event::Connection(connection))
     }
 }
 
-struct Worker {
+pub(super) struct Worker {
     source: Source,
-    cancel: Cancel,
-    out: Outbox,
+    pub(super) cancel: Cancel,
+    pub(super) out: Outbox,
     opened: Option<Opened>,
     /// Whether the window was told how far a read has come.
     told_progress: Arc<AtomicBool>,
     /// Whether and how the guest is followed while it runs.
     follow: Option<Follow>,
+    /// What somebody wants to watch.
+    watches: Vec<WatchSpec>,
     /// When the target is next asked whether the guest runs, or whether it is there.
     look_due: Instant,
 }
 
 /// What ended a command early.
-enum Trouble {
+pub(super) enum Trouble {
     WindowGone,
     /// The link is of no use any more.
     Lost(LinkError),
@@ -162,6 +162,7 @@ impl From<LinkError> for Trouble {
             | LinkError::NoWay { .. }
             | LinkError::Offline { .. }
             | LinkError::NeedsGdbPort { .. }
+            | LinkError::NoWatchpoints { .. }
             | LinkError::MonitorRefused { .. }
             | LinkError::NotMapped { .. }
             | LinkError::Cancelled => Self::Failed(error.to_string()),
@@ -342,7 +343,7 @@ impl Worker {
         self.out.connection(Connection::Lost { why })
     }
 
-    fn report_state(&self) -> Result<(), WindowGone> {
+    pub(super) fn report_state(&self) -> Result<(), WindowGone> {
         let state = match &self.opened {
             None => return Ok(()),
             Some(opened) if opened.target.is_running() => Connection::Running,
@@ -366,6 +367,8 @@ impl Worker {
                     .as_ref()
                     .map(|stepper| stepper.symbol.clone());
                 self.out.send(Event::StepSymbol(symbol))?;
+                let frees = stepping::freeing(&opened.capturer);
+                self.out.send(Event::FreeSymbol(frees))?;
                 let summary = opened.capturer.knowledge().summary();
                 if !summary.is_empty() {
                     self.out.send(Event::Log(summary))?;
@@ -374,6 +377,12 @@ impl Worker {
                 if let Some(guest) = &opened.guest {
                     self.out.send(Event::Log(guest.command_line().into()))?;
                 }
+                let input = match &opened.console {
+                    Some(console) => Ok(console.input()),
+                    None => Err(no_console(opened.target.facts())),
+                };
+                self.out.send(Event::ConsoleInput(input))?;
+                opened.capturer.set_watches(self.watches.clone());
                 if let Some(console) = opened.console.take() {
                     let out = self.out.clone();
                     console.listen(move |text| out.send(Event::Console(text)).is_ok());
@@ -436,6 +445,7 @@ impl Worker {
                 self.wait_and_capture(STOP_LIMIT)?;
             }
             Command::StepCall { symbol, count } => self.step_calls(&symbol, count)?,
+            Command::RunUntil(goal) => self.run_until(&goal)?,
             Command::Capture => self.capture("captured again".into())?,
             Command::FindSpaces => self.find_spaces()?,
             Command::WalkRoot { mode, root } => {
@@ -450,6 +460,7 @@ impl Worker {
                 }
                 self.report_state()?;
             }
+            Command::Watch(watches) => self.watch(watches)?,
             Command::ReadFrame(frame) => {
                 let opened = self.opened()?;
                 let bytes = opened.capturer.frame(opened.target.as_mut(), frame)?;
@@ -459,7 +470,7 @@ impl Worker {
         Ok(())
     }
 
-    fn opened(&mut self) -> Result<&mut Opened, Trouble> {
+    pub(super) fn opened(&mut self) -> Result<&mut Opened, Trouble> {
         self.opened
             .as_mut()
             .ok_or_else(|| Trouble::Failed("no guest is attached".into()))
@@ -526,43 +537,24 @@ impl Worker {
         }
     }
 
-    fn step_calls(&mut self, symbol: &str, count: u32) -> Result<(), Trouble> {
-        let stepper = self.stepper_for(symbol)?;
-        let cancel = self.cancel.clone();
-        for number in 1..=count {
-            if cancel.is_cancelled() {
-                break;
-            }
-            let what = if count == 1 {
-                format!("waiting for {symbol} to return")
-            } else {
-                format!("{symbol} {number} of {count}")
-            };
-            self.out.connection(Connection::Busy { what })?;
-            let opened = self.opened()?;
-            let target = opened.target.as_mut();
-            let returned = stepper.step(target, &cancel, STEP_LIMIT)?;
-            let snapshot = capture_return(opened, &stepper, returned.value)?;
-            self.out.send(Event::Moment(snapshot))?;
-        }
-        Ok(self.report_state()?)
-    }
-
-    fn stepper_for(&mut self, symbol: &str) -> Result<CallStepper, Trouble> {
-        // Asked each time: which of the file's programs the guest runs is known only once it has booted.
+    /// Reads these numbers at each capture from now on.
+    fn watch(&mut self, watches: Vec<WatchSpec>) -> Result<(), Trouble> {
         let opened = self.opened()?;
-        let elf = opened.capturer.elf().ok_or_else(|| {
-            Trouble::Failed(format!(
-                "where {symbol} is, only the guest's ELF knows; attach again with --elf FILE"
-            ))
-        })?;
-        let entry = elf
-            .require(symbol)
-            .map_err(|error| Trouble::Failed(error.to_string()))?;
-        Ok(CallStepper {
-            symbol: symbol.into(),
-            entry,
-        })
+        let elf = opened.capturer.elf().map(AsRef::as_ref);
+        for watch in &watches {
+            watch.check(elf).map_err(Trouble::Failed)?;
+        }
+        let names: Vec<&str> = watches.iter().map(|watch| watch.name.as_str()).collect();
+        let stop = match names.is_empty() {
+            true => "watching nothing".to_owned(),
+            false => format!("watching {}", names.join(", ")),
+        };
+        opened.capturer.set_watches(watches.clone());
+        self.watches = watches;
+        match self.is_running() {
+            true => Ok(()),
+            false => self.capture(stop),
+        }
     }
 
     fn capture(&mut self, stop: String) -> Result<(), Trouble> {
@@ -591,26 +583,10 @@ impl Worker {
     }
 }
 
-/// Captures the moment after a call returned, named after it.
-///
-/// # Errors
-/// When the target is lost.
-pub fn capture_return(
-    opened: &mut Opened,
-    stepper: &CallStepper,
-    value: u64,
-) -> Result<Arc<pagescope_protocol::snapshot::Snapshot>, LinkError> {
-    let Opened {
-        target, capturer, ..
-    } = opened;
-    capturer.capture_named(target.as_mut(), |snapshot| {
-        return_text(&stepper.symbol, value, snapshot)
-    })
-}
-
 fn stop_text(reason: StopReason) -> String {
     match reason {
         StopReason::Breakpoint { hart } => format!("breakpoint on {hart}"),
+        StopReason::Watch { hart, address } => format!("{hart} wrote near {address}"),
         StopReason::Step { hart } => format!("one instruction on {hart}"),
         StopReason::Interrupted { .. } => "paused".into(),
         StopReason::Signal {
@@ -620,6 +596,22 @@ fn stop_text(reason: StopReason) -> String {
         StopReason::Signal { hart: None, signal } => format!("signal {signal}"),
         StopReason::Exited { code } => format!("ended with exit code {code}"),
     }
+}
+
+/// Why nothing can be typed for this guest here, and what to do.
+fn no_console(facts: &TargetFacts) -> String {
+    let words = match (&facts.stub, facts.physical) {
+        (Stub::Dump { .. }, _) => "A dump has no console.",
+        (_, PhysicalAccess::Monitor) => {
+            "The serial line is the debug channel while it is attached: what the guest writes is shown, and nothing \
+             can be typed. Attach to QEMU's gdb port (-s) to have both."
+        }
+        _ => {
+            "This guest's console belongs to whoever started it: type there. Guests that Pagescope starts have theirs \
+             here (pagescope demo)."
+        }
+    };
+    words.to_owned()
 }
 
 /// Tells the window what the target is and how its memory is read.

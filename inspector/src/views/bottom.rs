@@ -2,12 +2,17 @@
 
 mod changes;
 mod check;
+mod console;
+mod harts;
 mod lists;
+mod log;
 mod regions;
+mod registers;
 mod rows;
 mod timeline;
 mod timeline_layout;
 mod trace;
+mod watches;
 
 use egui::{Align, Button, CornerRadius, Layout, Rect, RichText, Ui, UiBuilder, pos2, vec2};
 
@@ -21,6 +26,9 @@ pub struct Bottom {
     timeline: timeline::Timeline,
     regions: regions::Regions,
     trace: trace::Trace,
+    console: console::Console,
+    watches: watches::Watches,
+    log: log::Log,
 }
 
 impl Bottom {
@@ -36,11 +44,13 @@ impl Bottom {
         match scene.state.tab {
             Tab::Timeline => self.timeline.show(ui, body, scene, out),
             Tab::Check => check::show(ui, body, scene, out),
-            Tab::Console => lists::console(ui, body, scene),
-            Tab::Registers => lists::registers(ui, body, scene),
+            Tab::Console => self.console.show(ui, body, scene, out),
+            Tab::Harts => harts::show(ui, body, scene, out),
+            Tab::Registers => registers::show(ui, body, scene, out),
+            Tab::Watches => self.watches.show(ui, body, scene, out),
             Tab::Regions => self.regions.show(ui, body, scene, out),
             Tab::Trace => self.trace.show(ui, body, scene, out),
-            Tab::Log => lists::log(ui, body, scene),
+            Tab::Log => self.log.show(ui, body, scene, out),
         }
         changes::show(ui, right, scene, out);
     }

@@ -130,12 +130,16 @@ pub enum Tab {
     /// Moments, and what each changed.
     #[default]
     Timeline,
-    /// What the guest wrote.
+    /// What the guest wrote, and what is typed for it.
     Console,
+    /// The harts.
+    Harts,
     /// What is wrong with the page tables.
     Check,
     /// The hart's registers.
     Registers,
+    /// Numbers that are watched.
+    Watches,
     /// Named stretches of memory.
     Regions,
     /// What the kernel did.
@@ -146,19 +150,21 @@ pub enum Tab {
 
 impl Tab {
     /// All tabs in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Timeline,
-        Self::Check,
         Self::Console,
+        Self::Harts,
         Self::Registers,
+        Self::Watches,
         Self::Regions,
         Self::Trace,
+        Self::Check,
         Self::Log,
     ];
 
     /// Whether it is a list that needs height.
     pub const fn is_list(self) -> bool {
-        matches!(self, Self::Regions | Self::Trace)
+        !matches!(self, Self::Timeline | Self::Check)
     }
 
     /// Its name.
@@ -167,7 +173,9 @@ impl Tab {
             Self::Timeline => "Timeline",
             Self::Check => "Check",
             Self::Console => "Console",
+            Self::Harts => "Harts",
             Self::Registers => "Registers",
+            Self::Watches => "Watches",
             Self::Regions => "Regions",
             Self::Trace => "Trace",
             Self::Log => "Log",

@@ -230,6 +230,14 @@ fn stopped_words(scene: &Scene<'_>) -> String {
             Some((symbol, _)) => format!("stopped at {} return", symbol.trim()),
             None => "stopped".into(),
         },
+        None if stop.ends_with(") returned") => {
+            let symbol = stop.split('(').next().unwrap_or_default();
+            format!("stopped at {symbol} return")
+        }
+        None if stop.contains(" written by ") => {
+            let entry = stop.split(" of ").next().unwrap_or_default();
+            format!("stopped: {entry} written")
+        }
         None => "stopped".into(),
     }
 }
@@ -322,29 +330,44 @@ fn choosers(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
 
 fn controls(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let state = scene.state;
-    let why_not = why_not(scene);
-    let is_running = matches!(state.connection, Connection::Running);
-    let stopped = state.can_step();
-    let button = |ui: &mut Ui, is_enabled: bool, name: &str, key: &str, what: &str| {
-        let text = RichText::new(key)
-            .font(theme::numbers(10.0))
-            .color(Palette::of(ui).dim);
-        let response = ui.add_enabled(is_enabled, Button::new(name).right_text(text));
+    // Below this, buttons say their keys only when the mouse rests on them.
+    let has_keys = ui.available_width() > 660.0;
+    let button = |ui: &mut Ui, name: &'static str, out: &mut Vec<UiCommand>| {
+        let Some(action) = actions::named(name) else {
+            return;
+        };
+        let refused = (action.why_not)(state);
+        let is_enabled = refused.is_none() && state.has_session;
+        let mut shown = Button::new(name);
+        if has_keys {
+            let key = RichText::new(action.keys_text())
+                .font(theme::numbers(10.0))
+                .color(Palette::of(ui).dim);
+            shown = shown.right_text(key);
+        }
+        let response = ui.add_enabled(is_enabled, shown);
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, name));
-        let response = response.on_hover_text(what);
-        response.on_disabled_hover_text(&why_not).clicked()
+        let response = response.on_hover_text(actions::hint(name));
+        if response
+            .on_disabled_hover_text(refused.unwrap_or_else(|| why_not(scene)))
+            .clicked()
+        {
+            out.push((action.command)(state));
+        }
     };
-    if button(ui, stopped, "Run", "F5", "Let all harts run") {
-        out.push(UiCommand::Session(Command::Resume));
-    }
-    if button(ui, is_running, "Pause", "F6", "Stop all harts and look") {
-        out.push(UiCommand::Session(Command::Pause));
-    }
+    button(ui, "Run", out);
+    button(ui, "Pause", out);
     follow::control(ui, scene, out);
-    if button(ui, stopped, "Step", "F7", "One instruction on this hart") {
-        out.push(UiCommand::StepInstruction);
-    }
-    step_call(ui, scene, out);
+    button(ui, "Step", out);
+    step_call(ui, has_keys, scene, out);
+    button(ui, "Next table change", out);
+    step_count(ui, scene, out);
+    steps_menu(ui, scene, out);
+}
+
+/// How often a step is taken.
+fn step_count(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+    let state = scene.state;
     let mut count = state.step_count;
     let drag = DragValue::new(&mut count)
         .range(1..=10_000)
@@ -359,15 +382,50 @@ fn controls(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         )
     });
     if response
-        .on_hover_text("How many calls one step takes")
+        .on_hover_text("How many calls, or changes of tables, one step takes")
         .changed()
     {
         out.push(UiCommand::StepCount(count));
     }
 }
 
+/// The other ways to step.
+fn steps_menu(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+    let state = scene.state;
+    let menu = ui.menu_button("▾", |ui| {
+        ui.set_min_width(220.0);
+        for name in [
+            "Step",
+            "Step kalloc",
+            "Step kfree",
+            "Next table change",
+            "Run until…",
+            "Look again",
+        ] {
+            let Some(action) = actions::named(name) else {
+                continue;
+            };
+            let why_not = (action.why_not)(state);
+            let title = action.title(state);
+            let button = Button::new(&*title).shortcut_text(action.keys_text());
+            let response = ui.add_enabled(why_not.is_none(), button);
+            let response = response.on_hover_text(action.about);
+            if response
+                .on_disabled_hover_text(why_not.unwrap_or_default())
+                .clicked()
+            {
+                out.push((action.command)(state));
+                ui.close();
+            }
+        }
+    });
+    menu.response
+        .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, "More ways to step"));
+    menu.response.on_hover_text("More ways to step");
+}
+
 /// The one action that matters.
-fn step_call(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+fn step_call(ui: &mut Ui, has_keys: bool, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let state = scene.state;
     let palette = scene.palette;
     let is_enabled = state.can_step() && state.step_symbol.is_some();
@@ -382,7 +440,10 @@ fn step_call(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         .font(theme::strong(theme::BODY))
         .color(ink);
     let key = RichText::new("F8").font(theme::numbers(10.0)).color(ink);
-    let button = Button::new(text).right_text(key).fill(fill);
+    let mut button = Button::new(text).fill(fill);
+    if has_keys {
+        button = button.right_text(key);
+    }
     let response = ui.add_enabled(is_enabled, button);
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, &name));
     let why_not = if state.can_step() {

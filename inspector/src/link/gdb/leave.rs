@@ -33,7 +33,7 @@ impl GdbTarget {
             // (`gdb_chr_event` does nothing then), so a machine without breakpoints of ours need
             // not be stopped.
             let is_qemu = matches!(self.facts.stub, Stub::Qemu { .. });
-            if !stays_stopped && is_qemu && self.breakpoints.is_empty() {
+            if !stays_stopped && is_qemu && self.breakpoints.is_empty() && self.watched.is_empty() {
                 return Ok(());
             }
             self.interrupt()?;
@@ -44,6 +44,7 @@ impl GdbTarget {
         while let Some(address) = self.breakpoints.pop_first() {
             self.breakpoint('z', address)?;
         }
+        self.watch(&[])?;
         self.restore_physical()?;
         if stays_stopped {
             return Ok(());

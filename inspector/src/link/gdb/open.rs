@@ -77,6 +77,7 @@ pub(super) fn connect(address: &Address, options: ConnectOptions) -> Result<GdbT
         selected: None,
         physical: PhysicalSwitch::default(),
         breakpoints: BTreeSet::new(),
+        watched: BTreeSet::new(),
         reported: None,
         motion: Motion::Stopped(StopReason::Interrupted { hart: None }),
         has_vcont: None,

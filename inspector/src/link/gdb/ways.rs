@@ -8,7 +8,7 @@
 //!
 //! What QEMU, or a user, says of a file is not believed before the file holds at many places what the port
 //! answers there. Another guest's file, one of an earlier run, and one that the guest's writes do not
-//! reach all fail that.
+//! reach all fail that. A copy of the file does not, so it must be one that QEMU's process has mapped.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -57,7 +57,8 @@ impl GdbTarget {
             let is_elsewhere = probes.is_empty() && self.physical.is_there();
             let nothing = is_elsewhere.then(|| "the guest has no RAM there".to_owned());
             let why = nothing.or_else(|| ram.shortage(&self.ram));
-            if let Some(why) = why.or_else(|| difference(&ram, &probes)) {
+            let why = why.or_else(|| difference(&ram, &probes));
+            if let Some(why) = why.or_else(|| ram.why_not_of(self.client.peer())) {
                 return Err(LinkError::RamFile {
                     path: file.path.clone(),
                     why,
@@ -131,7 +132,7 @@ impl GdbTarget {
         let ranges: Vec<PhysRange> = regions.iter().map(|region| region.range).collect();
         let probes = self.probe(&ranges)?;
         if !self.has_direct(PhysicalAccess::MappedRam) {
-            match open_files(&backings, &probes) {
+            match open_files(self.client.peer(), &backings, &probes) {
                 Ok(ram) => self.add(Box::new(ram)),
                 Err(why) => self.refuse(PhysicalAccess::MappedRam, &why),
             }
@@ -373,10 +374,10 @@ fn difference(memory: &dyn PhysicalMemory, probes: &Probes) -> Option<String> {
     })
 }
 
-fn open_files(backings: &[Backing], probes: &Probes) -> Result<MappedRam, String> {
+fn open_files(peer: Peer, backings: &[Backing], probes: &Probes) -> Result<MappedRam, String> {
     let places: Vec<_> = backings
         .iter()
-        .filter_map(|backing| backing.file.as_ref().ok().cloned())
+        .filter_map(|backing| Some(backing.file.as_ref().ok()?.seen_by(peer)))
         .collect();
     if places.is_empty() {
         let mut whys = backings
@@ -386,7 +387,7 @@ fn open_files(backings: &[Backing], probes: &Probes) -> Result<MappedRam, String
         return Err(why.unwrap_or_else(|| "QEMU does not say what is RAM".to_owned()));
     }
     let ram = MappedRam::open_banks(&places).map_err(|error| error.to_string())?;
-    match difference(&ram, probes) {
+    match difference(&ram, probes).or_else(|| ram.why_not_of(peer)) {
         Some(why) => Err(format!("{}: {why}", places[0].path.display())),
         None => Ok(ram),
     }

@@ -8,7 +8,7 @@
 //! ```
 
 use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,7 +17,8 @@ use pagescope_protocol::{PhysAddr, PhysPage, PhysRange};
 use rustix::fs::OFlags;
 
 use super::guard::GuardedMap;
-use super::{PhysicalMemory, RAM_START};
+use super::peer::Peer;
+use super::{PhysicalMemory, RAM_START, owner};
 use crate::link::{LinkError, PhysicalAccess};
 
 /// Where a file of RAM lies in physical memory: `PATH`, or `PATH@0xADDR`.
@@ -63,6 +64,17 @@ pub struct BankPlace {
     pub offset: u64,
 }
 
+impl BankPlace {
+    /// With its path as the process at the other end means it.
+    #[must_use]
+    pub fn seen_by(&self, peer: Peer) -> Self {
+        Self {
+            path: owner::seen_by(peer, &self.path),
+            ..self.clone()
+        }
+    }
+}
+
 /// A guest's RAM, in files that are mapped.
 #[derive(Debug)]
 pub struct MappedRam {
@@ -74,6 +86,8 @@ pub struct MappedRam {
 struct Bank {
     range: PhysRange,
     map: GuardedMap,
+    /// The file's.
+    inode: u64,
 }
 
 impl MappedRam {
@@ -92,9 +106,10 @@ impl MappedRam {
                 format!("it has {size} bytes, which cannot lie at {start}"),
             )
         })?;
+        let inode = inode(&opened);
         let map = GuardedMap::new(opened, 0, size);
         Ok(Self {
-            banks: vec![Bank { range, map }],
+            banks: vec![Bank { range, map, inode }],
         })
     }
 
@@ -113,10 +128,12 @@ impl MappedRam {
                 let why = format!("it has {has} bytes, too few for {needs} bytes of RAM");
                 return Err(wrong(&place.path, why));
             }
+            let inode = inode(&file);
             let map = GuardedMap::new(file, place.offset, place.range.size());
             banks.push(Bank {
                 range: place.range,
                 map,
+                inode,
             });
         }
         banks.sort_by_key(|bank| bank.range.start());
@@ -146,6 +163,13 @@ impl MappedRam {
                 )
             })
         })
+    }
+
+    /// Why one of the files is not the RAM of the QEMU at the other end, in words; `None` where all are, or nobody can
+    /// say.
+    pub fn why_not_of(&self, peer: Peer) -> Option<String> {
+        let mut banks = self.banks.iter();
+        banks.find_map(|bank| owner::why_not_of(peer, bank.inode))
     }
 
     /// The bank that holds all of `range`, and where in it that begins.
@@ -189,6 +213,11 @@ impl PhysicalMemory for MappedRam {
             None => map.copy_frame(at),
         }
     }
+}
+
+/// The file's number in its file system; 0, which no file has, where that is not told.
+fn inode(file: &File) -> u64 {
+    file.metadata().map_or(0, |facts| facts.ino())
 }
 
 /// Opens a file of RAM. Its name may come from a stub: so nothing is waited for, as a pipe would make us,

@@ -14,6 +14,7 @@
 pub mod find;
 pub mod guard;
 pub mod mapped;
+pub mod owner;
 pub mod peer;
 pub mod port;
 pub mod process;

@@ -36,6 +36,7 @@ mod target;
 
 use std::time::{Duration, Instant};
 
+use super::memory::peer::Peer;
 use super::{Address, Cancel, LinkError};
 use stream::Stream;
 
@@ -109,6 +110,11 @@ impl Monitor {
     /// Where it is.
     pub fn address(&self) -> &Address {
         self.stream.address()
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> Peer {
+        self.stream.peer()
     }
 
     /// Whether it can still be asked.

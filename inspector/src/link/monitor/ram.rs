@@ -10,13 +10,13 @@
 use pagescope_protocol::{PhysAddr, PhysRange};
 
 use super::Monitor;
-use crate::link::LinkError;
 use crate::link::memory::PhysicalMemory;
 use crate::link::memory::find::{self, Backing};
 use crate::link::memory::mapped::{MappedRam, RamFile};
 use crate::link::memory::peer::Peer;
 use crate::link::memory::process::ProcessMemory;
 use crate::link::qemu::{MTREE, MemoryMap, MemoryRegion};
+use crate::link::{LinkError, PhysicalAccess};
 
 /// Words that are compared, at the start, middle and end of each stretch of RAM.
 const PROBE_WORDS: u64 = 64;
@@ -32,18 +32,25 @@ pub const RAM_FILE_OPTIONS: &str = "-object memory-backend-file,id=ram,size=128M
 type Memory = Box<dyn PhysicalMemory>;
 
 impl Monitor {
-    /// Opens the machine's RAM: the file that is named, else the files that QEMU names, else QEMU's own memory.
+    /// Opens the machine's RAM: the file that is named, else the files that QEMU names, else QEMU's own memory; by
+    /// `wanted` alone where one is.
     ///
     /// # Errors
     /// When none of them can be used, each with its reason, or the monitor is lost.
-    pub(super) fn open_ram(&mut self, named: Option<&RamFile>) -> Result<Memory, LinkError> {
+    pub(super) fn open_ram(
+        &mut self,
+        named: Option<&RamFile>,
+        wanted: Option<PhysicalAccess>,
+    ) -> Result<Memory, LinkError> {
         let map = MemoryMap::from_mtree(&self.command(MTREE)?).unwrap_or_default();
         let mut regions = map.ram;
         regions.truncate(find::MAX_BANKS);
-        if let Some(file) = named {
+        if let Some(file) = named.filter(|_| is_wanted(wanted, PhysicalAccess::MappedRam)) {
             let memory = MappedRam::open(file)?;
             let ram: Vec<PhysRange> = regions.iter().map(|region| region.range).collect();
-            let why = match memory.shortage(&ram) {
+            let why = memory.shortage(&ram);
+            let why = why.or_else(|| memory.why_not_of(self.stream.peer()));
+            let why = match why {
                 Some(why) => Some(why),
                 None => self.difference(&memory, &regions)?,
             };
@@ -64,7 +71,13 @@ impl Monitor {
             backings.push(Backing::from_answers(region, &answers));
         }
         let mut why_not = Vec::new();
-        for opened in [open_files(&backings), self.open_process(&backings)] {
+        let files = open_files(self.stream.peer(), &backings);
+        let ways = [
+            (PhysicalAccess::MappedRam, files),
+            (PhysicalAccess::ProcessMemory, self.open_process(&backings)),
+        ];
+        let ways = ways.into_iter().filter(|(way, _)| is_wanted(wanted, *way));
+        for (_, opened) in ways {
             match opened {
                 Ok(memory) => match self.difference(memory.as_ref(), &regions)? {
                     None => return Ok(memory),
@@ -140,17 +153,25 @@ impl Monitor {
     }
 }
 
+/// Whether this way may be taken.
+fn is_wanted(wanted: Option<PhysicalAccess>, way: PhysicalAccess) -> bool {
+    wanted.is_none_or(|wanted| wanted == way)
+}
+
 /// The files, where each stretch of RAM that QEMU says has one.
-fn open_files(backings: &[Backing]) -> Result<Memory, String> {
+fn open_files(peer: Peer, backings: &[Backing]) -> Result<Memory, String> {
     let mut places = Vec::new();
     for backing in backings {
-        places.push(backing.file.clone()?);
+        places.push(backing.file.clone()?.seen_by(peer));
     }
     if places.is_empty() {
         return Err("QEMU does not say what is RAM".to_owned());
     }
     let opened = MappedRam::open_banks(&places).map_err(|error| error.to_string())?;
-    Ok(Box::new(opened))
+    match opened.why_not_of(peer) {
+        Some(why) => Err(why),
+        None => Ok(Box::new(opened)),
+    }
 }
 
 /// Its first, middle and last words.

@@ -13,8 +13,10 @@ use pagescope_protocol::{PhysPage, PhysRange, VirtAddr};
 
 use super::Monitor;
 use super::registers::{self, PrintedHart};
+use crate::link::PhysicalAccess;
 use crate::link::memory::PhysicalMemory;
 use crate::link::memory::mapped::RamFile;
+use crate::link::memory::peer::Peer;
 use crate::link::{
     Address, Cancel, FoundState, HartId, LinkError, Registers, StopReason, Stub, Target,
     TargetFacts, qemu,
@@ -35,6 +37,8 @@ pub struct MonitorOptions {
     pub cancel: Cancel,
     /// The file that holds the machine's RAM; where it is not named, QEMU is asked where its RAM lies.
     pub ram_file: Option<RamFile>,
+    /// The way to memory; `None` takes the fastest that there is.
+    pub way: Option<PhysicalAccess>,
 }
 
 impl Default for MonitorOptions {
@@ -43,6 +47,7 @@ impl Default for MonitorOptions {
             timeout: Duration::from_secs(10),
             cancel: Cancel::new(),
             ram_file: None,
+            way: None,
         }
     }
 }
@@ -67,7 +72,7 @@ impl MonitorTarget {
     /// When the monitor cannot be used, or the machine's RAM cannot be read while it runs.
     pub fn connect(address: &Address, options: MonitorOptions) -> Result<Self, LinkError> {
         let mut monitor = Monitor::connect(address, options.timeout, options.cancel.clone())?;
-        let ram = monitor.open_ram(options.ram_file.as_ref())?;
+        let ram = monitor.open_ram(options.ram_file.as_ref(), options.way)?;
         let version = qemu::version(&monitor.command("info version")?);
         let status = monitor.status()?;
         let printed = registers::harts(&monitor.command(registers::REGISTERS)?);
@@ -98,6 +103,11 @@ impl MonitorTarget {
             is_running: status.is_running,
             has_left: false,
         })
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> Peer {
+        self.monitor.peer()
     }
 
     /// Whether the machine runs, asked now.

@@ -136,6 +136,11 @@ impl Client {
         self.wire.is_alive()
     }
 
+    /// Whether its waits are ended now.
+    pub fn is_cancelled(&self) -> bool {
+        self.wire.is_cancelled()
+    }
+
     /// From here on waits at most `timeout` for a reply, whatever the [`Cancel`] says: for leaving.
     pub fn hurry(&mut self, timeout: Duration) {
         self.wire.hurry(timeout);

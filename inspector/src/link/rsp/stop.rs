@@ -23,6 +23,8 @@ pub enum StopPacket {
         signal: u8,
         /// The thread that it is about, from 1.
         thread: Option<u32>,
+        /// The watched address that was, or is about to be, written.
+        wrote: Option<u64>,
     },
     /// It is gone.
     Exited {
@@ -47,10 +49,12 @@ impl StopPacket {
             b'S' => Some(Self::Signal {
                 signal: code,
                 thread: None,
+                wrote: None,
             }),
             b'T' => Some(Self::Signal {
                 signal: code,
                 thread: thread_of(rest),
+                wrote: watched_in(rest),
             }),
             b'W' => Some(Self::Exited { code }),
             // As a shell shows a process that a signal ended.
@@ -65,6 +69,15 @@ impl StopPacket {
 fn thread_of(pairs: &[u8]) -> Option<u32> {
     let mut pairs = pairs.split(|byte| *byte == b';');
     pairs.find_map(|pair| thread_id(pair.strip_prefix(b"thread:")?))
+}
+
+/// `watch:87ffe000`; `awatch` serves a stub that knows no other kind.
+fn watched_in(pairs: &[u8]) -> Option<u64> {
+    let mut pairs = pairs.split(|byte| *byte == b';');
+    pairs.find_map(|pair| {
+        let address = pair.strip_prefix(b"watch:");
+        hex::number(address.or_else(|| pair.strip_prefix(b"awatch:"))?)
+    })
 }
 
 /// A thread's number, from 1; of `pPROCESS.THREAD` the thread. `None` for "any" and "all".
@@ -90,6 +103,7 @@ mod tests {
                 StopPacket::Signal {
                     signal: 5,
                     thread: Some(2),
+                    wrote: None,
                 },
             ),
             (
@@ -97,6 +111,7 @@ mod tests {
                 StopPacket::Signal {
                     signal: 2,
                     thread: Some(31),
+                    wrote: None,
                 },
             ),
             (
@@ -104,6 +119,7 @@ mod tests {
                 StopPacket::Signal {
                     signal: 5,
                     thread: None,
+                    wrote: None,
                 },
             ),
             (
@@ -111,6 +127,15 @@ mod tests {
                 StopPacket::Signal {
                     signal: 5,
                     thread: None,
+                    wrote: None,
+                },
+            ),
+            (
+                b"T05thread:01;watch:87ffe000;",
+                StopPacket::Signal {
+                    signal: 5,
+                    thread: Some(1),
+                    wrote: Some(0x87ff_e000),
                 },
             ),
             (b"W00", StopPacket::Exited { code: 0 }),

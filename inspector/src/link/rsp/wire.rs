@@ -78,6 +78,10 @@ impl Wire {
         self.spoke
     }
 
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
     pub(super) fn hurry(&mut self, timeout: Duration) {
         self.timeout = self.timeout.min(timeout);
         self.cancel = Cancel::new();

@@ -4,10 +4,11 @@ use egui::{Key, Modifiers};
 
 use super::{Action, Group, Keys};
 use crate::session::{Command, Connection};
-use crate::views::command::UiCommand;
+use crate::views::command::{GuestCommand, UiCommand};
 use crate::views::state::State;
 
 const NONE: Modifiers = Modifiers::NONE;
+const SHIFT: Modifiers = Modifiers::SHIFT;
 
 /// Letting the guest run, and stopping it.
 pub(super) const ACTIONS: &[Action] = &[
@@ -53,6 +54,48 @@ pub(super) const ACTIONS: &[Action] = &[
         |_| UiCommand::StepCall,
     )
     .unless(unless_stopped),
+    Action::new(
+        Group::Guest,
+        "Step kfree",
+        "Run to the next return of the function that takes pages back.",
+        &[Keys::always(SHIFT, Key::F8)],
+        |_| UiCommand::Guest(GuestCommand::StepFree),
+    )
+    .titled(|state| {
+        let symbol = state.guest.free_symbol.as_deref();
+        format!("Step {}", symbol.unwrap_or("kfree"))
+    })
+    .unless(unless_stopped),
+    Action::new(
+        Group::Guest,
+        "Next table change",
+        "Run to the next write that changes a page table; bits that the hardware sets (A, D) stop nothing.",
+        &[Keys::always(NONE, Key::F9)],
+        |_| UiCommand::Guest(GuestCommand::NextTableChange),
+    )
+    .unless(unless_stopped),
+    Action::new(
+        Group::Guest,
+        "Run until…",
+        "Run until the heap counter is high enough, an address is mapped, or a range changes.",
+        &[Keys::always(SHIFT, Key::F9)],
+        |_| UiCommand::Guest(GuestCommand::ToggleRunUntil),
+    )
+    .unless(unless_stopped),
+    Action::new(
+        Group::Guest,
+        "Clear console",
+        "Forget what the guest wrote.",
+        &[],
+        |_| UiCommand::Guest(GuestCommand::ClearConsole),
+    ),
+    Action::new(
+        Group::Guest,
+        "Clear link log",
+        "Forget what the link said.",
+        &[],
+        |_| UiCommand::Guest(GuestCommand::ClearLog),
+    ),
     Action::new(
         Group::Guest,
         "Cancel",

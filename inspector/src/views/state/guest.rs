@@ -1,5 +1,28 @@
 //! What the views read of the guest: what it is asked to run to, its console, watches.
 
+use crate::session::{ConsoleInput, WatchSpec};
+
 /// State of the guest: what it is asked to run to, its console, watches.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct GuestState {}
+pub struct GuestState {
+    /// The function that takes pages back, where the guest's ELF has it.
+    pub free_symbol: Option<String>,
+    /// Where what is typed goes.
+    pub input: Option<ConsoleInput>,
+    /// Why nothing can be typed, and what to do.
+    pub why_no_input: String,
+    /// Whether it is asked what to run to.
+    pub asks_run_until: bool,
+    /// What somebody watches.
+    pub watches: Vec<WatchSpec>,
+}
+
+impl GuestState {
+    /// Takes where what is typed goes, or why it goes nowhere.
+    pub fn take_input(&mut self, input: Result<ConsoleInput, String>) {
+        match input {
+            Ok(input) => (self.input, self.why_no_input) = (Some(input), String::new()),
+            Err(why) => (self.input, self.why_no_input) = (None, why),
+        }
+    }
+}

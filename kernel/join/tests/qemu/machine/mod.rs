@@ -86,6 +86,19 @@ impl Machine {
         }
     }
 
+    /// Waits until each of `texts` is on the console, and gives all of it. Their letters may be mixed up with each
+    /// other's, as those of a hart are that says its last words without the console's lock.
+    pub(crate) fn expect_mixed(&mut self, texts: &[&str]) -> String {
+        while !texts.iter().all(|text| is_among(text, &self.seen)) {
+            assert!(
+                self.receive(),
+                "the machine ended without saying {texts:?}; it said:\n{}",
+                self.seen
+            );
+        }
+        std::mem::take(&mut self.seen)
+    }
+
     /// Types a line and gives what is answered, up to the next prompt.
     pub(crate) fn ask(&mut self, line: &str) -> String {
         self.type_line(line);
@@ -114,6 +127,12 @@ impl Machine {
             Err(RecvTimeoutError::Timeout) => panic!("the machine hangs; it said:\n{}", self.seen),
         }
     }
+}
+
+/// Whether the letters of `text` come one after another in `all`, whatever stands between them.
+fn is_among(text: &str, all: &str) -> bool {
+    let mut all = all.bytes();
+    text.bytes().all(|byte| all.any(|other| other == byte))
 }
 
 impl Drop for Machine {

@@ -1,0 +1,321 @@
+//! What can be asked of a guest, by label: toolbar, what to run to, console, harts, registers, watches, log.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use pagescope::app::{App, Link};
+use pagescope::capture::run_until::Goal;
+use pagescope::link::Cancel;
+use pagescope::model::{Selection, fixture};
+use pagescope::session::{Command, Connection, ConsoleInput, Event, WatchAt};
+use pagescope::views::{Tab, UiCommand};
+use pagescope_protocol::snapshot::{Register, Snapshot, Watch};
+use pagescope_protocol::{PhysAddr, VirtAddr};
+
+struct Guest {
+    commands: Receiver<Command>,
+    events: Sender<Event>,
+}
+
+fn live(size: [f32; 2]) -> (Harness<'static, App>, Guest) {
+    let (commands, asked) = bounded(8);
+    let (events, received) = bounded(64);
+    let link = Link {
+        commands,
+        events: received,
+        cancel: Cancel::default(),
+    };
+    let guest = Guest {
+        commands: asked,
+        events,
+    };
+    let mut harness = Harness::builder()
+        .with_size(size)
+        .with_max_steps(20)
+        .build_ui_state(
+            |ui, app: &mut App| {
+                if ui.ctx().cumulative_pass_nr() == 0 {
+                    app.install(ui.ctx());
+                } else {
+                    app.frame(ui);
+                }
+            },
+            App::live(link, "guest"),
+        );
+    harness.run();
+    guest.say(Event::StepSymbol(Some("kalloc".into())));
+    guest.say(Event::FreeSymbol(Some("kfree".into())));
+    guest.say(Event::Connection(Connection::Stopped));
+    guest.say(Event::Moment(Arc::new(fixture::pseudos(3))));
+    harness.run();
+    (harness, guest)
+}
+
+impl Guest {
+    fn say(&self, event: Event) {
+        self.events.send(event).expect("the window listens");
+    }
+
+    fn asked(&self) -> Vec<Command> {
+        self.commands.try_iter().collect()
+    }
+}
+
+fn show(harness: &mut Harness<'static, App>, tab: Tab) {
+    harness.state_mut().queue(UiCommand::ShowTab(tab));
+    harness.run();
+}
+
+fn type_into(harness: &mut Harness<'static, App>, label: &str, text: &str) {
+    let field = harness.get_by_label(label);
+    field.focus();
+    harness.run();
+    harness.get_by_label(label).type_text(text);
+    harness.run();
+}
+
+fn registers(harts: &[(u32, &[(&str, u64)])]) -> Snapshot {
+    let mut snapshot = fixture::pseudos(3);
+    for (id, named) in harts {
+        let mut hart = snapshot.harts[0].clone();
+        hart.id = *id;
+        hart.registers = named
+            .iter()
+            .map(|(name, value)| Register {
+                name: (*name).into(),
+                value: *value,
+            })
+            .collect();
+        snapshot.harts.retain(|known| known.id != *id);
+        snapshot.harts.push(hart);
+    }
+    snapshot
+}
+
+#[test]
+fn the_toolbar_steps_to_the_next_table_change_at_every_width() {
+    for size in [[1000.0, 700.0], [1440.0, 900.0]] {
+        let (mut harness, guest) = live(size);
+        for name in [
+            "Run",
+            "Pause",
+            "Step kalloc",
+            "Next table change",
+            "More ways to step",
+        ] {
+            let rect = harness.get_by_label(name).rect();
+            assert!(
+                rect.right() <= size[0] - 4.0,
+                "{name} at {size:?}: {rect:?}"
+            );
+        }
+        harness.get_by_label("Next table change").click();
+        harness.run();
+        let next = Goal::TableChange {
+            within: None,
+            count: 1,
+        };
+        assert_eq!(guest.asked(), [Command::RunUntil(next)]);
+        harness.get_by_label("More ways to step").click();
+        harness.run();
+        harness.get_by_label_contains("Step kfree").click();
+        harness.run();
+        let step = Command::StepCall {
+            symbol: "kfree".into(),
+            count: 1,
+        };
+        assert_eq!(guest.asked(), [step]);
+    }
+}
+
+#[test]
+fn keys_step_as_their_buttons_do() {
+    let (mut harness, guest) = live([1440.0, 900.0]);
+    harness.key_press(egui::Key::F9);
+    harness.run();
+    assert!(matches!(guest.asked()[..], [Command::RunUntil(_)]));
+    harness.key_press_modifiers(egui::Modifiers::SHIFT, egui::Key::F8);
+    harness.run();
+    assert!(matches!(&guest.asked()[..], [Command::StepCall { symbol, .. }] if symbol == "kfree"));
+    harness.key_press_modifiers(egui::Modifiers::SHIFT, egui::Key::F9);
+    harness.run();
+    harness.get_by_label("Run until it is so");
+}
+
+#[test]
+fn a_condition_is_asked_for_with_defaults_and_remembered() {
+    let (mut harness, guest) = live([1440.0, 900.0]);
+    let open = |harness: &mut Harness<'static, App>| {
+        harness.key_press_modifiers(egui::Modifiers::SHIFT, egui::Key::F9);
+        harness.run();
+    };
+    open(&mut harness);
+    let counter = fixture::pseudos(3).heap.map_or(0, |heap| heap.counter);
+    harness.get_by_label("Run until it is so").click();
+    harness.run();
+    let asked = guest.asked();
+    assert_eq!(asked, [Command::RunUntil(Goal::HeapCounter(counter + 10))]);
+    assert!(harness.query_by_label("Run until it is so").is_none());
+
+    open(&mut harness);
+    harness.get_by_label("An address is mapped").click();
+    harness.run();
+    harness.get_by_label("Address to be mapped").focus();
+    harness.run();
+    harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::A);
+    harness
+        .get_by_label("Address to be mapped")
+        .type_text("0x40000000");
+    harness.run();
+    harness.get_by_label("Run until it is so").click();
+    harness.run();
+    let mapped = Goal::Mapped {
+        address: VirtAddr::new(0x4000_0000),
+        space: None,
+    };
+    assert_eq!(guest.asked(), [Command::RunUntil(mapped.clone())]);
+    // The same again, without a word typed.
+    open(&mut harness);
+    harness.get_by_label("Run until it is so").click();
+    harness.run();
+    assert_eq!(guest.asked(), [Command::RunUntil(mapped)]);
+
+    open(&mut harness);
+    harness.get_by_label("Tables change").click();
+    harness.run();
+    type_into(&mut harness, "First address that counts", "0x40000000");
+    type_into(&mut harness, "Last address that counts", "0x3000");
+    harness.get_by_label_contains("lies before the first");
+    harness.get_by_label("Not now").click();
+    harness.run();
+    assert!(guest.asked().is_empty());
+}
+
+#[test]
+fn what_is_typed_reaches_the_guest() {
+    let (mut harness, guest) = live([1440.0, 900.0]);
+    show(&mut harness, Tab::Console);
+    assert!(harness.query_by_label("Type for the guest").is_none());
+    let (input, typed) = ConsoleInput::channel();
+    guest.say(Event::ConsoleInput(Ok(input)));
+    guest.say(Event::Console("Pagescope kernel\n> ready\n> ".into()));
+    harness.run();
+    type_into(&mut harness, "Type for the guest", "kalloc 2");
+    harness.key_press(egui::Key::Enter);
+    harness.run();
+    assert_eq!(typed.try_recv().as_deref(), Ok(&b"kalloc 2\n"[..]));
+    // Up brings it back, and Enter sends it again.
+    harness.key_press(egui::Key::ArrowUp);
+    harness.run();
+    harness.key_press(egui::Key::Enter);
+    harness.run();
+    assert_eq!(typed.try_recv().as_deref(), Ok(&b"kalloc 2\n"[..]));
+    harness.get_by_label("Send Ctrl-C").click();
+    harness.run();
+    assert_eq!(typed.try_recv().as_deref(), Ok(&b"\x03"[..]));
+    type_into(&mut harness, "Find in the console", "READY");
+    harness.get_by_label_contains("1 of 1 lines");
+    harness.get_by_label("Clear console").click();
+    harness.run();
+    assert!(harness.state().state().console.is_empty());
+}
+
+#[test]
+fn where_nothing_can_be_typed_it_is_said() {
+    let (mut harness, guest) = live([1440.0, 900.0]);
+    show(&mut harness, Tab::Console);
+    let why = "This guest's console belongs to whoever started it: type there.";
+    guest.say(Event::ConsoleInput(Err(why.into())));
+    harness.run();
+    assert_eq!(harness.state().state().guest.why_no_input, why);
+    assert!(harness.query_by_label("Type for the guest").is_none());
+}
+
+#[test]
+fn a_hart_is_chosen_from_the_list() {
+    let (mut harness, guest) = live([1440.0, 900.0]);
+    let two = registers(&[(0, &[("scause", 13)]), (1, &[("scause", 15)])]);
+    guest.say(Event::Moment(Arc::new(two)));
+    show(&mut harness, Tab::Harts);
+    harness.get_by_label_contains("hart 0,");
+    let row = harness.get_by_label_contains("store page fault");
+    row.click();
+    harness.run();
+    assert_eq!(harness.state().state().hart, 1);
+}
+
+#[test]
+fn registers_are_taken_apart_and_changes_marked() {
+    let (mut harness, guest) = live([1440.0, 900.0]);
+    let satp = 0x8000_0000_0008_7ffc;
+    let first: &[(&str, u64)] = &[("a0", 1), ("sepc", 0x8020_0000), ("satp", satp)];
+    let second: &[(&str, u64)] = &[("a0", 2), ("sepc", 0x8020_0000), ("satp", satp)];
+    guest.say(Event::Moment(Arc::new(registers(&[(0, first)]))));
+    guest.say(Event::Moment(Arc::new(registers(&[(0, second)]))));
+    show(&mut harness, Tab::Registers);
+    harness.get_by_label("a0 0x2, was 0x1");
+    harness.get_by_label_contains("Sv39 · ASID 0 · root 0x87ffc000");
+    harness.get_by_label("sepc 0x80200000").click();
+    harness.run();
+    let selected = harness.state().state().selection;
+    assert_eq!(selected, Selection::Virtual(VirtAddr::new(0x8020_0000)));
+    harness.get_by_label_contains("satp 0x").click();
+    harness.run();
+    let selected = harness.state().state().selection;
+    assert_eq!(selected, Selection::Physical(PhysAddr::new(0x87ff_c000)));
+}
+
+#[test]
+fn numbers_are_watched_and_no_longer() {
+    let (mut harness, guest) = live([1440.0, 900.0]);
+    show(&mut harness, Tab::Watches);
+    type_into(&mut harness, "What to watch", "0x87ff3000");
+    harness.get_by_label("Watch").click();
+    harness.run();
+    let asked = guest.asked();
+    let [Command::Watch(watches)] = &asked[..] else {
+        panic!("{asked:?}");
+    };
+    assert_eq!(watches[0].at, WatchAt::Virtual(VirtAddr::new(0x87ff_3000)));
+    assert_eq!((watches[0].bytes, &*watches[0].name), (8, "0x87ff3000 u64"));
+    for value in [7, 8] {
+        let mut snapshot = fixture::pseudos(3);
+        snapshot.watches.push(Watch {
+            name: "0x87ff3000 u64".into(),
+            address: PhysAddr::new(0x87ff_3000),
+            value: Some(value),
+        });
+        guest.say(Event::Moment(Arc::new(snapshot)));
+    }
+    harness.run();
+    harness.get_by_label("Watch 0x87ff3000 u64, 8");
+    harness
+        .get_by_label("Watch 0x87ff3000 u64 no longer")
+        .click();
+    harness.run();
+    assert_eq!(guest.asked(), [Command::Watch(Vec::new())]);
+    type_into(&mut harness, "What to watch", "9 lives");
+    harness.get_by_label("Watch").click();
+    harness.run();
+    harness.run();
+    assert!(guest.asked().is_empty());
+    let notice = harness.state().state().notice.as_ref();
+    assert!(notice.is_some_and(|notice| notice.text.contains("no address and no symbol")));
+}
+
+#[test]
+fn the_log_is_filtered_and_cleared() {
+    let (mut harness, guest) = live([1440.0, 900.0]);
+    for line in ["connected to :1234", "profile pseudos", "lost once"] {
+        guest.say(Event::Log(line.into()));
+    }
+    show(&mut harness, Tab::Log);
+    harness.get_by_label("3 lines");
+    type_into(&mut harness, "Filter log", "profile");
+    harness.get_by_label("1 of 3 lines");
+    harness.get_by_label("Clear log").click();
+    harness.run();
+    assert!(harness.state().state().log.is_empty());
+}
