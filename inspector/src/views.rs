@@ -14,6 +14,7 @@
 //! and emit [`UiCommand`]s. They change no state, and know no socket, file or thread.
 
 pub mod actions;
+pub mod address_box;
 pub mod band_column;
 pub mod band_stack;
 pub mod bottom;
@@ -29,6 +30,7 @@ pub mod minimap;
 pub mod notices;
 pub mod page_tables;
 pub mod paint;
+pub mod palette;
 pub mod path_line;
 pub mod physical_map;
 pub mod prompt;
@@ -44,6 +46,7 @@ pub mod virtual_map;
 use std::cell::Cell;
 
 use egui::{CentralPanel, Frame, Margin, Panel, Rect, Sense, Stroke, Ui, vec2};
+use pagescope_protocol::{Level, PhysPage};
 
 use camera::{CameraStep, MapId};
 use columns::{Columns, MARGIN};
@@ -67,9 +70,11 @@ pub struct Views {
     page_tables: page_tables::PageTables,
     physical_map: physical_map::PhysicalMap,
     bottom: bottom::Bottom,
+    detail: detail::Detail,
     prompt: prompt::Prompt,
     /// A step of the camera that the next frame makes.
     step: Option<CameraStep>,
+    palette: palette::CommandPalette,
     run_until: run_until::RunUntil,
 }
 
@@ -82,6 +87,16 @@ impl Views {
     /// Moves or zooms the map under the mouse, in the next frame.
     pub const fn move_map(&mut self, step: CameraStep) {
         self.step = Some(step);
+    }
+
+    /// What the selection means at the moment that was drawn last.
+    pub const fn focus(&self) -> &crate::model::Focus {
+        &self.derived.focus
+    }
+
+    /// The tables on the way that is selected, from the root down.
+    pub fn tables(&self) -> Vec<(Level, PhysPage)> {
+        self.derived.chain_tables()
     }
 
     /// Draws everything, and returns what was asked for.
@@ -163,12 +178,13 @@ impl Views {
                         .fill(palette.background)
                         .inner_margin(Margin::symmetric(MARGIN as i8, 10)),
                 )
-                .show(ui, |ui| detail::show(ui, scene, out));
+                .show(ui, |ui| self.detail.show(ui, scene, out));
             CentralPanel::no_frame()
                 .frame(Frame::NONE.fill(palette.background))
                 .show(ui, |ui| self.picture(ui, &columns, scene, out));
         }
         self.prompt.show(ui, scene, out);
+        self.palette.show(ui, scene, out);
         self.run_until.show(ui, scene, out);
         if scene.state.help {
             help::show(ui.ctx(), out);
