@@ -444,7 +444,9 @@ mod tests {
         virtual_bands(&snapshot, &snapshot.spaces[0], &Difference::default())
     }
 
-    fn spans(items: &[Item]) -> Vec<((f32, f32), Option<(f32, f32)>)> {
+    type Span = (f32, f32);
+
+    fn spans(items: &[Item]) -> Vec<(Span, Option<Span>)> {
         let parts = |item: &Item| match item {
             Item::Band { span, label, .. }
             | Item::Page { span, label, .. }
