@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use pagescope_protocol::snapshot::Snapshot;
 use pagescope_protocol::snapshot::text::{self, Document};
 
-use crate::model::{History, named};
+use crate::export::html::lecture_html;
+use crate::model::History;
 use crate::views::FilePurpose;
 
 /// What a job has come to.
@@ -56,11 +56,12 @@ impl Files {
         self.done.try_iter().collect()
     }
 
-    /// Writes the snapshot to `path`, or to a place that the user names.
-    pub(super) fn save_snapshot(&self, snapshot: Arc<Snapshot>, path: Option<PathBuf>) {
+    /// Writes the moment being looked at to `path`, or to a place that the user names.
+    pub(super) fn save_snapshot(&self, history: History, path: Option<PathBuf>) {
         self.job(move || {
             let path = path_for(FilePurpose::SaveSnapshot, path)?;
-            Ok(save(&path, &text::snapshot_to_text(&named(&snapshot))))
+            let snapshot = history.for_file(history.cursor()).ok_or(None)?;
+            Ok(save(&path, &text::snapshot_to_text(&snapshot)))
         });
     }
 
@@ -70,6 +71,14 @@ impl Files {
             let path = path_for(FilePurpose::SaveRecording, path)?;
             let recording = history.to_recording().ok_or(None)?;
             Ok(save(&path, &text::recording_to_text(&recording)))
+        });
+    }
+
+    /// Writes the lecture as a page for a browser to `path`, or to a place that the user names.
+    pub(super) fn export_html(&self, history: History, title: String, path: Option<PathBuf>) {
+        self.job(move || {
+            let path = path_for(FilePurpose::ExportHtml, path)?;
+            Ok(save(&path, &lecture_html(&history, &title)))
         });
     }
 
@@ -112,7 +121,16 @@ fn path_for(purpose: FilePurpose, given: Option<PathBuf>) -> Result<PathBuf, Opt
     let asked = Instant::now();
     let dialog = rfd::FileDialog::new()
         .set_title(purpose.title())
-        .add_filter("Snapshots and recordings", &["ron"]);
+        .add_filter(
+            match purpose {
+                FilePurpose::ExportHtml => "Pages for a browser",
+                _ => "Snapshots and recordings",
+            },
+            &[match purpose {
+                FilePurpose::ExportHtml => "html",
+                _ => "ron",
+            }],
+        );
     let path = match purpose {
         FilePurpose::Open => dialog.pick_file(),
         _ => dialog.set_file_name(purpose.default_name()).save_file(),

@@ -94,6 +94,8 @@ pub enum FilePurpose {
     SaveRecording,
     /// To read.
     Open,
+    /// To write the lecture as a page for a browser.
+    ExportHtml,
 }
 
 impl FilePurpose {
@@ -103,13 +105,14 @@ impl FilePurpose {
             Self::SaveSnapshot => "Save snapshot",
             Self::SaveRecording => "Save recording",
             Self::Open => "Open a snapshot or a recording",
+            Self::ExportHtml => "Export lecture as HTML",
         }
     }
 
     /// What its button says.
     pub const fn verb(self) -> &'static str {
         match self {
-            Self::SaveSnapshot | Self::SaveRecording => "Save",
+            Self::SaveSnapshot | Self::SaveRecording | Self::ExportHtml => "Save",
             Self::Open => "Open",
         }
     }
@@ -120,6 +123,7 @@ impl FilePurpose {
             Self::SaveSnapshot => "snapshot.ron",
             Self::SaveRecording => "recording.ron",
             Self::Open => "",
+            Self::ExportHtml => "lecture.html",
         }
     }
 }
@@ -146,11 +150,13 @@ pub enum Tab {
     Trace,
     /// What the link says.
     Log,
+    /// Writing a lecture.
+    Lecture,
 }
 
 impl Tab {
     /// All tabs in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Timeline,
         Self::Console,
         Self::Harts,
@@ -160,6 +166,7 @@ impl Tab {
         Self::Trace,
         Self::Check,
         Self::Log,
+        Self::Lecture,
     ];
 
     /// Whether it is a list that needs height.
@@ -179,6 +186,7 @@ impl Tab {
             Self::Regions => "Regions",
             Self::Trace => "Trace",
             Self::Log => "Log",
+            Self::Lecture => "Lecture",
         }
     }
 }
