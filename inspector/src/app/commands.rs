@@ -196,7 +196,7 @@ impl App {
     }
 
     /// Saves to or opens `path`, or a file that the user names first.
-    fn want_file(&mut self, purpose: FilePurpose, path: Option<PathBuf>) {
+    pub(super) fn want_file(&mut self, purpose: FilePurpose, path: Option<PathBuf>) {
         match (purpose, self.state.snapshot()) {
             (FilePurpose::Open, _) => self.files.open(path),
             (FilePurpose::SaveSnapshot, Some(snapshot)) => {
@@ -204,6 +204,12 @@ impl App {
             }
             (FilePurpose::SaveRecording, Some(_)) => {
                 self.files.save_recording(self.state.history.clone(), path);
+            }
+            (
+                FilePurpose::ExportSvg | FilePurpose::ExportPng | FilePurpose::ExportText,
+                Some(_),
+            ) => {
+                self.files.export(purpose, self.state.clone(), path);
             }
             (_, None) => self
                 .state
