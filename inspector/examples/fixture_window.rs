@@ -203,13 +203,11 @@ fn live(pages: u64, steps: u64, is_lost: bool, is_silent: bool) -> App {
                     done += 1;
                     say(Event::Moment(Arc::new(fixture::pseudos(done))));
                 }
-                Command::StepInstruction { .. }
-                | Command::Watch(_)
-                | Command::Capture
-                | Command::ChooseWay(_)
-                | Command::Follow(_)
-                | Command::FindSpaces
-                | Command::WalkRoot { .. } => {}
+                Command::FindLine(address) => {
+                    say(Event::Line(address, Some("kernel/kalloc.rs:70".into())));
+                }
+                // What it does not imitate.
+                _ => {}
             }
         }
     });

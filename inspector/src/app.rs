@@ -26,7 +26,7 @@ use crate::model::selection::newest;
 use crate::model::{History, Selection};
 use crate::session::{Command, Connection, Event};
 use crate::views::actions;
-use crate::views::state::{Contents, NoticeKind, State};
+use crate::views::state::{Contents, NoticeKind, SourceLine, State};
 use crate::views::{UiCommand, Views, theme};
 use files::Files;
 
@@ -55,6 +55,8 @@ pub struct App {
     files: Files,
     queued: Vec<UiCommand>,
     on_create: Vec<OnCreate>,
+    /// Whether a text field had the keyboard when the last frame ended.
+    was_typing: bool,
 }
 
 impl App {
@@ -83,6 +85,7 @@ impl App {
             files: Files::default(),
             queued: Vec::new(),
             on_create: Vec::new(),
+            was_typing: false,
         }
     }
 
@@ -121,6 +124,7 @@ impl App {
             self.apply(command, ui.ctx());
         }
         self.queued = self.views.show(ui, &self.state);
+        self.was_typing = ui.ctx().egui_wants_keyboard_input();
         if !self.queued.is_empty() {
             ui.ctx().request_repaint();
         }
@@ -185,7 +189,13 @@ impl App {
                 };
                 self.state.remember_contents(frame, contents);
             }
+            Event::Symbols(symbols) => self.state.desk.set_symbols(symbols),
+            Event::Line(address, line) => self
+                .state
+                .desk
+                .remember_line(address, line.map_or(SourceLine::Unknown, SourceLine::Known)),
             Event::Failed(why) => {
+                self.state.desk.forget_questions();
                 self.state.forget_questions();
                 self.state.notify(NoticeKind::Problem, why);
             }
@@ -226,7 +236,10 @@ impl App {
 
     /// Keys that work everywhere. What cannot be done now says why.
     fn keys(&mut self, ctx: &egui::Context) {
-        for action in actions::pressed(ctx, ctx.egui_wants_keyboard_input()) {
+        // A field that Esc was pressed in has lost the keyboard by now, and the key was its own.
+        let types = self.was_typing || ctx.egui_wants_keyboard_input();
+        self.copies(ctx, types);
+        for action in actions::pressed(ctx, types) {
             match (action.why_not)(&self.state) {
                 None => self.queued.push((action.command)(&self.state)),
                 Some(why) => self.state.notify(NoticeKind::Problem, why),
@@ -255,6 +268,9 @@ impl App {
             self.state.connection = Connection::Connecting {
                 what: "reconnecting…".into(),
             };
+        }
+        if let Command::FindLine(address) = &command {
+            self.state.desk.remember_line(*address, SourceLine::Asked);
         }
         if let Command::ReadFrame(frame) = &command {
             self.state.remember_contents(*frame, Contents::Asked);

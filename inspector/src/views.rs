@@ -14,6 +14,7 @@
 //! and emit [`UiCommand`]s. They change no state, and know no socket, file or thread.
 
 pub mod actions;
+pub mod address_box;
 pub mod band_column;
 pub mod band_stack;
 pub mod bottom;
@@ -27,6 +28,7 @@ pub mod help;
 pub mod notices;
 pub mod page_tables;
 pub mod paint;
+pub mod palette;
 pub mod path_line;
 pub mod physical_map;
 pub mod prompt;
@@ -39,6 +41,7 @@ pub mod toolbar;
 pub mod virtual_map;
 
 use egui::{CentralPanel, Frame, Margin, Panel, Rect, Stroke, Ui, vec2};
+use pagescope_protocol::{Level, PhysPage};
 
 use band_column::ColumnCache;
 use columns::{Columns, MARGIN};
@@ -106,7 +109,9 @@ pub struct Views {
     page_tables: page_tables::PageTables,
     physical_map: physical_map::PhysicalMap,
     bottom: bottom::Bottom,
+    detail: detail::Detail,
     prompt: prompt::Prompt,
+    palette: palette::CommandPalette,
     run_until: run_until::RunUntil,
 }
 
@@ -114,6 +119,16 @@ impl Views {
     /// Puts the keyboard into the address box.
     pub fn focus_address(&mut self) {
         self.toolbar.focus_address();
+    }
+
+    /// What the selection means at the moment that was drawn last.
+    pub const fn focus(&self) -> &crate::model::Focus {
+        &self.derived.focus
+    }
+
+    /// The tables on the way that is selected, from the root down.
+    pub fn tables(&self) -> Vec<(Level, PhysPage)> {
+        self.derived.chain_tables()
     }
 
     /// Draws everything, and returns what was asked for.
@@ -190,7 +205,7 @@ impl Views {
             ViewPart::Detail => {
                 let column = centred(inner, 640.0, f32::INFINITY);
                 let mut place = ui.new_child(egui::UiBuilder::new().max_rect(column));
-                detail::show(&mut place, scene, out);
+                self.detail.show(&mut place, scene, out);
             }
             ViewPart::Timeline => {
                 let strip = centred(inner, f32::INFINITY, 320.0);
@@ -244,12 +259,13 @@ impl Views {
                         .fill(palette.background)
                         .inner_margin(Margin::symmetric(MARGIN as i8, 10)),
                 )
-                .show(ui, |ui| detail::show(ui, scene, out));
+                .show(ui, |ui| self.detail.show(ui, scene, out));
             CentralPanel::no_frame()
                 .frame(Frame::NONE.fill(palette.background))
                 .show(ui, |ui| self.picture(ui, &columns, scene, out));
         }
         self.prompt.show(ui, scene, out);
+        self.palette.show(ui, scene, out);
         self.run_until.show(ui, scene, out);
         export_picture::show(ui, scene, out);
         if scene.state.help {

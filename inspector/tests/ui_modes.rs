@@ -100,15 +100,15 @@ fn the_walk_is_told_with_the_modes_sizes() {
         kernel_at(TranslationMode::Sv32).as_u64() + (64 << 20),
     );
     // Two levels, entries of four bytes.
-    assert_eq!(harness.get_all_by_label_contains("·4").count(), 2);
-    harness.get_by_label_contains("Bits 31 to 10, PPN");
+    assert_eq!(harness.get_all_by_label_contains("·4 → ").count(), 2);
+    harness.get_by_label_contains("PPN, bits 31–10");
     let mut harness = window(in_mode(TranslationMode::Sv57), [1440.0, 900.0]);
     select(
         &mut harness,
         kernel_at(TranslationMode::Sv57).as_u64() + (64 << 20),
     );
-    assert_eq!(harness.get_all_by_label_contains("·8").count(), 5);
-    harness.get_by_label_contains("Bits 53 to 10, PPN");
+    assert_eq!(harness.get_all_by_label_contains("·8 → ").count(), 5);
+    harness.get_by_label_contains("PPN, bits 53–10");
 }
 
 /// A guest's walk shows both stages; the line ends in the machine's memory.

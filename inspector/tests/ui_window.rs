@@ -174,7 +174,7 @@ fn an_address_is_typed_and_a_wrong_one_gets_a_helpful_answer() {
     );
     harness.state_mut().queue(UiCommand::GoTo("kallok".into()));
     harness.run();
-    harness.get_by_label_contains("neither a hexadecimal address nor the name of a region");
+    harness.get_by_label_contains("is neither a number nor a name that is known");
     harness.get_by_label("Dismiss").click();
     harness.run();
     assert!(harness.state().state().notice.is_none());

@@ -8,7 +8,6 @@ use egui::{Theme, ThemePreference};
 use super::App;
 use super::files::Done;
 use crate::capture::scan::Candidate;
-use crate::model::selection::parse_address;
 use crate::model::{History, Selection};
 use crate::session::{Command, Connection, FollowReport, Rate};
 use crate::views::state::NoticeKind;
@@ -98,21 +97,6 @@ impl App {
         self.state.is_chosen = selection != Selection::Nothing;
     }
 
-    fn go_to(&mut self, text: &str) {
-        let Some(snapshot) = self.state.snapshot() else {
-            return;
-        };
-        match parse_address(text, snapshot) {
-            Ok(selection) => {
-                self.state.notice = None;
-                self.select(selection);
-            }
-            Err(error) => self
-                .state
-                .notify(NoticeKind::Problem, sentence(&error.to_string())),
-        }
-    }
-
     fn seek(&mut self, place: usize) {
         self.state.history.seek(place);
         self.follow_newest();
@@ -127,6 +111,7 @@ impl App {
             | Command::StepCall { .. }
             | Command::RunUntil(_) => connection.is_stopped(),
             Command::ReadFrame(_) | Command::Capture | Command::Watch(_) => connection.can_read(),
+            Command::FindLine(_) => connection.is_attached(),
             Command::FindSpaces | Command::WalkRoot { .. } => connection.is_stopped(),
             Command::ChooseWay(_) => {
                 connection.is_stopped() || matches!(connection, Connection::Running)
@@ -250,7 +235,7 @@ impl App {
 }
 
 /// An error's text as a sentence.
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     match letters.next() {
         Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str()),

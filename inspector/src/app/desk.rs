@@ -1,10 +1,69 @@
 //! Applies what is asked for about the window itself: panels, recent files, the palette of commands.
 
 use super::App;
+use crate::model::Selection;
+use crate::model::expression::evaluate;
+use crate::model::summary::summary;
 use crate::views::command::DeskCommand;
+use crate::views::state::NoticeKind;
 
 impl App {
-    pub(super) fn apply_desk(&mut self, command: DeskCommand, _ctx: &egui::Context) {
-        match command {}
+    fn copy_selection(&mut self, ctx: &egui::Context) {
+        let Some(snapshot) = self.state.snapshot() else {
+            return;
+        };
+        let text = summary(snapshot, self.state.space(), self.views.focus());
+        if !text.is_empty() {
+            ctx.copy_text(text);
+            self.state
+                .notify(NoticeKind::Done, "What is selected was copied as text.");
+        }
+    }
+
+    /// Ctrl+C comes as an event of its own from a real window; text that is marked goes first.
+    pub(super) fn copies(&mut self, ctx: &egui::Context, types: bool) {
+        let is_asked = ctx.input(|input| {
+            let mut events = input.events.iter();
+            events.any(|event| matches!(event, egui::Event::Copy))
+        });
+        let has_marked = || {
+            use egui::text_selection::LabelSelectionState;
+            let plugin = ctx.plugin_opt::<LabelSelectionState>();
+            plugin.is_some_and(|plugin| plugin.lock().has_selection())
+        };
+        if is_asked && !types && !has_marked() {
+            self.queued
+                .push(crate::views::UiCommand::Desk(DeskCommand::CopySelection));
+        }
+    }
+
+    /// Selects what was typed.
+    pub(super) fn go_to(&mut self, text: &str) {
+        let tables = self.views.tables();
+        let Some(scope) = self.state.scope(&tables) else {
+            let why = "There is no moment yet to look anything up in.";
+            return self.state.notify(NoticeKind::Problem, why);
+        };
+        match evaluate(text, &scope).map(|value| value.selection()) {
+            Ok(selection) => {
+                self.state.notice = None;
+                self.state.desk.remember_entered(text);
+                self.state.selection = selection;
+                self.state.is_chosen = selection != Selection::Nothing;
+            }
+            Err(error) => {
+                let words = super::commands::sentence(&error.to_string());
+                self.state.notify(NoticeKind::Problem, words);
+            }
+        }
+    }
+
+    pub(super) fn apply_desk(&mut self, command: DeskCommand, ctx: &egui::Context) {
+        match command {
+            DeskCommand::CopySelection => self.copy_selection(ctx),
+            DeskCommand::TogglePalette => {
+                self.state.desk.has_palette = !self.state.desk.has_palette;
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::export::svg::{Theme, layout_svg};
 use crate::export::text::{Order, layout_text, schematic_text};
 use crate::export::view::{Picture, view_png, view_svg};
 use crate::model::History;
-use crate::model::selection::{newest, parse_address};
+use crate::model::selection::newest;
 use crate::session::Connection;
 use crate::views::ViewPart;
 use crate::views::state::State;
@@ -115,13 +115,15 @@ fn picture(
     let mut state = State::new(title, history.clone(), Connection::None);
     state.history.seek(moment);
     state.space = space;
-    if let Some(moment) = state.moment() {
-        state.selection = match &options.select {
-            Some(text) => parse_address(text, &moment.snapshot)
-                .map_err(|error| Failure::Usage(error.to_string()))?,
-            None => newest(&moment.snapshot, &moment.difference),
-        };
-    }
+    let selected = options.select.as_ref();
+    let selected = selected.and_then(|text| state.looked_up(text));
+    let selected = selected
+        .transpose()
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let found = state
+        .moment()
+        .map(|moment| newest(&moment.snapshot, &moment.difference));
+    state.selection = selected.or(found).unwrap_or_default();
     match options.kind.png {
         true => view_png(&state, &picture),
         false => view_svg(&state, &picture).map(String::into_bytes),

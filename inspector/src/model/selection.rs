@@ -273,85 +273,6 @@ pub fn returned_address(stop: &str) -> Option<PhysAddr> {
     u64::from_str_radix(digits, 16).ok().map(PhysAddr::new)
 }
 
-/// Why a text names no address.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum AddressError {
-    /// It has no characters.
-    #[error("type an address: 0x87ff3000 is virtual, p:0x87ff3000 is physical")]
-    Empty,
-    /// It has digits that hexadecimal lacks, and no region has that name.
-    #[error(
-        "{0:?} is neither a hexadecimal address nor the name of a region: try 0x87ff3000 for a \
-         virtual address, p:0x87ff3000 for a physical one"
-    )]
-    Unknown(String),
-    /// It has more than 64 bits.
-    #[error("{0:?} has more than 64 bits")]
-    TooLong(String),
-    /// A physical address has at most 56 bits.
-    #[error("{0:?} has more than the 56 bits of a physical address")]
-    TooLongForPhysical(String),
-}
-
-/// What `text` points at: `0x87ff3000`, `p:0x87ff3000`, or the name of a region or device.
-///
-/// # Errors
-/// [`AddressError`] says what can be typed.
-pub fn parse_address(text: &str, snapshot: &Snapshot) -> Result<Selection, AddressError> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Err(AddressError::Empty);
-    }
-    let physical = text
-        .strip_prefix("p:")
-        .or_else(|| text.strip_prefix("P:"))
-        .map(str::trim);
-    let number = physical.unwrap_or(text);
-    let digits = number
-        .strip_prefix("0x")
-        .or_else(|| number.strip_prefix("0X"))
-        .unwrap_or(number)
-        .replace('_', "");
-    let is_number = !digits.is_empty() && digits.chars().all(|digit| digit.is_ascii_hexdigit());
-    // A bare word such as "dead" may be a name; a name wins only where it is one.
-    if physical.is_none()
-        && let Some(selection) = named(number, snapshot)
-    {
-        return Ok(selection);
-    }
-    if !is_number {
-        return Err(AddressError::Unknown(text.into()));
-    }
-    let value = u64::from_str_radix(&digits, 16).map_err(|_| AddressError::TooLong(text.into()))?;
-    if physical.is_none() {
-        return Ok(Selection::Virtual(VirtAddr::new(value)));
-    }
-    let address = PhysAddr::new(value);
-    match address.page() {
-        Some(_) => Ok(Selection::Physical(address)),
-        None => Err(AddressError::TooLongForPhysical(text.into())),
-    }
-}
-
-fn named(name: &str, snapshot: &Snapshot) -> Option<Selection> {
-    let region = snapshot
-        .regions
-        .iter()
-        .find(|region| region.name.eq_ignore_ascii_case(name));
-    if let Some(region) = region {
-        return Some(Selection::Range(Stretch {
-            space: region.space,
-            start: region.start,
-            size: region.size,
-        }));
-    }
-    let device = snapshot
-        .physical
-        .iter()
-        .find(|region| region.name.eq_ignore_ascii_case(name));
-    device.map(|region| Selection::Physical(region.start))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -405,31 +326,5 @@ mod tests {
             Some(PhysAddr::new(0x87ff_7000))
         );
         assert_eq!(returned_address("stopped"), None);
-    }
-
-    #[test]
-    fn addresses_are_read_as_people_type_them() {
-        let snapshot = fixture::pseudos(0);
-        let parse = |text: &str| parse_address(text, &snapshot);
-        let virt = Selection::Virtual(VirtAddr::new(0x87ff_3000));
-        assert_eq!(parse(" 0x87ff3000 "), Ok(virt));
-        assert_eq!(parse("87ff_3000"), Ok(virt));
-        let phys = Selection::Physical(PhysAddr::new(0x87ff_3000));
-        assert_eq!(parse("p:0x87ff3000"), Ok(phys));
-        assert_eq!(
-            parse("uart0"),
-            Ok(Selection::Physical(PhysAddr::new(0x1000_0000)))
-        );
-        for (text, say) in [
-            ("", "type an address"),
-            ("kallok", "neither"),
-            ("0x", "neither"),
-            ("p:zz", "neither"),
-            ("11112222333344445", "64 bits"),
-            ("p:0xffffffffffffffff", "56 bits"),
-        ] {
-            let error = parse(text).unwrap_err().to_string();
-            assert!(error.contains(say), "{text:?}: {error}");
-        }
     }
 }

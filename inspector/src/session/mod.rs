@@ -5,6 +5,7 @@
 
 pub mod console;
 pub mod follow;
+mod names;
 pub mod opening;
 pub mod stepping;
 pub mod worker;
@@ -18,6 +19,7 @@ use crate::link::{PhysicalAccess, WayOffer};
 
 use crate::capture::run_until::Goal;
 use crate::capture::scan::Candidate;
+use crate::model::Symbols;
 
 pub use crate::capture::watches::{WatchAt, WatchSpec};
 pub use console::{Console, ConsoleInput};
@@ -63,6 +65,8 @@ pub enum Command {
     Watch(Vec<WatchSpec>),
     /// Read a frame's contents.
     ReadFrame(PhysPage),
+    /// Find the source line of this virtual address.
+    FindLine(u64),
     /// Connect again after the link was lost or closed.
     Reconnect,
     /// Read memory by this way from now on.
@@ -136,6 +140,10 @@ pub enum Event {
     Follow(FollowReport),
     /// A frame's bytes; `None` where it cannot be read.
     Frame(PhysPage, Option<Arc<[u8; 4096]>>),
+    /// The names in the guest's ELF, where they lie now.
+    Symbols(Arc<Symbols>),
+    /// The source line of an address: `kalloc.rs:70`; `None` where the debug information has none.
+    Line(u64, Option<String>),
     /// A command failed; the link still stands. What, and what to do.
     Failed(String),
     /// A line for the link's log.

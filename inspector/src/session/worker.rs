@@ -10,9 +10,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::follow::{Eye, Follow, FollowReport, Rate};
 use super::opening::{Opened, Source};
-use super::{Command, Connection, Event, WatchSpec, stepping};
+use super::{Command, Connection, Event, WatchSpec, names, stepping};
 use crate::capture::scan::Progress;
 use crate::capture::step::StepError;
+use crate::guest::ElfFile;
 use crate::link::progress::Listener;
 use crate::link::{Cancel, HartId, LinkError, PhysicalAccess, StopReason, Stub, TargetFacts};
 
@@ -71,6 +72,7 @@ impl Session {
             follow: None,
             watches: Vec::new(),
             look_due: Instant::now(),
+            told_names: None,
         };
         let thread = thread::Builder::new()
             .name("link".into())
@@ -135,6 +137,8 @@ pub(super) struct Worker {
     watches: Vec<WatchSpec>,
     /// When the target is next asked whether the guest runs, or whether it is there.
     look_due: Instant,
+    /// The ELF whose names the window has.
+    told_names: Option<Arc<ElfFile>>,
 }
 
 /// What ended a command early.
@@ -203,6 +207,9 @@ impl Worker {
             // After a command too: however many come, what is due is done.
             let result = self.tick();
             if self.settle(result).is_err() {
+                break;
+            }
+            if self.tell_names().is_err() {
                 break;
             }
             // What was told of its progress is not so any more.
@@ -311,6 +318,37 @@ impl Worker {
             ..self.follow.as_ref().map(Follow::report).unwrap_or_default()
         };
         self.out.send(Event::Follow(report))
+    }
+
+    /// Tells the window the names in the guest's ELF where they are others than before: what the guest runs, and
+    /// where, may be known only once it has booted.
+    fn tell_names(&mut self) -> Result<(), WindowGone> {
+        let opened = self.opened.as_ref();
+        let Some(elf) = opened.and_then(|opened| opened.capturer.elf()) else {
+            return Ok(());
+        };
+        if names::is_same(self.told_names.as_ref(), Some(elf)) {
+            return Ok(());
+        }
+        let elf = Arc::clone(elf);
+        self.out
+            .send(Event::Symbols(Arc::new(names::symbols_of(&elf))))?;
+        self.told_names = Some(elf);
+        Ok(())
+    }
+
+    /// Has the window told the source line of `address`, as soon as the debug information is read.
+    fn find_line(&mut self, address: u64) -> Result<(), Trouble> {
+        let out = self.out.clone();
+        let knowledge = self.opened()?.capturer.knowledge();
+        match knowledge.lines() {
+            Some(lines) => lines.ask(address, move |line| {
+                // A window that is gone needs no line.
+                let _ = out.send(Event::Line(address, line.map(|line| line.text())));
+            }),
+            None => self.out.send(Event::Line(address, None))?,
+        }
+        Ok(())
     }
 
     fn resume(&mut self) -> Result<(), Trouble> {
@@ -460,6 +498,7 @@ impl Worker {
                 }
                 self.report_state()?;
             }
+            Command::FindLine(address) => self.find_line(address)?,
             Command::Watch(watches) => self.watch(watches)?,
             Command::ReadFrame(frame) => {
                 let opened = self.opened()?;

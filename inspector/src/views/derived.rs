@@ -290,6 +290,17 @@ impl Derived {
         self.fresh_tables.contains(&frame)
     }
 
+    /// The tables drawn large, from the root down.
+    pub fn chain_tables(&self) -> Vec<(Level, PhysPage)> {
+        let links = self.chain.iter();
+        links
+            .filter_map(|link| match link {
+                ChainLink::Table(level, frame) => Some((*level, *frame)),
+                ChainLink::Nothing(..) => None,
+            })
+            .collect()
+    }
+
     /// The regions of `snapshot`, which is the one being looked at.
     pub fn region_rows<'a>(&self, snapshot: &'a Snapshot) -> Vec<RegionRow<'a>> {
         let regions = snapshot.regions.iter().enumerate();

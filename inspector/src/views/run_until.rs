@@ -9,7 +9,6 @@ use super::scene::Scene;
 use super::theme;
 use crate::capture::run_until::Goal;
 use crate::model::Selection;
-use crate::model::selection::parse_address;
 
 /// What it is run to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -216,8 +215,7 @@ impl RunUntil {
     /// What is asked for, or what is missing.
     fn goal(&self, scene: &Scene<'_>) -> Result<GuestCommand, String> {
         let address = |text: &str| -> Result<VirtAddr, String> {
-            let snapshot = scene.state.snapshot().ok_or("Nothing is open.")?;
-            match parse_address(text, snapshot) {
+            match scene.state.looked_up(text).ok_or("Nothing is open.")? {
                 Ok(Selection::Virtual(address)) => Ok(address),
                 Ok(Selection::Range(stretch)) => Ok(VirtAddr::new(stretch.start)),
                 Ok(_) => Err("Type a virtual address: physical ones are not mapped.".into()),

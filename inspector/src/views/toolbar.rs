@@ -1,13 +1,13 @@
 //! The bar at the top: what the guest is doing, what is being looked at, and what can be done.
 
+use super::address_box::AddressBox;
 use super::command::UiCommand;
 use super::scene::Scene;
 use super::theme::{self, Palette};
 use super::{actions, export_picture};
 use crate::session::{Command, Connection};
 use egui::{
-    Align, Button, ComboBox, DragValue, Key, Layout, RichText, TextEdit, ThemePreference, Ui,
-    UiBuilder, vec2,
+    Align, Button, ComboBox, DragValue, Layout, RichText, ThemePreference, Ui, UiBuilder, vec2,
 };
 
 mod follow;
@@ -27,8 +27,7 @@ const SECOND: f32 = 36.0;
 /// What the bar keeps from frame to frame.
 #[derive(Default)]
 pub struct Toolbar {
-    address: String,
-    wants_focus: bool,
+    address: AddressBox,
 }
 
 /// The bar's height at this width.
@@ -39,7 +38,7 @@ pub fn height(width: f32) -> f32 {
 impl Toolbar {
     /// Puts the keyboard into the address box in the next frame.
     pub fn focus_address(&mut self) {
-        self.wants_focus = true;
+        self.address.focus();
     }
 
     /// Draws the bar into `ui`.
@@ -69,7 +68,7 @@ impl Toolbar {
             all.width() - LEFT - menus - 28.0
         };
         let box_width = room.clamp(160.0, 320.0);
-        self.address_box(&mut right, box_width, scene, out);
+        self.address.show(&mut right, box_width, scene, out);
         let left_end = right.min_rect().left() - 12.0;
         let mut left = ui.new_child(line(first.with_max_x(left_end)));
         left.spacing_mut().item_spacing.x = 6.0;
@@ -96,36 +95,6 @@ impl Toolbar {
             left.add_space(6.0);
             controls(&mut left, scene, out);
         }
-    }
-
-    fn address_box(
-        &mut self,
-        ui: &mut Ui,
-        width: f32,
-        scene: &Scene<'_>,
-        out: &mut Vec<UiCommand>,
-    ) {
-        let edit = TextEdit::singleline(&mut self.address)
-            .id_salt("address")
-            .desired_width(width)
-            .hint_text("Address, p:address or name  (Ctrl+L)")
-            .font(theme::numbers(theme::NUMBERS))
-            .margin(vec2(8.0, 5.0));
-        let response = ui.add_enabled(scene.state.snapshot().is_some(), edit);
-        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Address"));
-        if self.wants_focus {
-            self.wants_focus = false;
-            response.request_focus();
-            select_all(ui, &response, &self.address);
-        }
-        let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
-        if entered {
-            out.push(UiCommand::GoTo(self.address.clone()));
-        }
-        response.on_hover_text(
-            "0x87ff3000 is virtual, p:0x87ff3000 is physical; names of regions work too. Enter \
-             selects it everywhere.",
-        );
     }
 
     fn view_menu(&self, ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
@@ -159,14 +128,6 @@ impl Toolbar {
             }
         });
     }
-}
-
-fn select_all(ui: &Ui, response: &egui::Response, text: &str) {
-    use egui::text::{CCursor, CCursorRange};
-    let mut state = TextEdit::load_state(ui.ctx(), response.id).unwrap_or_default();
-    let range = CCursorRange::two(CCursor::new(0), CCursor::new(text.chars().count()));
-    state.cursor.set_char_range(Some(range));
-    TextEdit::store_state(ui.ctx(), response.id, state);
 }
 
 fn file_menu(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {

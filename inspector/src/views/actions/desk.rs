@@ -3,7 +3,8 @@
 use egui::{Key, Modifiers};
 
 use super::{Action, Group, Keys};
-use crate::views::command::UiCommand;
+use crate::model::Selection;
+use crate::views::command::{DeskCommand, UiCommand};
 use crate::views::state::State;
 
 const NONE: Modifiers = Modifiers::NONE;
@@ -35,6 +36,26 @@ pub(super) const ACTIONS: &[Action] = &[
         |_| UiCommand::SaveRecording,
     )
     .unless(unless_something),
+    Action::new(
+        Group::Desk,
+        "Commands",
+        "Find a command, a name or a moment, and go there.",
+        &[Keys::always(CTRL, Key::K)],
+        |_| UiCommand::Desk(DeskCommand::TogglePalette),
+    ),
+    Action::new(
+        Group::Desk,
+        "Copy selection",
+        "Copy what is selected, as text.",
+        &[Keys::unless_typing(CTRL, Key::C)],
+        |_| UiCommand::Desk(DeskCommand::CopySelection),
+    )
+    .unless(|state| match state.selection {
+        Selection::Nothing => {
+            Some("Nothing is selected: press a band, an entry or a frame.".into())
+        }
+        _ => None,
+    }),
     Action::new(
         Group::Desk,
         "Dark or light",

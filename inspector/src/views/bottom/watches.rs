@@ -8,7 +8,6 @@ use pagescope_protocol::snapshot::{RegionSpace, Watch};
 use super::lists::{child, empty};
 use super::rows::ROW;
 use crate::model::Selection;
-use crate::model::selection::parse_address;
 use crate::session::{WatchAt, WatchSpec};
 use crate::views::command::{GuestCommand, UiCommand};
 use crate::views::paint;
@@ -121,7 +120,7 @@ impl Watches {
 
 /// What was typed, as something to watch.
 fn spec(text: &str, bytes: u8, scene: &Scene<'_>) -> Result<WatchSpec, String> {
-    let at = match scene.state.snapshot().map(|one| parse_address(text, one)) {
+    let at = match scene.state.looked_up(text) {
         Some(Ok(Selection::Virtual(address))) => WatchAt::Virtual(address),
         Some(Ok(Selection::Physical(address))) => WatchAt::Physical(address),
         Some(Ok(Selection::Range(stretch))) => match stretch.space {

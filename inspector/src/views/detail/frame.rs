@@ -4,9 +4,9 @@ use egui::{RichText, Ui};
 use pagescope_protocol::snapshot::Snapshot;
 use pagescope_protocol::{LeafFlags, PhysPage};
 
-use super::heading;
+use super::{Elsewhere, heading, link};
 use crate::export::text::leaf_place;
-use crate::model::{History, Selection, frame_use, in_machine_terms, size_text};
+use crate::model::{History, Selection, size_text};
 use crate::views::command::UiCommand;
 use crate::views::page_tables::level_list;
 use crate::views::scene::Scene;
@@ -16,14 +16,19 @@ use crate::views::theme;
 const ALIASES: usize = 16;
 
 /// Draws what is known of the selected frame.
-pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+pub(super) fn show(
+    ui: &mut Ui,
+    scene: &Scene<'_>,
+    elsewhere: &[Elsewhere],
+    out: &mut Vec<UiCommand>,
+) {
     let (Some(frame), Some(snapshot)) = (scene.derived.focus.frame(), scene.state.snapshot())
     else {
         return;
     };
     if scene.state.is_translating() {
         table_windows(ui, scene, frame, out);
-        who_maps(ui, scene, frame, snapshot, out);
+        who_maps(ui, scene, frame, elsewhere, out);
     }
     allocated(ui, scene, frame, snapshot, out);
 }
@@ -51,10 +56,7 @@ fn table_windows(ui: &mut Ui, scene: &Scene<'_>, frame: PhysPage, out: &mut Vec<
         Some(window) => {
             ui.horizontal(|ui| {
                 words(ui, "window".into(), dim);
-                let address = egui::Link::new(RichText::new(window.virt.to_string()).monospace());
-                if ui.add(address).on_hover_text("Select its leaf").clicked() {
-                    out.push(UiCommand::Select(Selection::Virtual(window.virt)));
-                }
+                link::virt(ui, window.virt, out);
             });
             let place = leaf_place(facts, window);
             words(ui, format!("leaf {place}, {}", window.flags), dim);
@@ -74,7 +76,7 @@ fn who_maps(
     ui: &mut Ui,
     scene: &Scene<'_>,
     frame: PhysPage,
-    snapshot: &Snapshot,
+    elsewhere: &[Elsewhere],
     out: &mut Vec<UiCommand>,
 ) {
     let dim = scene.palette.dim;
@@ -82,14 +84,7 @@ fn who_maps(
     let aliases = scene.derived.index.aliases(frame, ALIASES);
     for alias in &aliases {
         ui.horizontal(|ui| {
-            let address = egui::Link::new(RichText::new(alias.virt.to_string()).monospace());
-            if ui
-                .add(address)
-                .on_hover_text("Select this address")
-                .clicked()
-            {
-                out.push(UiCommand::Select(Selection::Virtual(alias.virt)));
-            }
+            link::virt(ui, alias.virt, out);
             let who = if alias.flags.contains(LeafFlags::USER) {
                 "user"
             } else {
@@ -115,18 +110,38 @@ fn who_maps(
     if !remark.is_empty() {
         ui.label(RichText::new(remark).size(theme::SMALL).color(dim));
     }
-    // Other spaces are few; looking through all their mappings for one frame is cheap enough.
-    let here = scene.state.space().map(|space| space.name.as_str());
-    let others = snapshot
-        .spaces
-        .iter()
-        .filter(|other| Some(other.name.as_str()) != here);
-    for other in others.take(8) {
-        let uses = frame_use(&in_machine_terms(snapshot, other), frame);
-        if let Some(first) = uses.aliases.first() {
-            let words = format!("{}: {} {}", other.name, first.virt, first.flags);
-            ui.label(RichText::new(words).monospace().size(11.0).color(dim));
-        }
+    for other in elsewhere {
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing.x = 6.0;
+            ui.label(RichText::new(&other.space).size(12.0));
+            let address = RichText::new(other.virt.to_string()).font(theme::numbers(11.5));
+            let go = ui.add(egui::Link::new(address));
+            let said = format!("{} in {}", other.virt, other.space);
+            go.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Link, true, &said));
+            let text = other.virt.to_string();
+            link::copies(&go, &[("Copy address", &text)]);
+            if go
+                .on_hover_text("Look at that space, at this address")
+                .clicked()
+            {
+                out.push(UiCommand::ChooseSpace(other.space.clone()));
+                out.push(UiCommand::Select(Selection::Virtual(other.virt)));
+            }
+            let more = match other.more {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let words = format!("{}{more}", other.flags);
+            ui.label(RichText::new(words).font(theme::numbers(11.0)).color(dim));
+        });
+    }
+    if scene
+        .state
+        .snapshot()
+        .is_some_and(|snapshot| snapshot.spaces.len() > 1)
+        && elsewhere.is_empty()
+    {
+        super::remark(ui, scene, "No other space leads to it.");
     }
 }
 

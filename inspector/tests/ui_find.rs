@@ -1,0 +1,382 @@
+//! Finding things in the window: the address box and the palette of commands, by label and by keys.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use egui::{Key, Modifiers};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use pagescope::app::{App, Link};
+use pagescope::link::Cancel;
+use pagescope::model::{Selection, Symbol, Symbols, fixture};
+use pagescope::session::{Command, Connection, Event};
+use pagescope_protocol::{Level, PhysAddr, PhysPage, VirtAddr};
+
+fn window(app: App) -> Harness<'static, App> {
+    let mut harness = Harness::builder()
+        .with_size([1440.0, 900.0])
+        .with_max_steps(20)
+        .build_ui_state(
+            |ui, app: &mut App| {
+                if ui.ctx().cumulative_pass_nr() == 0 {
+                    app.install(ui.ctx());
+                } else {
+                    app.frame(ui);
+                }
+            },
+            app,
+        );
+    harness.run();
+    harness
+}
+
+fn offline(steps: u64) -> Harness<'static, App> {
+    let mut app = App::offline(fixture::history(steps), "lecture.ron");
+    app.take(Event::Symbols(Arc::new(symbols())));
+    window(app)
+}
+
+fn symbols() -> Symbols {
+    let symbol = |name: &str, address, size| Symbol {
+        name: name.into(),
+        address,
+        size,
+    };
+    Symbols::new([
+        symbol("kalloc", 0x8020_0100, 0x80),
+        symbol("kalloc_init", 0x8020_0180, 0x80),
+        symbol("kfree", 0x8020_0200, 0x40),
+    ])
+}
+
+fn press(harness: &mut Harness<'_, App>, modifiers: Modifiers, key: Key) {
+    harness.key_press_modifiers(modifiers, key);
+    harness.run();
+}
+
+fn type_address(harness: &mut Harness<'_, App>, text: &str) {
+    press(harness, Modifiers::COMMAND, Key::L);
+    harness.get_by_label("Address").type_text(text);
+    harness.run();
+}
+
+fn selection(harness: &Harness<'_, App>) -> Selection {
+    harness.state().state().selection
+}
+
+const NONE: Modifiers = Modifiers::NONE;
+
+#[test]
+fn what_is_typed_is_explained_before_enter() {
+    let mut harness = offline(2);
+    type_address(&mut harness, "kalloc+4");
+    harness.get_by_label("0x80200104, virtual");
+    harness.get_by_label("kalloc+0x4, mapped to 0x80200104, r-x--a-");
+    press(&mut harness, NONE, Key::Enter);
+    assert_eq!(
+        selection(&harness),
+        Selection::Virtual(VirtAddr::new(0x8020_0104))
+    );
+    // The list is gone with the keyboard.
+    assert!(harness.query_by_label("0x80200104, virtual").is_none());
+}
+
+#[test]
+fn names_are_completed_with_keys_and_with_the_mouse() {
+    let mut harness = offline(2);
+    type_address(&mut harness, "kall");
+    harness.get_by_label("kalloc symbol  0x80200100");
+    harness.get_by_label("kalloc_init symbol  0x80200180");
+    press(&mut harness, NONE, Key::ArrowDown);
+    press(&mut harness, NONE, Key::ArrowDown);
+    press(&mut harness, NONE, Key::Tab);
+    assert_eq!(
+        harness.get_by_label("Address").value().as_deref(),
+        Some("kalloc_init")
+    );
+    press(&mut harness, NONE, Key::Enter);
+    assert_eq!(
+        selection(&harness),
+        Selection::Virtual(VirtAddr::new(0x8020_0180))
+    );
+    type_address(&mut harness, "kfr");
+    harness.get_by_label("kfree symbol  0x80200200").click();
+    harness.run();
+    assert_eq!(
+        harness.get_by_label("Address").value().as_deref(),
+        Some("kfree")
+    );
+    press(&mut harness, NONE, Key::Enter);
+    assert_eq!(
+        selection(&harness),
+        Selection::Virtual(VirtAddr::new(0x8020_0200))
+    );
+}
+
+#[test]
+fn a_wrong_text_stays_and_says_what_is_wrong() {
+    let mut harness = offline(1);
+    let before = selection(&harness);
+    type_address(&mut harness, "kalloq + 4");
+    harness.get_by_label_contains("did you mean kalloc?");
+    press(&mut harness, NONE, Key::Enter);
+    assert_eq!(selection(&harness), before);
+    harness.get_by_label_contains("did you mean kalloc?");
+    assert!(harness.get_by_label("Address").is_focused());
+}
+
+#[test]
+fn esc_leaves_the_box_and_keeps_the_selection() {
+    let mut harness = offline(1);
+    let before = selection(&harness);
+    type_address(&mut harness, "kal");
+    press(&mut harness, NONE, Key::Escape);
+    assert!(!harness.get_by_label("Address").is_focused());
+    assert_eq!(selection(&harness), before);
+    press(&mut harness, NONE, Key::Escape);
+    assert_eq!(selection(&harness), Selection::Nothing);
+}
+
+#[test]
+fn up_brings_back_what_was_typed_before() {
+    let mut harness = offline(1);
+    for text in ["p:0x87fff000", "root[2]"] {
+        type_address(&mut harness, text);
+        press(&mut harness, NONE, Key::Enter);
+    }
+    let entry = Selection::Entry {
+        level: Level::L2,
+        table: PhysPage::new(0x87ffc).expect("a page"),
+        index: 2,
+    };
+    assert_eq!(selection(&harness), entry);
+    press(&mut harness, Modifiers::COMMAND, Key::L);
+    press(&mut harness, NONE, Key::ArrowUp);
+    press(&mut harness, NONE, Key::ArrowUp);
+    press(&mut harness, NONE, Key::Enter);
+    assert_eq!(
+        selection(&harness),
+        Selection::Physical(PhysAddr::new(0x87ff_f000))
+    );
+}
+
+#[test]
+fn an_entry_of_the_table_that_is_shown_is_reached_by_place() {
+    let mut harness = offline(2);
+    type_address(&mut harness, "l0[499]");
+    harness.get_by_label_contains("L0[499] of the table 0x87ffe000");
+    press(&mut harness, NONE, Key::Enter);
+    harness.get_by_label_contains("in L0, entry 499");
+}
+
+#[test]
+fn every_command_is_found_by_a_part_of_its_name_and_done_with_enter() {
+    let mut harness = offline(3);
+    press(&mut harness, Modifiers::COMMAND, Key::K);
+    harness
+        .get_by_label("Find a command")
+        .type_text("list of keys");
+    harness.run();
+    harness.get_by_label("Keys");
+    press(&mut harness, NONE, Key::Enter);
+    assert!(harness.state().state().help);
+    assert!(harness.query_by_label("Find a command").is_none());
+    // What was typed is forgotten; Esc closes it, and nothing else happens.
+    let before = selection(&harness);
+    press(&mut harness, Modifiers::COMMAND, Key::K);
+    let value = harness.get_by_label("Find a command").value();
+    assert_eq!(value.unwrap_or_default(), "");
+    press(&mut harness, NONE, Key::Escape);
+    assert!(harness.query_by_label("Find a command").is_none());
+    assert_eq!(selection(&harness), before);
+}
+
+#[test]
+fn what_cannot_be_done_says_why_and_is_not_done() {
+    let mut harness = offline(3);
+    press(&mut harness, Modifiers::COMMAND, Key::K);
+    harness.get_by_label("Find a command").type_text("pause");
+    harness.run();
+    harness.get_by_label_contains("Pause, ");
+    press(&mut harness, NONE, Key::Enter);
+    // Still open: nothing was done.
+    harness.get_by_label("Find a command");
+}
+
+#[test]
+fn steps_names_spaces_and_addresses_are_places_to_go() {
+    let mut harness = offline(4);
+    let go = |harness: &mut Harness<'_, App>, text: &str, label: &str| {
+        press(harness, Modifiers::COMMAND, Key::K);
+        harness.get_by_label("Find a command").type_text(text);
+        harness.run();
+        harness.get_by_label(label).click();
+        harness.run();
+        assert!(harness.query_by_label("Find a command").is_none());
+    };
+    go(
+        &mut harness,
+        "kalloc(9)",
+        "Go to step 2: kalloc(9) → 0x87ff5000",
+    );
+    assert_eq!(harness.state().state().history.cursor(), 2);
+    go(&mut harness, "kfree", "Go to kfree");
+    assert_eq!(
+        selection(&harness),
+        Selection::Virtual(VirtAddr::new(0x8020_0200))
+    );
+    go(&mut harness, "rodata", "Go to .rodata");
+    assert!(matches!(selection(&harness), Selection::Range(_)));
+    go(&mut harness, "sp + 8", "Go to 0x8021ef88, virtual");
+    assert_eq!(
+        selection(&harness),
+        Selection::Virtual(VirtAddr::new(0x8021_ef88))
+    );
+    go(&mut harness, "regions", "Show Regions");
+    harness.get_by_label_contains("Regions");
+}
+
+/// A guest whose side of the channels the test holds.
+fn live() -> (Harness<'static, App>, Receiver<Command>, Sender<Event>) {
+    let (commands, asked) = bounded(8);
+    let (events, received) = bounded(64);
+    let link = Link {
+        commands,
+        events: received,
+        cancel: Cancel::default(),
+    };
+    (window(App::live(link, "guest")), asked, events)
+}
+
+#[test]
+fn the_guests_own_names_are_known_in_the_box() {
+    let (mut harness, _asked, events) = live();
+    for event in [
+        Event::Connection(Connection::Stopped),
+        Event::Moment(Arc::new(fixture::pseudos(3))),
+        Event::Symbols(Arc::new(symbols())),
+    ] {
+        events.send(event).expect("the window listens");
+    }
+    harness.run();
+    type_address(&mut harness, "kfree");
+    press(&mut harness, NONE, Key::Enter);
+    assert_eq!(
+        selection(&harness),
+        Selection::Virtual(VirtAddr::new(0x8020_0200))
+    );
+}
+
+#[test]
+fn the_detail_pane_draws_the_bits_the_walk_and_the_history() {
+    let mut harness = offline(4);
+    type_address(&mut harness, "0x87ff3008");
+    press(&mut harness, NONE, Key::Enter);
+    harness.get_by_label("PPN, bits 53–10, 0x87ff3");
+    harness.get_by_label("W, bit 2, 1");
+    harness.get_by_label("reserved, bits 60–54, 0x0");
+    harness.get_by_label("va[0] = 499, bits 20 to 12");
+    harness.get_by_label("L0 0x87ffe000 + 499·8 → 0x21ffcce7");
+    harness.get_by_label("handed out, as page 11");
+    harness.get_by_label("mapped at 0x87ff3000");
+    // The addresses of the walk are links.
+    harness.get_by_label("0x87ffef98").click();
+    harness.run();
+    let entry = Selection::Entry {
+        level: Level::L0,
+        table: PhysPage::new(0x87ffe).expect("a page"),
+        index: 499,
+    };
+    assert_eq!(selection(&harness), entry);
+}
+
+#[test]
+fn an_unmapped_address_says_what_is_missing_and_what_is_near() {
+    let mut harness = offline(1);
+    type_address(&mut harness, "0x80216000");
+    press(&mut harness, NONE, Key::Enter);
+    harness.get_by_label_contains("The first missing entry is L0[22] of the table 0x87ff9000");
+    harness.get_by_label("0x80217000").click();
+    harness.run();
+    assert_eq!(
+        selection(&harness),
+        Selection::Virtual(VirtAddr::new(0x8021_7000))
+    );
+}
+
+#[test]
+fn a_table_is_shown_as_entries_and_as_bytes() {
+    let mut harness = offline(1);
+    type_address(&mut harness, "root");
+    press(&mut harness, NONE, Key::Enter);
+    harness
+        .get_by_label("Word 2: 0x21fff401 → 0x87ffd000")
+        .click();
+    harness.run();
+    assert!(matches!(
+        selection(&harness),
+        Selection::Entry {
+            level: Level::L2,
+            index: 2,
+            ..
+        }
+    ));
+    type_address(&mut harness, "root");
+    press(&mut harness, NONE, Key::Enter);
+    harness.get_by_label("Hex").click();
+    harness.run();
+    harness.get_by_label_contains("010  01 f4 ff 21");
+}
+
+#[test]
+fn a_region_tells_its_pages_and_how_it_is_mapped() {
+    let mut harness = offline(1);
+    type_address(&mut harness, ".rodata");
+    press(&mut harness, NONE, Key::Enter);
+    harness.get_by_label("16 KiB, 4 pages, physical.");
+}
+
+#[test]
+fn what_is_selected_is_copied_as_text() {
+    let mut harness = offline(4);
+    type_address(&mut harness, "0x87ff3008");
+    press(&mut harness, NONE, Key::Enter);
+    harness.event(egui::Event::Copy);
+    harness.run();
+    harness.get_by_label("What is selected was copied as text.");
+    harness.get_by_label("Copy selection").click();
+    harness.run();
+    let copied = harness.output().platform_output.commands.iter().any(|command| {
+        matches!(command, egui::OutputCommand::CopyText(text) if text.contains("virtual 0x87ff3008"))
+    });
+    let said = harness.query_by_label("What is selected was copied as text.");
+    assert!(copied || said.is_some());
+}
+
+#[test]
+fn a_source_line_is_asked_for_and_shown() {
+    let (mut harness, asked, events) = live();
+    for event in [
+        Event::Connection(Connection::Stopped),
+        Event::Moment(Arc::new(fixture::pseudos(3))),
+        Event::Symbols(Arc::new(symbols())),
+    ] {
+        events.send(event).expect("the window listens");
+    }
+    harness.run();
+    type_address(&mut harness, "kalloc + 4");
+    press(&mut harness, NONE, Key::Enter);
+    let asks: Vec<Command> = asked.try_iter().collect();
+    assert!(asks.contains(&Command::FindLine(0x8020_0104)), "{asks:?}");
+    let line = Event::Line(0x8020_0104, Some("kernel/kalloc.rs:70".into()));
+    events.send(line).expect("the window listens");
+    harness.run();
+    harness.get_by_label("kalloc+0x4");
+    harness.get_by_label("kernel/kalloc.rs:70");
+    // It is asked for once.
+    assert!(
+        !asked
+            .try_iter()
+            .any(|ask| matches!(ask, Command::FindLine(_)))
+    );
+}
