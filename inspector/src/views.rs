@@ -113,6 +113,7 @@ pub struct Views {
     prompt: prompt::Prompt,
     palette: palette::CommandPalette,
     run_until: run_until::RunUntil,
+    export_picture: export_picture::ExportPicture,
 }
 
 impl Views {
@@ -267,7 +268,7 @@ impl Views {
         self.prompt.show(ui, scene, out);
         self.palette.show(ui, scene, out);
         self.run_until.show(ui, scene, out);
-        export_picture::show(ui, scene, out);
+        self.export_picture.show(ui, scene, out);
         if scene.state.help {
             help::show(ui.ctx(), out);
         }
