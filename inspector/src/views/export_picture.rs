@@ -17,12 +17,26 @@ const SIZES: [(&str, [u32; 2]); 4] = [
     ("1600 × 1200, 4:3", [1600, 1200]),
 ];
 
-/// Shows the question, where it is asked.
-pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
-    let guest = &scene.state.guest;
-    if !guest.asks_picture {
-        return;
+/// The question, and whether it was there in the frame before.
+#[derive(Default)]
+pub struct ExportPicture {
+    is_shown: bool,
+}
+
+impl ExportPicture {
+    /// Shows the question, where it is asked.
+    pub fn show(&mut self, ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+        let is_asked = scene.state.guest.asks_picture;
+        let was_shown = std::mem::replace(&mut self.is_shown, is_asked);
+        let is_new = is_asked && !was_shown;
+        if is_asked {
+            question(ui, scene, is_new, out);
+        }
     }
+}
+
+fn question(ui: &mut Ui, scene: &Scene<'_>, is_new: bool, out: &mut Vec<UiCommand>) {
+    let guest = &scene.state.guest;
     let mut picture = guest.picture;
     let mut is_open = true;
     Window::new("Export picture")
@@ -50,7 +64,11 @@ pub fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
                     ("Save as SVG…", FilePurpose::ExportSvg),
                     ("Save as PNG…", FilePurpose::ExportPng),
                 ] {
-                    if ui.add(Button::new(name)).clicked() {
+                    let button = ui.add(Button::new(name));
+                    if is_new && purpose == FilePurpose::ExportSvg {
+                        button.request_focus();
+                    }
+                    if button.clicked() {
                         out.push(UiCommand::Guest(GuestCommand::Export(purpose)));
                     }
                 }

@@ -76,7 +76,7 @@ impl PhysicalMap {
         let height = self.grid.height(body.width(), room).min(room);
         let grid = body.with_max_y(body.top() + height);
         self.grid.show(ui, grid, scene, anchors, out);
-        legend::show(ui, legend, scene);
+        legend::show(ui, legend, scene, out);
     }
 
     fn show_stack(
