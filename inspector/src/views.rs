@@ -122,6 +122,14 @@ impl Views {
             camera: None,
         };
         self.draw(ui, &scene, &mut out);
+        // Who draws without a scene asks for the mark; it is asked for once, however long the mouse rests there.
+        out.retain(|command| match command {
+            UiCommand::Look(LookCommand::Hover(selection)) => {
+                pointed.set(*selection);
+                false
+            }
+            _ => true,
+        });
         if pointed.get() != state.look.hover {
             let hover = LookCommand::Hover(pointed.get());
             out.push(UiCommand::Look(hover));

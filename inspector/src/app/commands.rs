@@ -92,7 +92,7 @@ impl App {
         self.state.notify(NoticeKind::Done, words);
     }
 
-    fn select(&mut self, selection: Selection) {
+    pub(super) fn select(&mut self, selection: Selection) {
         self.state.look.leave(self.state.selection, selection);
         self.state.selection = selection;
         self.state.is_chosen = selection != Selection::Nothing;
