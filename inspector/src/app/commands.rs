@@ -92,7 +92,8 @@ impl App {
         self.state.notify(NoticeKind::Done, words);
     }
 
-    fn select(&mut self, selection: Selection) {
+    pub(super) fn select(&mut self, selection: Selection) {
+        self.state.look.leave(self.state.selection, selection);
         self.state.selection = selection;
         self.state.is_chosen = selection != Selection::Nothing;
     }
@@ -193,8 +194,14 @@ impl App {
             }
             (FilePurpose::ExportHtml, Some(_)) => {
                 let title = self.state.title.clone();
-                self.files
-                    .export_html(self.state.history.clone(), title, path);
+                let history = self.state.history.clone();
+                self.files.export_html(history, title, path);
+            }
+            (
+                FilePurpose::ExportSvg | FilePurpose::ExportPng | FilePurpose::ExportText,
+                Some(_),
+            ) => {
+                self.files.export(purpose, self.state.clone(), path);
             }
             (_, None) => self
                 .state

@@ -96,6 +96,12 @@ pub enum FilePurpose {
     Open,
     /// To write the lecture as a page for a browser.
     ExportHtml,
+    /// To write a picture that scales.
+    ExportSvg,
+    /// To write a picture of pixels.
+    ExportPng,
+    /// To write a drawing in characters.
+    ExportText,
 }
 
 impl FilePurpose {
@@ -104,6 +110,9 @@ impl FilePurpose {
         match self {
             Self::SaveSnapshot => "Save snapshot",
             Self::SaveRecording => "Save recording",
+            Self::ExportSvg => "Export picture as SVG",
+            Self::ExportPng => "Export picture as PNG",
+            Self::ExportText => "Export text",
             Self::Open => "Open a snapshot or a recording",
             Self::ExportHtml => "Export lecture as HTML",
         }
@@ -112,8 +121,8 @@ impl FilePurpose {
     /// What its button says.
     pub const fn verb(self) -> &'static str {
         match self {
-            Self::SaveSnapshot | Self::SaveRecording | Self::ExportHtml => "Save",
             Self::Open => "Open",
+            _ => "Save",
         }
     }
 
@@ -122,6 +131,9 @@ impl FilePurpose {
         match self {
             Self::SaveSnapshot => "snapshot.ron",
             Self::SaveRecording => "recording.ron",
+            Self::ExportSvg => "picture.svg",
+            Self::ExportPng => "picture.png",
+            Self::ExportText => "layout.txt",
             Self::Open => "",
             Self::ExportHtml => "lecture.html",
         }
