@@ -17,8 +17,12 @@ use spaces::space_chooser;
 
 /// Below this width the bar has two rows.
 const TWO_ROWS: f32 = 1400.0;
-/// What stands left of the address box where there is one row.
-const LEFT: f32 = 1062.0;
+/// What stands left of the address box where there is one row, without the words on the connection.
+const LEFT: f32 = 958.0;
+/// The words on the connection have at most this.
+const WORDS: f32 = 190.0;
+/// The address box has at least this.
+const BOX: f32 = 160.0;
 /// Room for `LIVE 9.9 Hz · 1234 torn`.
 const FOLLOWED: f32 = 160.0;
 const ROW: f32 = 46.0;
@@ -67,7 +71,9 @@ impl Toolbar {
         } else {
             all.width() - LEFT - menus - 28.0
         };
-        let box_width = room.clamp(160.0, 320.0);
+        let words_width = (room - BOX).clamp(90.0, WORDS);
+        let room = if has_two_rows { room } else { room - words_width };
+        let box_width = room.clamp(BOX, 320.0);
         self.address.show(&mut right, box_width, scene, out);
         let left_end = right.min_rect().left() - 12.0;
         let mut left = ui.new_child(line(first.with_max_x(left_end)));
@@ -77,7 +83,7 @@ impl Toolbar {
         let words_width = if has_two_rows {
             left.available_width() - 100.0
         } else {
-            190.0
+            words_width
         };
         connection(&mut left, words_width, scene, out);
         if has_two_rows {
