@@ -24,13 +24,16 @@ pub mod command;
 pub mod compare;
 pub mod derived;
 pub mod detail;
+pub mod export_picture;
 pub mod help;
+pub mod lecture;
 pub mod legend;
 pub mod minimap;
 pub mod notices;
 pub mod page_tables;
 pub mod paint;
 pub mod palette;
+mod part;
 pub mod path_line;
 pub mod physical_map;
 pub mod prompt;
@@ -59,6 +62,7 @@ use theme::Palette;
 use crate::model::Selection;
 
 pub use command::{FilePurpose, LookCommand, Tab, UiCommand};
+pub use part::ViewPart;
 
 /// What the views keep from frame to frame: caches and what is being typed.
 #[derive(Default)]
@@ -76,6 +80,7 @@ pub struct Views {
     step: Option<CameraStep>,
     palette: palette::CommandPalette,
     run_until: run_until::RunUntil,
+    export_picture: export_picture::ExportPicture,
 }
 
 impl Views {
@@ -144,6 +149,9 @@ impl Views {
 
     fn draw(&mut self, ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         let palette = scene.palette;
+        if let Some(show) = &scene.state.lecture.show {
+            return self.lecture(ui, show, scene, out);
+        }
         let size = ui.max_rect().size();
         let columns = Columns::new(size.x, size.y);
         let bar = |vertical: i8| {
@@ -157,7 +165,9 @@ impl Views {
             .show(ui, |ui| {
                 self.toolbar.show(ui, scene, out);
             });
+        let has_warning = (scene.state.snapshot()).is_some_and(|it| !it.warnings.is_empty());
         let has_strip = scene.state.notice.is_some()
+            || has_warning
             || (scene.state.is_stale() && scene.state.snapshot().is_some());
         if has_strip {
             Panel::top("notices")
@@ -194,9 +204,31 @@ impl Views {
         self.prompt.show(ui, scene, out);
         self.palette.show(ui, scene, out);
         self.run_until.show(ui, scene, out);
+        self.export_picture.show(ui, scene, out);
         if scene.state.help {
             help::show(ui.ctx(), out);
         }
+    }
+
+    /// A lecture: the picture and the caption, and nothing else.
+    fn lecture(
+        &mut self,
+        ui: &mut Ui,
+        show: &state::Show,
+        scene: &Scene<'_>,
+        out: &mut Vec<UiCommand>,
+    ) {
+        let large = show.slide().and_then(|slide| slide.view);
+        let columns = Columns::lecture(ui.max_rect().width(), large);
+        lecture::show(ui, show, scene, out);
+        CentralPanel::no_frame()
+            .frame(Frame::NONE.fill(scene.palette.background))
+            .show(ui, |ui| {
+                self.picture(ui, &columns, scene, out);
+                if show.is_blank {
+                    lecture::blank(ui);
+                }
+            });
     }
 
     /// The map that a key means: the one under the mouse, else the virtual one.

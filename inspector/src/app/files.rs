@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use pagescope_protocol::snapshot::Snapshot;
 use pagescope_protocol::snapshot::text::{self, Document};
 
-use crate::model::{History, named};
+use crate::export::html::lecture_html;
+use crate::export::text::layout_text;
+use crate::export::view::{view_png, view_svg};
+use crate::model::History;
 use crate::views::FilePurpose;
+use crate::views::state::State;
 
 /// What a job has come to.
 #[derive(Debug)]
@@ -56,11 +59,12 @@ impl Files {
         self.done.try_iter().collect()
     }
 
-    /// Writes the snapshot to `path`, or to a place that the user names.
-    pub(super) fn save_snapshot(&self, snapshot: Arc<Snapshot>, path: Option<PathBuf>) {
+    /// Writes the moment being looked at to `path`, or to a place that the user names.
+    pub(super) fn save_snapshot(&self, history: History, path: Option<PathBuf>) {
         self.job(move || {
             let path = path_for(FilePurpose::SaveSnapshot, path)?;
-            Ok(save(&path, &text::snapshot_to_text(&named(&snapshot))))
+            let snapshot = history.for_file(history.cursor()).ok_or(None)?;
+            Ok(save(&path, &text::snapshot_to_text(&snapshot)))
         });
     }
 
@@ -70,6 +74,36 @@ impl Files {
             let path = path_for(FilePurpose::SaveRecording, path)?;
             let recording = history.to_recording().ok_or(None)?;
             Ok(save(&path, &text::recording_to_text(&recording)))
+        });
+    }
+
+    /// Writes the lecture as a page for a browser to `path`, or to a place that the user names.
+    pub(super) fn export_html(&self, history: History, title: String, path: Option<PathBuf>) {
+        self.job(move || {
+            let path = path_for(FilePurpose::ExportHtml, path)?;
+            Ok(save(&path, &lecture_html(&history, &title)))
+        });
+    }
+
+    /// Draws what is looked at, and writes it to `path`, or to a place that the user names.
+    pub(super) fn export(&self, purpose: FilePurpose, state: State, path: Option<PathBuf>) {
+        self.job(move || {
+            let path = path_for(purpose, path)?;
+            let failed = |error: &dyn std::fmt::Display| Some(Done::Failed(format!("{error}.")));
+            let picture = &state.guest.picture;
+            let bytes = match purpose {
+                FilePurpose::ExportPng => {
+                    view_png(&state, picture).map_err(|error| failed(&error))?
+                }
+                FilePurpose::ExportText => {
+                    let snapshot = state.snapshot().ok_or(None)?;
+                    layout_text(snapshot, state.space()).into_bytes()
+                }
+                _ => view_svg(&state, picture)
+                    .map_err(|error| failed(&error))?
+                    .into_bytes(),
+            };
+            Ok(save_bytes(&path, &bytes))
         });
     }
 
@@ -112,7 +146,22 @@ fn path_for(purpose: FilePurpose, given: Option<PathBuf>) -> Result<PathBuf, Opt
     let asked = Instant::now();
     let dialog = rfd::FileDialog::new()
         .set_title(purpose.title())
-        .add_filter("Snapshots and recordings", &["ron"]);
+        .add_filter(
+            match purpose {
+                FilePurpose::ExportHtml => "Pages for a browser",
+                FilePurpose::ExportSvg => "Pictures (SVG)",
+                FilePurpose::ExportPng => "Pictures (PNG)",
+                FilePurpose::ExportText => "Text",
+                _ => "Snapshots and recordings",
+            },
+            &[match purpose {
+                FilePurpose::ExportHtml => "html",
+                FilePurpose::ExportSvg => "svg",
+                FilePurpose::ExportPng => "png",
+                FilePurpose::ExportText => "txt",
+                _ => "ron",
+            }],
+        );
     let path = match purpose {
         FilePurpose::Open => dialog.pick_file(),
         _ => dialog.set_file_name(purpose.default_name()).save_file(),
@@ -121,7 +170,11 @@ fn path_for(purpose: FilePurpose, given: Option<PathBuf>) -> Result<PathBuf, Opt
 }
 
 fn save(path: &Path, text: &str) -> Done {
-    match write_atomically(path, text.as_bytes()) {
+    save_bytes(path, text.as_bytes())
+}
+
+fn save_bytes(path: &Path, bytes: &[u8]) -> Done {
+    match write_atomically(path, bytes) {
         Ok(()) => Done::Saved(path.to_owned()),
         Err(error) => Done::Failed(format!(
             "{} could not be written: {error}. Choose another place.",

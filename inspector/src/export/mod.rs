@@ -3,6 +3,7 @@
 //! ```text
 //!  Snapshot, Space, Difference ──▶ text   for terminals and lecture notes
 //!                              └─▶ svg ──▶ png   for slides
+//!  State ──▶ view ──▶ shapes ──▶ svg ──▶ png       what the window shows
 //!  bytes ──▶ file ──▶ a path, whole or not at all
 //! ```
 //!
@@ -10,6 +11,9 @@
 //! then shows that. Nothing here panics on it, and nothing loops per page of a mapping.
 
 pub mod file;
+pub mod html;
 pub mod png;
+pub mod shapes;
 pub mod svg;
 pub mod text;
+pub mod view;

@@ -94,6 +94,14 @@ pub enum FilePurpose {
     SaveRecording,
     /// To read.
     Open,
+    /// To write the lecture as a page for a browser.
+    ExportHtml,
+    /// To write a picture that scales.
+    ExportSvg,
+    /// To write a picture of pixels.
+    ExportPng,
+    /// To write a drawing in characters.
+    ExportText,
 }
 
 impl FilePurpose {
@@ -102,15 +110,19 @@ impl FilePurpose {
         match self {
             Self::SaveSnapshot => "Save snapshot",
             Self::SaveRecording => "Save recording",
+            Self::ExportSvg => "Export picture as SVG",
+            Self::ExportPng => "Export picture as PNG",
+            Self::ExportText => "Export text",
             Self::Open => "Open a snapshot or a recording",
+            Self::ExportHtml => "Export lecture as HTML",
         }
     }
 
     /// What its button says.
     pub const fn verb(self) -> &'static str {
         match self {
-            Self::SaveSnapshot | Self::SaveRecording => "Save",
             Self::Open => "Open",
+            _ => "Save",
         }
     }
 
@@ -119,7 +131,11 @@ impl FilePurpose {
         match self {
             Self::SaveSnapshot => "snapshot.ron",
             Self::SaveRecording => "recording.ron",
+            Self::ExportSvg => "picture.svg",
+            Self::ExportPng => "picture.png",
+            Self::ExportText => "layout.txt",
             Self::Open => "",
+            Self::ExportHtml => "lecture.html",
         }
     }
 }
@@ -146,11 +162,13 @@ pub enum Tab {
     Trace,
     /// What the link says.
     Log,
+    /// Writing a lecture.
+    Lecture,
 }
 
 impl Tab {
     /// All tabs in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Timeline,
         Self::Console,
         Self::Harts,
@@ -160,6 +178,7 @@ impl Tab {
         Self::Trace,
         Self::Check,
         Self::Log,
+        Self::Lecture,
     ];
 
     /// Whether it is a list that needs height.
@@ -179,6 +198,7 @@ impl Tab {
             Self::Regions => "Regions",
             Self::Trace => "Trace",
             Self::Log => "Log",
+            Self::Lecture => "Lecture",
         }
     }
 }

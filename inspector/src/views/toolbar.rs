@@ -1,10 +1,10 @@
 //! The bar at the top: what the guest is doing, what is being looked at, and what can be done.
 
-use super::actions;
 use super::address_box::AddressBox;
 use super::command::UiCommand;
 use super::scene::Scene;
 use super::theme::{self, Palette};
+use super::{actions, export_picture};
 use crate::session::{Command, Connection};
 use egui::{
     Align, Button, ComboBox, DragValue, Layout, RichText, ThemePreference, Ui, UiBuilder, vec2,
@@ -158,6 +158,8 @@ fn file_menu(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
                 ui.close();
             }
         }
+        ui.separator();
+        export_picture::menu(ui, scene, out);
     });
 }
 
