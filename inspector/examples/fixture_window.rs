@@ -125,7 +125,7 @@ fn large(pages: u64) -> App {
             page.phys = PhysAddr::new(0x8000_0000 + number * 7919 % 32_768 * 4096);
             (page.size, page.page_size) = (4096, 4096);
             if number / 300 % 3 == 0 {
-                page.flags = page.flags - LeafFlags::WRITE;
+                page.flags -= LeafFlags::WRITE;
             }
             mappings.push(page);
         }
