@@ -10,7 +10,7 @@ use super::files::Done;
 use crate::capture::scan::Candidate;
 use crate::model::{History, Selection};
 use crate::session::{Command, Connection, FollowReport, Rate};
-use crate::views::state::NoticeKind;
+use crate::views::state::{LectureState, NoticeKind, TimeState};
 use crate::views::{FilePurpose, UiCommand};
 
 impl App {
@@ -98,8 +98,9 @@ impl App {
         self.state.is_chosen = selection != Selection::Nothing;
     }
 
-    fn seek(&mut self, place: usize) {
+    pub(super) fn seek(&mut self, place: usize) {
         self.state.history.seek(place);
+        self.show_on_axis();
         self.follow_newest();
     }
 
@@ -185,11 +186,16 @@ impl App {
     pub(super) fn want_file(&mut self, purpose: FilePurpose, path: Option<PathBuf>) {
         match (purpose, self.state.snapshot()) {
             (FilePurpose::Open, _) => self.files.open(path),
-            (FilePurpose::SaveSnapshot, Some(snapshot)) => {
-                self.files.save_snapshot(snapshot.clone(), path);
+            (FilePurpose::SaveSnapshot, Some(_)) => {
+                self.files.save_snapshot(self.state.history.clone(), path);
             }
             (FilePurpose::SaveRecording, Some(_)) => {
                 self.files.save_recording(self.state.history.clone(), path);
+            }
+            (FilePurpose::ExportHtml, Some(_)) => {
+                let title = self.state.title.clone();
+                let history = self.state.history.clone();
+                self.files.export_html(history, title, path);
             }
             (
                 FilePurpose::ExportSvg | FilePurpose::ExportPng | FilePurpose::ExportText,
@@ -227,6 +233,8 @@ impl App {
         self.state.follow = FollowReport::default();
         self.state.target.clear();
         self.state.title = title;
+        self.state.time = TimeState::default();
+        self.state.lecture = LectureState::default();
         self.state.history = history;
         self.state.forget_contents();
         self.state.notice = None;
