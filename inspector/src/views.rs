@@ -23,6 +23,8 @@ pub mod command;
 pub mod compare;
 pub mod derived;
 pub mod detail;
+pub mod edges;
+pub mod first_run;
 pub mod help;
 pub mod notices;
 pub mod page_tables;
@@ -63,6 +65,7 @@ pub struct Views {
     physical_map: physical_map::PhysicalMap,
     bottom: bottom::Bottom,
     detail: detail::Detail,
+    first_run: first_run::FirstRun,
     prompt: prompt::Prompt,
     palette: palette::CommandPalette,
     run_until: run_until::RunUntil,
@@ -107,7 +110,8 @@ impl Views {
     fn draw(&mut self, ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         let palette = scene.palette;
         let size = ui.max_rect().size();
-        let columns = Columns::new(size.x, size.y);
+        let panels = scene.state.desk.panels;
+        let columns = Columns::with_detail(size.x, size.y, panels.detail);
         let bar = |vertical: i8| {
             Frame::NONE
                 .fill(palette.panel)
@@ -131,16 +135,24 @@ impl Views {
             .frame(bar(0))
             .show(ui, |ui| status_bar::show(ui, scene, out));
         if scene.state.snapshot().is_none() {
-            CentralPanel::default().show(ui, |ui| notices::welcome(ui, scene, out));
+            CentralPanel::default().show(ui, |ui| {
+                if !notices::welcome(ui, scene, out) {
+                    self.first_run.show(ui, scene, out);
+                }
+            });
         } else {
-            Panel::bottom("bottom")
-                .exact_size(columns.bottom_of(scene.state.tab, size.y))
+            let bottom = match panels.bottom {
+                Some(made) => Columns::bottom_made(size.y, made),
+                None => columns.bottom_of(scene.state.tab, size.y),
+            };
+            let lower = Panel::bottom("bottom")
+                .exact_size(bottom)
                 .frame(bar(10))
                 .show(ui, |ui| {
                     let side = columns.detail - 2.0 * MARGIN;
                     self.bottom.show(ui, side, scene, out);
                 });
-            Panel::right("detail")
+            let side = Panel::right("detail")
                 .exact_size(columns.detail)
                 .resizable(false)
                 .frame(
@@ -152,7 +164,9 @@ impl Views {
             CentralPanel::no_frame()
                 .frame(Frame::NONE.fill(palette.background))
                 .show(ui, |ui| self.picture(ui, &columns, scene, out));
+            edges::show(ui, scene, side.response.rect, lower.response.rect, out);
         }
+        edges::drop_hint(ui, scene);
         self.prompt.show(ui, scene, out);
         self.palette.show(ui, scene, out);
         self.run_until.show(ui, scene, out);
