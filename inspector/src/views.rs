@@ -18,6 +18,7 @@ pub mod address_box;
 pub mod band_column;
 pub mod band_stack;
 pub mod bottom;
+pub mod camera;
 pub mod columns;
 pub mod command;
 pub mod compare;
@@ -26,6 +27,8 @@ pub mod detail;
 pub mod edges;
 pub mod first_run;
 pub mod help;
+pub mod legend;
+pub mod minimap;
 pub mod notices;
 pub mod page_tables;
 pub mod paint;
@@ -33,6 +36,7 @@ pub mod palette;
 pub mod path_line;
 pub mod physical_map;
 pub mod prompt;
+pub mod ribbons;
 pub mod run_until;
 pub mod scene;
 pub mod state;
@@ -41,10 +45,12 @@ pub mod theme;
 pub mod toolbar;
 pub mod virtual_map;
 
-use egui::{CentralPanel, Frame, Margin, Panel, Rect, Stroke, Ui, vec2};
+use std::cell::Cell;
+
+use egui::{CentralPanel, Frame, Margin, Panel, Rect, Sense, Stroke, Ui, vec2};
 use pagescope_protocol::{Level, PhysPage};
 
-use band_column::ColumnCache;
+use camera::{CameraStep, MapId};
 use columns::{Columns, MARGIN};
 use derived::Derived;
 use paint::Patterns;
@@ -52,7 +58,9 @@ use scene::{Anchors, Scene};
 use state::State;
 use theme::Palette;
 
-pub use command::{FilePurpose, Tab, UiCommand};
+use crate::model::Selection;
+
+pub use command::{FilePurpose, LookCommand, Tab, UiCommand};
 
 /// What the views keep from frame to frame: caches and what is being typed.
 #[derive(Default)]
@@ -60,13 +68,15 @@ pub struct Views {
     derived: Derived,
     patterns: Option<Patterns>,
     toolbar: toolbar::Toolbar,
-    virtual_map: ColumnCache,
+    virtual_map: virtual_map::VirtualMap,
     page_tables: page_tables::PageTables,
     physical_map: physical_map::PhysicalMap,
     bottom: bottom::Bottom,
     detail: detail::Detail,
     first_run: first_run::FirstRun,
     prompt: prompt::Prompt,
+    /// A step of the camera that the next frame makes.
+    step: Option<CameraStep>,
     palette: palette::CommandPalette,
     run_until: run_until::RunUntil,
 }
@@ -75,6 +85,11 @@ impl Views {
     /// Puts the keyboard into the address box.
     pub fn focus_address(&mut self) {
         self.toolbar.focus_address();
+    }
+
+    /// Moves or zooms the map under the mouse, in the next frame.
+    pub const fn move_map(&mut self, step: CameraStep) {
+        self.step = Some(step);
     }
 
     /// What the selection means at the moment that was drawn last.
@@ -96,13 +111,28 @@ impl Views {
             .get_or_insert_with(|| Patterns::new(ui.ctx()))
             .clone();
         let derived = std::mem::take(&mut self.derived);
+        let pointed = Cell::new(Selection::Nothing);
         let scene = Scene {
             state,
             derived: &derived,
             palette: Palette::of(ui),
             patterns: &patterns,
+            pointed: &pointed,
+            camera: None,
         };
         self.draw(ui, &scene, &mut out);
+        if pointed.get() != state.look.hover {
+            let hover = LookCommand::Hover(pointed.get());
+            out.push(UiCommand::Look(hover));
+        }
+        for (button, command) in [
+            (egui::PointerButton::Extra1, LookCommand::Back),
+            (egui::PointerButton::Extra2, LookCommand::Forward),
+        ] {
+            if ui.input(|input| input.pointer.button_pressed(button)) {
+                out.push(UiCommand::Look(command));
+            }
+        }
         self.derived = derived;
         out
     }
@@ -175,6 +205,16 @@ impl Views {
         }
     }
 
+    /// The map that a key means: the one under the mouse, else the virtual one.
+    fn map_under(&self, ui: &Ui, [_, tables, physical]: [Rect; 3]) -> MapId {
+        match ui.ctx().pointer_hover_pos() {
+            Some(at) if tables.contains(at) => MapId::Tables,
+            Some(at) if self.physical_map.is_grid_at(at) => MapId::Frames,
+            Some(at) if physical.contains(at) => MapId::Physical,
+            _ => MapId::Virtual,
+        }
+    }
+
     /// The three columns, and the line through them.
     fn picture(
         &mut self,
@@ -200,12 +240,39 @@ impl Views {
         }
         let mut anchors = Anchors::default();
         let left = at(0.0, columns.virtual_map);
-        virtual_map::show(ui, left, scene, &mut self.virtual_map, &mut anchors, out);
         let middle = at(columns.virtual_map + columns.gap, columns.tables);
-        self.page_tables.show(ui, middle, scene, &mut anchors, out);
         let x = columns.virtual_map + columns.tables + 2.0 * columns.gap;
         let right = at(x, columns.physical.min(inner.width() - x));
+        let step = self.step.take();
+        let under = self.map_under(ui, [left, middle, right]);
+        let scene = &Scene {
+            camera: step.map(|step| (under, step)),
+            ..*scene
+        };
+        self.virtual_map.show(ui, left, scene, &mut anchors, out);
         self.physical_map.show(ui, right, scene, &mut anchors, out);
+        let ends = ribbons::Ends {
+            virt: &self.virtual_map.column,
+            phys: &self.physical_map.stack,
+        };
+        // Behind the cards.
+        let found = ribbons::ribbons(&ends, scene);
+        let gap = all.with_min_x(left.right()).with_max_x(right.left());
+        ribbons::paint(
+            &ui.painter_at(gap),
+            &found,
+            left.right(),
+            right.left(),
+            scene,
+        );
+        let strip = left.with_min_x(left.right()).with_max_x(middle.left());
+        let response = ui.interact(strip, ui.scope_id().with("ribbons"), Sense::hover());
+        paint::name_canvas(&response, || match found.len() {
+            0 => "No ribbon".into(),
+            1 => "1 ribbon to its frames".into(),
+            count => format!("{count} ribbons to their frames"),
+        });
+        self.page_tables.show(ui, middle, scene, &mut anchors, out);
         let painter = ui.painter_at(all);
         let edge = Stroke::new(1.0, scene.palette.edge);
         painter.vline(all.right() - 0.5, all.y_range(), edge);

@@ -93,6 +93,7 @@ impl App {
     }
 
     fn select(&mut self, selection: Selection) {
+        self.state.look.leave(self.state.selection, selection);
         self.state.selection = selection;
         self.state.is_chosen = selection != Selection::Nothing;
     }

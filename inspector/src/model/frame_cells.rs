@@ -64,7 +64,7 @@ pub fn frame_cells(
 }
 
 /// How much a kind says among others in the same cell: the rarer and the more alarming, the more.
-const fn telling(kind: BandKind) -> u8 {
+pub const fn telling(kind: BandKind) -> u8 {
     match kind {
         BandKind::Nothing | BandKind::NonCanonical => 0,
         BandKind::Ram => 1,

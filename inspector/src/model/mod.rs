@@ -13,6 +13,7 @@ pub mod frame_cells;
 pub mod frame_history;
 pub mod guest_space;
 pub mod history;
+pub mod legend;
 pub mod mapping_names;
 pub mod missing;
 pub mod region_rows;
@@ -31,6 +32,7 @@ pub use bands::{Band, BandKind, fold_scattered, fold_windows, physical_bands, vi
 pub use difference::{Change, ChangeKind, Difference};
 pub use guest_space::in_machine_terms;
 pub use history::{History, Moment};
+pub use legend::{Seen, Sign};
 pub use mapping_names::{named, named_mappings};
 pub use reverse::{FrameUse, frame_use};
 pub use reverse_index::ReverseIndex;

@@ -96,6 +96,43 @@ impl ReverseIndex {
         found.sort_by_key(|alias| alias.virt);
         found
     }
+
+    /// At most `limit` mappings that lead to any byte from `start` to `last`.
+    pub fn overlapping(&self, start: u64, last: u64, limit: usize) -> Vec<MappedRange> {
+        let after = self.begun_by(last);
+        let mut found = Vec::new();
+        for place in (0..after).rev() {
+            if self.reach[place] < start || found.len() == limit {
+                break;
+            }
+            let mapping = self.mappings[place];
+            if mapping.phys.as_u64().saturating_add(mapping.size - 1) >= start {
+                found.push(mapping);
+            }
+        }
+        found
+    }
+
+    /// Physical addresses that more than one virtual address leads to: first and last of each stretch, in order.
+    pub fn shared(&self) -> Vec<(u64, u64)> {
+        let mut shared: Vec<(u64, u64)> = Vec::new();
+        let mut reached: Option<u64> = None;
+        for mapping in &self.mappings {
+            let first = mapping.phys.as_u64();
+            let last = first.saturating_add(mapping.size - 1);
+            if let Some(reached) = reached.filter(|reached| *reached >= first) {
+                let end = last.min(reached);
+                match shared.last_mut() {
+                    Some((_, before)) if before.saturating_add(1) >= first => {
+                        *before = end.max(*before);
+                    }
+                    _ => shared.push((first, end)),
+                }
+            }
+            reached = reached.max(Some(last));
+        }
+        shared
+    }
 }
 
 #[cfg(test)]
@@ -115,6 +152,25 @@ mod tests {
                 frame_use(space, frame).aliases,
                 "{frame}"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_mapped_twice_is_shared() {
+        let snapshot = fixture::pseudos(40);
+        let space = &snapshot.spaces[0];
+        let index = ReverseIndex::new(space);
+        let shared = index.shared();
+        for number in (0x87c00..0x88000).chain([0x10000, 0x80200]) {
+            let frame = PhysPage::new(number).unwrap();
+            let start = frame.start().as_u64();
+            let is_shared = shared
+                .iter()
+                .any(|(first, last)| (*first..=*last).contains(&start));
+            let aliases = frame_use(space, frame).aliases.len();
+            assert_eq!(is_shared, aliases > 1, "{frame}");
+            let found = index.overlapping(start, start + 4095, usize::MAX);
+            assert_eq!(found.len(), aliases, "{frame}");
         }
     }
 }

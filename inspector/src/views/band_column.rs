@@ -1,18 +1,16 @@
 //! A map drawn as a column of bands with names beside it: the virtual map has its bar at the
-//! right, the physical one at the left, so that both bars face the tables.
+//! right, the physical one at the left, so that both bars face the tables. It can be zoomed until each page has
+//! a line, and moved.
 
-use egui::{
-    Align, Color32, CornerRadius, Pos2, Rect, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder,
-    pos2, vec2,
-};
+mod paint_items;
 
-use pagescope_protocol::{PAGE_SIZE, PhysAddr};
+use egui::{Color32, Pos2, Rect, Sense, Ui, UiBuilder, pos2, vec2};
 
-use super::band_stack::{Stack, page_at};
+use super::band_stack::{Stack, band_at, page_at};
+use super::camera::{CameraStep, MapId, gesture};
 use super::paint;
 use super::scene::Scene;
-use super::theme;
-use crate::model::{Band, BandKind};
+use crate::model::Band;
 
 /// The words beside a band.
 pub struct Label {
@@ -39,8 +37,8 @@ pub enum BarSide {
 
 /// What a column of bands shows.
 pub struct BandColumn<'a> {
-    /// For egui: tells one column from the other.
-    pub id: &'static str,
+    /// Which map it is.
+    pub map: MapId,
     /// The accessible name.
     pub name: String,
     /// The bands.
@@ -53,28 +51,154 @@ pub struct BandColumn<'a> {
     pub row_min: f32,
     /// The selected address.
     pub selected: Option<u64>,
+    /// Stretches that are selected: first and last address of each, in order.
+    pub marked: &'a [(u64, u64)],
+    /// The address that the mouse rests on, here or in another view.
+    pub hovered: Option<u64>,
+    /// Stretches that it rests on.
+    pub hover_marked: &'a [(u64, u64)],
     /// The words beside a band.
     pub label: &'a dyn Fn(&Band) -> Label,
+    /// The words beside one page of a band.
+    pub page_label: &'a dyn Fn(&Band, u64) -> String,
     /// The words over a band, when the mouse rests on it.
     pub hover: &'a dyn Fn(&Band, u64, &mut Ui),
+}
+
+/// What was clicked: a page, or with Shift or a second click the whole band.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Clicked {
+    /// The page at this address.
+    Page(u64),
+    /// These addresses: the first, and how many.
+    Whole(u64, u64),
 }
 
 /// What came of a column.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ColumnOutcome {
-    /// The page that was clicked.
-    pub clicked: Option<u64>,
+    /// What was clicked.
+    pub clicked: Option<Clicked>,
+    /// The page that the mouse rests on.
+    pub pointed: Option<u64>,
     /// Where the selected page meets the side that faces the tables.
     pub anchor: Option<Pos2>,
 }
 
-/// What a column keeps from frame to frame.
+/// What a column keeps from frame to frame: where everything lies, and which part of it is in view.
 #[derive(Debug, Default)]
 pub struct ColumnCache {
     generation: u64,
     available: f32,
     selection_generation: u64,
     stack: Stack,
+    /// What part of the stack is at the upper edge of the window.
+    top: f64,
+    rect: Option<Rect>,
+}
+
+impl ColumnCache {
+    /// Lays the bands out again where they or the window are others, at the same zoom and, as near as can be, place.
+    fn lay_out(&mut self, bands: &[Band], available: f32, row_min: f32, generation: u64) {
+        if self.generation == generation && self.available == available {
+            return;
+        }
+        let zoom = match self.stack.zoom() {
+            0.0 => 1.0,
+            zoom => zoom,
+        };
+        self.generation = generation;
+        self.available = available;
+        self.stack = Stack::new(bands, available, row_min);
+        self.zoom_to(bands, zoom);
+    }
+
+    /// Zooms to `zoom`, as far as that goes.
+    fn zoom_to(&mut self, bands: &[Band], zoom: f64) {
+        let (least, most) = self.stack.zooms(bands, self.available);
+        let zoom = zoom.clamp(least, most);
+        if zoom != self.stack.zoom() {
+            self.stack.zoom_to(bands, zoom);
+        }
+        self.keep_inside();
+    }
+
+    /// Zooms by `factor`; what is at `y` in the window stays there.
+    fn zoom_at(&mut self, bands: &[Band], y: f32, factor: f64) {
+        let under = self.stack.at(self.top + f64::from(y));
+        self.zoom_to(bands, self.stack.zoom() * factor);
+        if let Some((index, part)) = under
+            && let Some((top, height)) = self.stack.band(index)
+        {
+            self.top = top + height * part - f64::from(y);
+        }
+        self.keep_inside();
+    }
+
+    fn keep_inside(&mut self) {
+        let most = (self.stack.height() - f64::from(self.available)).max(0.0);
+        self.top = self.top.clamp(0.0, most);
+    }
+
+    /// Brings `y` of the stack to the middle of the window.
+    fn center(&mut self, y: f64) {
+        self.top = y - f64::from(self.available) / 2.0;
+        self.keep_inside();
+    }
+
+    /// Makes the addresses from `start` to `last` fill the window, as far as that goes.
+    fn zoom_to_addresses(&mut self, bands: &[Band], start: u64, last: u64) {
+        let Some(index) = band_at(bands, start) else {
+            return;
+        };
+        let band = &bands[index];
+        let is_whole = last > start && last - start >= 4096;
+        let part = match is_whole {
+            true => (last.min(band.last()) - start) as f64 / band.size.max(1) as f64,
+            false => 0.0,
+        };
+        let wanted = f64::from(self.available) * 0.9 / part.max(1e-12);
+        if let Some(zoom) = self.stack.zoom_for(bands, index, wanted) {
+            self.zoom_to(bands, zoom.max(1.0));
+        }
+        if let Some((top, bottom)) = self.stack.span_of(bands, start, last) {
+            self.center((top + bottom) / 2.0);
+        }
+    }
+
+    /// Brings `address` to the middle of the window.
+    pub fn go_to(&mut self, bands: &[Band], address: u64) {
+        if let Some((_, y)) = self.stack.y_of(bands, address) {
+            self.center(y);
+        }
+    }
+
+    /// The first and the last address in view.
+    pub fn in_view(&self, bands: &[Band]) -> Option<(u64, u64)> {
+        let bottom = self.top + f64::from(self.available);
+        let (first, part) = self.stack.at(self.top)?;
+        let (last, end) = self
+            .stack
+            .at(bottom.min(self.stack.height() - 1e-6).max(0.0))?;
+        Some((
+            page_at(bands.get(first)?, part),
+            page_at(bands.get(last)?, end).saturating_add(4095),
+        ))
+    }
+
+    /// The upper and lower edge on the screen of these addresses, held to the window; `None` where they are not drawn.
+    pub fn on_screen(&self, bands: &[Band], start: u64, last: u64) -> Option<(f32, f32)> {
+        let rect = self.rect?;
+        let (top, bottom) = self.stack.span_of(bands, start, last)?;
+        let y = |at: f64| rect.top() + ((at - self.top) as f32).clamp(0.0, rect.height());
+        Some((y(top), y(bottom)))
+    }
+
+    /// The bands in view, each with its edges on the screen.
+    pub fn bands_in_view(&self) -> (std::ops::Range<usize>, Option<Rect>) {
+        let bottom = self.top + f64::from(self.available);
+        (self.stack.between(self.top, bottom), self.rect)
+    }
 }
 
 /// What the kernel says of the region that names `band`: what it is for, where it came from.
@@ -90,46 +214,6 @@ pub fn about(band: &Band, scene: &Scene<'_>, ui: &mut Ui) {
     }
     if let Some(owner) = &region.owner {
         ui.label(format!("of {owner} alone"));
-    }
-}
-
-/// Names alone fill a narrower place than this.
-const DETAIL_FROM: f32 = 112.0;
-
-/// A run of tables of several levels: each page in its own level's colour.
-fn stripes(painter: &egui::Painter, bar: Rect, band: &Band, scene: &Scene<'_>) {
-    let pages = (band.size / PAGE_SIZE).max(1);
-    let lines = (bar.height() as u64).min(pages).max(1);
-    let height = bar.height() / lines as f32;
-    // In the virtual map a band has permissions, and leads elsewhere.
-    let first = match band.flags {
-        Some(_) => band.phys.map(PhysAddr::as_u64),
-        None => Some(band.start),
-    };
-    let Some(first) = first else { return };
-    for line in 0..lines {
-        let page = first + line * pages / lines * PAGE_SIZE;
-        let Some(part) = scene.derived.part_of(page) else {
-            continue;
-        };
-        let top = bar.top() + line as f32 * height;
-        let rect = Rect::from_min_size(pos2(bar.left(), top), vec2(bar.width(), height));
-        painter.rect_filled(rect, 0.0, scene.palette.band_fill(part.kind));
-    }
-}
-
-/// Hatches what of a virtual band was moving while it was read.
-fn unsettled_parts(painter: &egui::Painter, bar: Rect, band: &Band, scene: &Scene<'_>) {
-    let (first, last) = (band.start, band.last());
-    let y_of = |offset: u64| bar.top() + (offset as f64 / band.size as f64) as f32 * bar.height();
-    for (from, to) in &scene.derived.unsettled {
-        if *from > last || *to < first {
-            continue;
-        }
-        let top = y_of(from.saturating_sub(first));
-        let bottom = y_of((*to).min(last) - first).max(top + 2.0);
-        let part = Rect::from_min_max(pos2(bar.left(), top), pos2(bar.right(), bottom));
-        paint::unsettled(painter, part.intersect(bar), scene.palette);
     }
 }
 
@@ -149,203 +233,129 @@ impl BandColumn<'_> {
         cache: &mut ColumnCache,
     ) -> ColumnOutcome {
         let is_resized = cache.available != rect.height();
-        let generation = scene.derived.generation;
-        if cache.generation != generation || cache.available != rect.height() {
-            cache.generation = generation;
-            cache.available = rect.height();
-            cache.stack = Stack::new(self.bands, rect.height(), self.row_min);
-        }
-        let goes_to_selection =
-            is_resized || cache.selection_generation != scene.derived.selection_generation;
+        cache.lay_out(
+            self.bands,
+            rect.height(),
+            self.row_min,
+            scene.derived.generation,
+        );
+        cache.rect = Some(rect);
+        let id = ui.scope_id().with(("band column", self.name_of_map()));
+        let response = ui.interact(rect, id, Sense::click_and_drag());
+        self.move_camera(ui, &response, scene, cache);
+        let is_new = cache.selection_generation != scene.derived.selection_generation;
         cache.selection_generation = scene.derived.selection_generation;
-        let stack = &cache.stack;
+        let marked = self
+            .selected
+            .and_then(|address| cache.stack.y_of(self.bands, address));
+        if let Some((_, y)) = marked
+            && (is_new || is_resized)
+            && !(cache.top..cache.top + f64::from(rect.height())).contains(&y)
+        {
+            cache.center(y);
+        }
         let mut outcome = ColumnOutcome::default();
-        let mut child = ui.new_child(UiBuilder::new().max_rect(rect).id_salt(self.id));
-        child.set_clip_rect(rect.expand2(vec2(4.0, 0.0)).intersect(ui.clip_rect()));
-        ScrollArea::vertical()
-            .id_salt(self.id)
-            .auto_shrink(false)
-            .max_height(rect.height())
-            .show_viewport(&mut child, |ui, viewport| {
-                let size = vec2(rect.width(), stack.height());
-                let (all, response) = ui.allocate_exact_size(size, Sense::click());
-                paint::name_canvas(&response, || self.name.clone());
-                let marked = self
-                    .selected
-                    .and_then(|address| stack.y_of(self.bands, address));
-                for index in stack.visible(viewport.top(), viewport.bottom()) {
-                    let is_selected = marked.is_some_and(|(selected, _)| selected == index);
-                    self.paint_band(ui, all, stack, index, is_selected, scene);
-                }
-                if let Some((index, y)) = marked {
-                    let at = self.paint_selection(ui, all, stack, index, y, scene);
-                    // A selected band that is scrolled away is met at the edge of the view.
-                    let edge = at.y.clamp(rect.top() + 2.0, rect.bottom() - 2.0);
-                    outcome.anchor = Some(pos2(at.x, edge));
-                    if goes_to_selection && !rect.contains(at) {
-                        let target = Rect::from_center_size(at, vec2(1.0, 60.0));
-                        let jump = egui::style::ScrollAnimation::none();
-                        ui.scroll_to_rect_animation(target, Some(Align::Center), jump);
-                    }
-                }
-                let pointed = response
-                    .hover_pos()
-                    .and_then(|at| stack.at(at.y - all.top()))
-                    .and_then(|(index, part)| {
-                        let band = self.bands.get(index)?;
-                        Some((band, page_at(band, part)))
-                    });
-                if let Some((band, page)) = pointed {
-                    if response.clicked() {
-                        outcome.clicked = Some(page);
-                    }
-                    response.on_hover_ui_at_pointer(|ui| (self.hover)(band, page, ui));
-                }
+        let mut child = ui.new_child(UiBuilder::new().max_rect(rect).id_salt(id));
+        child.set_clip_rect(rect.expand2(vec2(6.0, 0.0)).intersect(ui.clip_rect()));
+        self.paint_items(&child, rect, cache, marked.map(|(band, _)| band), scene);
+        self.paint_marks(&child, rect, cache, scene);
+        if let Some((index, y)) = marked {
+            let at = self.paint_selection(&child, rect, cache, index, y, scene);
+            // A selected band that is out of view is met at the edge of the window.
+            let edge = at.y.clamp(rect.top() + 2.0, rect.bottom() - 2.0);
+            outcome.anchor = Some(pos2(at.x, edge));
+        }
+        self.paint_place(&child, rect, cache, scene);
+        paint::name_canvas(&response, || self.accessible_name(cache));
+        let pointed = response
+            .hover_pos()
+            .and_then(|at| cache.stack.at(cache.top + f64::from(at.y - rect.top())))
+            .and_then(|(index, part)| {
+                let band = self.bands.get(index)?;
+                Some((index, band, page_at(band, part)))
             });
+        if let Some((_, band, page)) = pointed {
+            outcome.pointed = Some(page);
+            let wants_whole = ui.input(|input| input.modifiers.shift);
+            if response.double_clicked() {
+                outcome.clicked = Some(Clicked::Whole(band.start, band.size));
+                cache.zoom_to_addresses(self.bands, band.start, band.last());
+            } else if response.clicked() {
+                outcome.clicked = Some(match wants_whole {
+                    true => Clicked::Whole(band.start, band.size),
+                    false => Clicked::Page(page),
+                });
+            }
+            if !response.dragged() {
+                response.on_hover_ui_at_pointer(|ui| (self.hover)(band, page, ui));
+            }
+        }
         outcome
     }
 
-    fn bar_rect(&self, all: Rect) -> Rect {
-        match self.side {
-            BarSide::Left => all.with_max_x(all.left() + self.bar),
-            BarSide::Right => all.with_min_x(all.right() - self.bar),
+    /// The name, and what part of the map is in view where that is not all of it.
+    fn accessible_name(&self, cache: &ColumnCache) -> String {
+        let is_whole = cache.stack.height() <= f64::from(cache.available) + 0.5;
+        match cache.in_view(self.bands) {
+            Some((first, last)) if !is_whole => {
+                format!("{}, {first:#x} to {last:#x} in view", self.name)
+            }
+            _ => self.name.clone(),
         }
     }
 
-    fn paint_band(
+    const fn name_of_map(&self) -> &'static str {
+        match self.map {
+            MapId::Virtual => "virtual",
+            _ => "physical",
+        }
+    }
+
+    fn move_camera(
         &self,
         ui: &Ui,
-        all: Rect,
-        stack: &Stack,
-        index: usize,
-        is_selected: bool,
+        response: &egui::Response,
         scene: &Scene<'_>,
+        cache: &mut ColumnCache,
     ) {
-        let (Some(band), Some(row)) = (self.bands.get(index), stack.row(index)) else {
+        let rect = response.rect;
+        let pointer = response.hover_pos();
+        if let Some(gesture) = gesture(ui, response) {
+            if gesture.zoom != 1.0 {
+                cache.zoom_at(self.bands, gesture.at.y - rect.top(), gesture.zoom);
+            }
+            // With Shift egui turns the wheel sideways.
+            let along = match response.dragged() {
+                true => gesture.pan.y,
+                false => gesture.pan.y + gesture.pan.x,
+            };
+            cache.top -= f64::from(along);
+            cache.keep_inside();
+        }
+        let Some(step) = scene.step_of(self.map) else {
             return;
         };
-        let palette = scene.palette;
-        let painter = ui.painter();
-        let top = all.top() + row.top;
-        let row_rect = Rect::from_min_size(pos2(all.left(), top), vec2(all.width(), row.height));
-        let bar = self.bar_rect(row_rect).with_max_y(row_rect.bottom() - 1.0);
-        match band.kind {
-            BandKind::Nothing | BandKind::NonCanonical => {
-                painter.rect_filled(bar, 0.0, palette.panel);
-                let dots = theme::mix(palette.dim, palette.panel, 0.45);
-                scene.patterns.dots(painter, bar, dots);
+        match step {
+            CameraStep::Fit => {
+                cache.zoom_to(self.bands, 0.0);
+                cache.top = 0.0;
             }
-            BandKind::Reserved => {
-                painter.rect_filled(bar, 0.0, palette.panel);
-                paint::hatch(painter, bar, palette.edge, 6.0);
-                let stroke = Stroke::new(1.0, palette.dim);
-                let inside = StrokeKind::Inside;
-                painter.rect_stroke(bar, CornerRadius::ZERO, stroke, inside);
-            }
-            BandKind::Guard => {
-                painter.rect_filled(bar, 0.0, palette.raised);
-                paint::hatch(painter, bar, palette.danger, 8.0);
-            }
-            kind => {
-                let fill = if band.fresh {
-                    palette.fresh
-                } else {
-                    palette.band_fill(kind)
-                };
-                painter.rect_filled(bar, 0.0, fill);
-                if matches!(kind, BandKind::Table(_)) && band.size > PAGE_SIZE && !band.fresh {
-                    stripes(painter, bar, band, scene);
-                }
-                if let Some(flags) = band.flags {
-                    let letters: String = flags.to_string().chars().take(4).collect();
-                    let letters = letters.strip_suffix('-').unwrap_or(&letters);
-                    let inner = bar.shrink2(vec2(7.0, 0.0));
-                    let font = theme::strong_numbers(10.5);
-                    let ink = palette.ink_on(fill);
-                    paint::line(painter, inner, Align::Min, letters, font, ink);
+            CameraStep::ToSelection => {
+                let stretch = self.marked.first().zip(self.marked.last());
+                let stretch = stretch.map(|(first, last)| (first.0, last.1));
+                let wanted = stretch.or(self.selected.map(|at| (at, at)));
+                if let Some((start, last)) = wanted {
+                    cache.zoom_to_addresses(self.bands, start, last);
                 }
             }
+            step => {
+                let at = pointer.map_or(rect.height() / 2.0, |at| at.y - rect.top());
+                if step.zoom() != 1.0 {
+                    cache.zoom_at(self.bands, at, step.zoom());
+                }
+                cache.top -= f64::from(step.pan().y);
+                cache.keep_inside();
+            }
         }
-        if self.side == BarSide::Right {
-            unsettled_parts(painter, bar, band, scene);
-        }
-        self.paint_label(ui, row_rect, band, is_selected, scene);
-    }
-
-    fn paint_label(&self, ui: &Ui, row: Rect, band: &Band, is_selected: bool, scene: &Scene<'_>) {
-        let label = (self.label)(band);
-        let painter = ui.painter();
-        let gap = 9.0;
-        let place = match self.side {
-            BarSide::Left => row.with_min_x(row.left() + self.bar + gap),
-            BarSide::Right => row.with_max_x(row.right() - self.bar - gap),
-        };
-        let name_font = if is_selected {
-            theme::strong(12.5)
-        } else if label.is_thing {
-            theme::words(12.5)
-        } else {
-            theme::words(theme::SMALL)
-        };
-        let detail_font = theme::numbers(10.5);
-        if row.height() < 11.0 {
-            return;
-        }
-        let mut name = label.name.as_str();
-        let mut wide = paint::width(painter, name, name_font.clone());
-        if let Some(short) = &label.short
-            && wide > place.width()
-        {
-            name = short;
-            wide = paint::width(painter, name, name_font.clone());
-        }
-        let detail_wide = paint::width(painter, &label.detail, detail_font.clone());
-        // The lack of a thing stands against the bar, as a remark on it.
-        let align = match (label.is_thing, self.side) {
-            (true, _) | (false, BarSide::Left) => Align::Min,
-            (false, BarSide::Right) => Align::Max,
-        };
-        paint::line(painter, place, align, name, name_font, label.color);
-        // All addresses of a column or none: a few of them look like an accident.
-        if place.width() >= DETAIL_FROM && wide + 8.0 + detail_wide <= place.width() {
-            let dim = scene.palette.dim;
-            paint::line(painter, place, Align::Max, &label.detail, detail_font, dim);
-        }
-    }
-
-    fn paint_selection(
-        &self,
-        ui: &Ui,
-        all: Rect,
-        stack: &Stack,
-        index: usize,
-        y: f32,
-        scene: &Scene<'_>,
-    ) -> Pos2 {
-        let palette = scene.palette;
-        let row = stack.row(index).unwrap_or(super::band_stack::Row {
-            top: 0.0,
-            height: 0.0,
-        });
-        let top = all.top() + row.top;
-        let row_rect = Rect::from_min_size(pos2(all.left(), top), vec2(all.width(), row.height));
-        let bar = self.bar_rect(row_rect).with_max_y(row_rect.bottom() - 1.0);
-        let painter = ui.painter();
-        let y = (all.top() + y).clamp(bar.top() + 1.0, bar.bottom() - 1.0);
-        let many_pages = self
-            .bands
-            .get(index)
-            .is_some_and(|band| band.size > PAGE_SIZE);
-        if many_pages {
-            let stroke = Stroke::new(2.0, palette.selection);
-            painter.hline(bar.x_range(), y, stroke);
-        }
-        let stroke = Stroke::new(2.0, palette.selection);
-        painter.rect_stroke(bar, CornerRadius::same(1), stroke, StrokeKind::Outside);
-        let x = match self.side {
-            BarSide::Left => bar.left(),
-            BarSide::Right => bar.right(),
-        };
-        pos2(x, y)
     }
 }

@@ -5,6 +5,7 @@ mod assess;
 mod chain;
 mod entry_history;
 mod fold;
+mod marks;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use chain::chain;
 pub use entry_history::EntryMoment;
 use entry_history::EntryTrack;
 use fold::fold_tables;
+pub use marks::{Marks, touches};
 
 use super::state::State;
 use crate::model::bands::{as_memory, kind_of_flags, physical_bands_of, physical_partition};
@@ -25,7 +27,7 @@ use crate::model::region_rows::{Mapped, RegionRow};
 use crate::model::space_difference::SpaceDifference;
 use crate::model::{
     AccessAnswer, Accessor, Band, BandKind, Change, ChangeKind, Difference, EntryPlace, Focus,
-    ReverseIndex, Selection, TableFacts, access_answers,
+    ReverseIndex, Seen, Selection, Sign, TableFacts, access_answers,
 };
 
 /// What follows from the moment and the space being looked at.
@@ -79,6 +81,17 @@ pub struct Derived {
     pub unsettled: Vec<(u64, u64)>,
     /// When the selected entry changed.
     pub entry_history: Vec<EntryMoment>,
+    /// Where the selected stretch lies in both maps; empty where none is selected.
+    pub marks: Marks,
+    hovered: Selection,
+    /// What the mouse rests on, in every view.
+    pub hover: Focus,
+    /// Where the stretch lies that the mouse rests on.
+    pub hover_marks: Marks,
+    /// Physical addresses that more than one address of the space leads to: first and last of each stretch, in order.
+    pub shared: Vec<(u64, u64)>,
+    /// What the legend has to explain.
+    pub signs: Vec<Sign>,
     track: EntryTrack,
     assessor: Assessor,
     /// The space that the bands, the check and the index are of.
@@ -153,6 +166,7 @@ impl Derived {
             if let (Some(snapshot), Some(space)) = (state.snapshot(), state.space()) {
                 self.focus.follow_guest_stage(snapshot, space);
             }
+            self.marks = self.marks_of(state, &self.focus);
             self.access = access(state, &self.focus);
             let window = self.focus.table.and_then(|(_, frame)| {
                 let facts = self.table_facts(frame)?;
@@ -160,6 +174,17 @@ impl Derived {
             });
             self.window_leaf = window.map(|window| window.leaf);
             self.chain = chain(state.space(), &self.focus, window.map(|window| window.virt));
+        }
+        if !same_moment || is_assessed || self.hovered != state.look.hover {
+            self.hovered = state.look.hover;
+            self.hover = Focus::resolve(state.space(), &self.index, self.hovered);
+            if let (Some(snapshot), Some(space)) = (state.snapshot(), state.space()) {
+                self.hover.follow_guest_stage(snapshot, space);
+            }
+            self.hover_marks = self.marks_of(state, &self.hover);
+        }
+        if !same_moment || is_assessed {
+            self.signs = self.find_signs(state);
         }
         let moments = state.history.moments().len();
         if !same_moment || !same_selection || self.moments != moments {
@@ -205,6 +230,7 @@ impl Derived {
         self.assessed_space.clone_from(&self.space_name);
         self.virtual_bands = assessment.virtual_bands;
         self.index = assessment.index;
+        self.shared = assessment.shared;
         self.report = assessment.report;
         self.kernel_findings = assessment.kernel_findings;
         self.mapped = assessment.mapped;
@@ -214,6 +240,45 @@ impl Derived {
     /// than a frame, and is worked on.
     pub const fn is_behind(&self) -> bool {
         self.assessor.is_busy()
+    }
+
+    fn marks_of(&self, state: &State, focus: &Focus) -> Marks {
+        // A guest's mappings lead to what the G-stage makes of it.
+        let space = state.space().filter(|_| !self.is_guest);
+        focus.stretch.map_or_else(Marks::default, |stretch| {
+            Marks::of(stretch, space, &self.index)
+        })
+    }
+
+    /// What there is to tell apart at this moment: the legend explains nothing that is not there.
+    fn find_signs(&self, state: &State) -> Vec<Sign> {
+        let root = self.mode().root_level().unwrap_or(Level::L2);
+        let bands = self.virtual_bands.iter().chain(&self.partition);
+        let mut kinds: Vec<Seen> = Vec::new();
+        for band in bands {
+            let seen = Seen::of(band);
+            if !kinds.contains(&seen) {
+                kinds.push(seen);
+            }
+        }
+        let has_unread = state.space().is_some_and(|space| {
+            let mut tables = space.tables.iter();
+            tables.any(|table| table.entries.is_none())
+        });
+        let is_there = |sign: Sign| match sign {
+            Sign::Code | Sign::ReadOnly | Sign::Data | Sign::Fresh => true,
+            Sign::Table(level) => level <= root,
+            Sign::Shared => !self.shared.is_empty(),
+            Sign::Unsure => has_unread || !self.unsettled.is_empty(),
+            _ => kinds.iter().any(|seen| sign.takes(seen)),
+        };
+        let all = Sign::ALL.into_iter();
+        all.filter(|sign| is_there(*sign)).collect()
+    }
+
+    /// Whether any of these physical addresses has more than one virtual one.
+    pub fn is_shared(&self, first: u64, last: u64) -> bool {
+        touches(&self.shared, first, last)
     }
 
     fn read_fresh(&mut self, state: &State, difference: &Difference) {

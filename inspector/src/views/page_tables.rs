@@ -5,10 +5,12 @@ mod all_tables;
 mod card;
 mod layout;
 mod self_map;
+mod tools;
 
-use egui::{Rect, RichText, Ui, UiBuilder, pos2, vec2};
+use egui::{Rect, RichText, Sense, Ui, UiBuilder, Vec2, pos2, vec2};
 use pagescope_protocol::TranslationMode;
 
+use super::camera::{CameraStep, MapId, gesture};
 use super::command::UiCommand;
 use super::derived::ChainLink;
 use super::paint;
@@ -21,7 +23,15 @@ pub(super) use card::{OWN_WINDOW, level_list};
 #[derive(Default)]
 pub struct PageTables {
     textures: Vec<Option<CardTexture>>,
+    /// How much larger than usual the cards are; 0 before the first frame.
+    zoom: f32,
+    /// How far they are moved, in points.
+    moved: Vec2,
+    selection_generation: u64,
 }
+
+/// The largest cells are this many times the usual ones.
+const MOST_ZOOM: f32 = 4.0;
 
 impl PageTables {
     /// Draws the tables into `rect`.
@@ -39,7 +49,10 @@ impl PageTables {
             true => "frames as the guest has them",
             false => "how they are translated",
         };
-        let body = paint::column_title(ui, rect, "Page tables", about);
+        let buttons = tools::show(ui, rect, scene, out);
+        let head = rect.with_max_x(rect.right() - buttons - 8.0);
+        let body = paint::column_title(ui, head, "Page tables", about);
+        let body = body.with_max_x(rect.right());
         let mode = space.map_or(TranslationMode::Bare, |space| space.mode);
         let words = match mode {
             TranslationMode::Bare => Some((
@@ -104,15 +117,29 @@ impl PageTables {
         let head = 22.0;
         let mode = scene.derived.mode();
         let most = mode.root_level().map_or(0, |root| mode.entries(root));
-        let layout = layout::Cards::new(links.len(), most, body.width(), room - head);
+        let usual = layout::Cards::new(links.len(), most, body.width(), room - head);
+        // Cards that are moved or zoomed stay inside of the place that they have at their usual size.
+        let area = body.with_max_y(body.top() + head + usual.card_height());
+        let id = ui.scope_id().with("tables");
+        let response = ui.interact(area, id, Sense::click_and_drag());
+        self.move_camera(ui, &response, &usual, links.len(), head, scene);
+        let percent = (self.zoom * 100.0).round();
+        paint::name_canvas(&response, || format!("Cards of page tables at {percent} %"));
+        let layout = usual.zoomed(self.zoom);
+        let is_moved = self.zoom > 1.0;
+        let mut child = ui.new_child(UiBuilder::new().max_rect(area).id_salt(id));
+        if is_moved {
+            child.set_clip_rect(area.intersect(ui.clip_rect()));
+        }
+        let ui = &mut child;
         self.textures.resize_with(links.len(), || None);
         for (place, link) in links.iter().enumerate() {
-            let left = body.left() + layout.left_of(place);
+            let left = body.left() + layout.left_of(place) + self.moved.x;
             let rect = Rect::from_min_size(
-                pos2(left, body.top() + head),
+                pos2(left, body.top() + head + self.moved.y),
                 vec2(layout.card_width, layout.card_height()),
             );
-            let above = Rect::from_min_max(pos2(left, body.top()), pos2(rect.right(), rect.top()));
+            let above = Rect::from_min_max(pos2(left, rect.top() - head), rect.right_top());
             if place >= on_the_way {
                 let font = theme::words(theme::SMALL);
                 let words = "holds its window";
@@ -139,6 +166,60 @@ impl PageTables {
             let texture = &mut self.textures[place];
             card::show(ui, rect, &layout, link, scene, texture, anchors, out);
         }
-        body.top() + head + layout.card_height()
+        if is_moved {
+            anchors.keep_inside(area);
+        }
+        area.bottom()
+    }
+
+    fn move_camera(
+        &mut self,
+        ui: &Ui,
+        response: &egui::Response,
+        usual: &layout::Cards,
+        count: usize,
+        head: f32,
+        scene: &Scene<'_>,
+    ) {
+        self.zoom = self.zoom.max(1.0);
+        let area = response.rect;
+        let before = self.zoom;
+        let mut at = area.center();
+        if let Some(gesture) = gesture(ui, response) {
+            self.zoom *= gesture.zoom as f32;
+            self.moved += gesture.pan;
+            at = gesture.at;
+        }
+        let is_new = self.selection_generation != scene.derived.selection_generation;
+        self.selection_generation = scene.derived.selection_generation;
+        let mut goes_to_selection = is_new && self.zoom > 1.0;
+        match scene.step_of(MapId::Tables) {
+            Some(CameraStep::Fit) => self.zoom = 1.0,
+            Some(CameraStep::ToSelection) => {
+                self.zoom = self.zoom.max(2.5);
+                goes_to_selection = true;
+            }
+            Some(step) => {
+                self.zoom *= step.zoom() as f32;
+                self.moved += step.pan();
+                at = response.hover_pos().unwrap_or(at);
+            }
+            None => {}
+        }
+        self.zoom = self.zoom.clamp(1.0, MOST_ZOOM);
+        let scale = self.zoom / before;
+        // What is under the pointer stays there, as near as whole points let it.
+        self.moved = (at - area.min) * (1.0 - scale) + self.moved * scale;
+        let cards = usual.zoomed(self.zoom);
+        if goes_to_selection && let Some(step) = scene.derived.focus.entry() {
+            let links = scene.derived.chain.iter();
+            let place = links.filter(|link| link.level() > step.level).count();
+            let (column, row) = (step.index % cards.columns, step.index / cards.columns);
+            let cell = vec2(column as f32 + 0.5, row as f32 + 0.5) * cards.cell;
+            let at = vec2(cards.left_of(place), head + cards.title) + cell;
+            self.moved = area.size() / 2.0 - at;
+        }
+        let room = area.size() - vec2(cards.width(count), head + cards.card_height());
+        self.moved = self.moved.max(room.min(Vec2::ZERO)).min(Vec2::ZERO);
     }
 }

@@ -3,25 +3,32 @@
 
 mod frame_grid;
 mod heap_card;
-mod legend;
 
 use egui::{Rect, RichText, Ui, vec2};
 use pagescope_protocol::PhysAddr;
+use pagescope_protocol::snapshot::RegionSpace;
 
-use super::band_column::{BandColumn, BarSide, ColumnCache, Label};
+use super::band_column::{BandColumn, BarSide, Clicked, ColumnCache, Label};
+use super::camera::MapId;
 use super::command::UiCommand;
-use super::paint;
 use super::scene::{Anchors, PhysicalAnchor, Scene};
-use crate::model::{Band, BandKind, Selection, size_text};
+use super::{legend, paint};
+use crate::model::{Band, BandKind, Selection, Stretch, size_text};
 
 /// What the physical map keeps from frame to frame.
 #[derive(Default)]
 pub struct PhysicalMap {
-    stack: ColumnCache,
+    /// The column.
+    pub stack: ColumnCache,
     grid: frame_grid::FrameGrid,
 }
 
 impl PhysicalMap {
+    /// Whether the grid of frames lies at `at`.
+    pub fn is_grid_at(&self, at: egui::Pos2) -> bool {
+        self.grid.is_at(at)
+    }
+
     /// Draws the physical map into `rect`.
     pub fn show(
         &mut self,
@@ -49,7 +56,7 @@ impl PhysicalMap {
             self.show_stack(ui, stack, scene, anchors, out);
         }
         self.grid.show(ui, grid, scene, anchors, out);
-        legend::show(ui, legend, scene);
+        legend::show(ui, legend, scene, out);
         heap_card::show(ui, card, scene, out);
     }
 
@@ -63,23 +70,51 @@ impl PhysicalMap {
     ) {
         let bands = &scene.derived.physical_bands;
         let label = |band: &Band| label(band, scene);
+        let page_label = |_: &Band, page: u64| page_label(page, scene);
         let hover = |band: &Band, page: u64, ui: &mut Ui| hover(band, page, scene, ui);
         let column = BandColumn {
-            id: "physical map",
+            map: MapId::Physical,
             name: format!("Physical map, {} bands", bands.len()),
             bands,
             side: BarSide::Left,
             bar: (rect.width() * 0.32).clamp(48.0, 150.0),
             row_min: 15.0,
             selected: scene.derived.focus.phys.map(PhysAddr::as_u64),
+            marked: &scene.derived.marks.phys,
+            hovered: scene.derived.hover.phys.map(PhysAddr::as_u64),
+            hover_marked: &scene.derived.hover_marks.phys,
             label: &label,
+            page_label: &page_label,
             hover: &hover,
         };
         let outcome = column.show(ui, rect, scene, &mut self.stack);
         anchors.physical = outcome.anchor.map(PhysicalAnchor::Band);
-        if let Some(page) = outcome.clicked {
-            out.push(UiCommand::Select(Selection::Physical(PhysAddr::new(page))));
+        if let Some(page) = outcome.pointed {
+            scene.point(Selection::Physical(PhysAddr::new(page)));
         }
+        match outcome.clicked {
+            Some(Clicked::Page(page)) => {
+                out.push(UiCommand::Select(Selection::Physical(PhysAddr::new(page))));
+            }
+            Some(Clicked::Whole(start, size)) => {
+                out.push(UiCommand::Select(Selection::Range(Stretch {
+                    space: RegionSpace::Physical,
+                    start,
+                    size,
+                })));
+            }
+            None => {}
+        }
+    }
+}
+
+/// Which address leads to a frame.
+fn page_label(page: u64, scene: &Scene<'_>) -> String {
+    let aliases = scene.derived.index.aliases_of(PhysAddr::new(page), 3);
+    match aliases.as_slice() {
+        [] => "not mapped".into(),
+        [one] => format!("← {}", one.virt),
+        [first, ..] => format!("← {} and more", first.virt),
     }
 }
 
@@ -144,7 +179,9 @@ fn hover(band: &Band, page: u64, scene: &Scene<'_>, ui: &mut Ui) {
     ui.monospace(format!("{:#x} – {:#x}", band.start, band.last()));
     ui.label(size_text(band.size));
     if band.kind != BandKind::Nothing && band.size > pagescope_protocol::PAGE_SIZE {
-        ui.label(format!("A click selects the frame at {page:#x}."));
+        ui.label(format!(
+            "A click selects the frame at {page:#x}, with Shift all of it; a double click zooms there."
+        ));
     }
 }
 

@@ -177,14 +177,18 @@ impl Palette {
 
     /// Ink that can be read on `fill`.
     pub fn ink_on(&self, fill: Color32) -> Color32 {
-        let [r, g, b, _] = fill.to_array();
-        let luma = 0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b);
-        if luma > 135.0 {
+        if luma(fill) > 135.0 {
             DARK.background
         } else {
             Color32::WHITE
         }
     }
+}
+
+/// How bright `color` is, from 0 to 255.
+pub fn luma(color: Color32) -> f32 {
+    let [r, g, b, _] = color.to_array();
+    0.299 * f32::from(r) + 0.587 * f32::from(g) + 0.114 * f32::from(b)
 }
 
 /// `color` with `amount` (0 to 1) of `other` mixed in.

@@ -1,67 +1,127 @@
 //! The virtual map: what the addresses of the space mean, long nothing folded.
 
 use egui::{Rect, RichText, Ui};
+use pagescope_protocol::snapshot::RegionSpace;
 use pagescope_protocol::{PAGE_SIZE, VirtAddr};
 
-use super::band_column::{BandColumn, BarSide, ColumnCache, Label};
+use super::band_column::{BandColumn, BarSide, Clicked, ColumnCache, Label};
+use super::camera::MapId;
 use super::command::UiCommand;
+use super::minimap::{self, Minimap};
 use super::paint;
 use super::scene::{Anchors, Scene};
-use crate::model::{Band, BandKind, Selection, size_text};
+use crate::model::{Band, BandKind, Selection, Stretch, size_text};
 
-/// Draws the virtual map into `rect`.
-pub fn show(
-    ui: &mut Ui,
-    rect: Rect,
-    scene: &Scene<'_>,
-    cache: &mut ColumnCache,
-    anchors: &mut Anchors,
-    out: &mut Vec<UiCommand>,
-) {
-    let list = match scene.derived.mode().is_guest_stage() {
-        true => paint::column_title(ui, rect, "Guest physical", "what a guest has"),
-        false => paint::column_title(ui, rect, "Virtual", "what addresses mean"),
-    };
-    let bands = &scene.derived.virtual_bands;
-    if bands.is_empty() {
-        let text = if scene.state.is_translating() {
-            "This space maps nothing."
-        } else {
-            "Every virtual address is its own physical address."
+/// What the virtual map keeps from frame to frame.
+#[derive(Debug, Default)]
+pub struct VirtualMap {
+    /// The column.
+    pub column: ColumnCache,
+    minimap: Minimap,
+}
+
+impl VirtualMap {
+    /// Draws the virtual map into `rect`.
+    pub fn show(
+        &mut self,
+        ui: &mut Ui,
+        rect: Rect,
+        scene: &Scene<'_>,
+        anchors: &mut Anchors,
+        out: &mut Vec<UiCommand>,
+    ) {
+        let title = match scene.derived.mode().is_guest_stage() {
+            true => "Guest physical",
+            false => "Virtual",
         };
-        let galley = ui.painter().layout(
-            text.into(),
-            super::theme::words(super::theme::BODY),
-            scene.palette.dim,
-            list.width() - 12.0,
-        );
-        ui.painter().galley(list.min, galley, scene.palette.dim);
-        return;
+        let about = match (
+            scene.derived.is_behind(),
+            scene.derived.mode().is_guest_stage(),
+        ) {
+            (true, _) => "catching up…",
+            (false, true) => "what a guest has",
+            (false, false) => "what addresses mean",
+        };
+        let list = paint::column_title(ui, rect, title, about);
+        let bands = &scene.derived.virtual_bands;
+        if bands.is_empty() {
+            let text = if scene.derived.is_behind() {
+                "Working out what a quarter of a million mappings and more lead to…"
+            } else if scene.state.is_translating() {
+                "This space maps nothing."
+            } else {
+                "Every virtual address is its own physical address."
+            };
+            let galley = ui.painter().layout(
+                text.into(),
+                super::theme::words(super::theme::BODY),
+                scene.palette.dim,
+                list.width() - 12.0,
+            );
+            ui.painter().galley(list.min, galley, scene.palette.dim);
+            return;
+        }
+        let strip = list.with_max_x(list.left() + minimap::WIDTH);
+        let view = self.column.in_view(bands);
+        if let Some(address) = self.minimap.show(ui, strip, view, scene) {
+            self.column.go_to(bands, address);
+        }
+        let list = list.with_min_x(strip.right() + 9.0);
+        let label = |band: &Band| label(band, scene);
+        let page_label = |band: &Band, page: u64| page_label(band, page, scene);
+        let hover = |band: &Band, page: u64, ui: &mut Ui| hover(band, page, scene, ui);
+        let column = BandColumn {
+            map: MapId::Virtual,
+            name: match scene.derived.unsettled.len() {
+                0 => format!("Virtual map, {} bands", bands.len()),
+                moving => format!(
+                    "Virtual map, {} bands, {moving} stretches moving",
+                    bands.len()
+                ),
+            },
+            bands,
+            side: BarSide::Right,
+            bar: (rect.width() * 0.34).clamp(48.0, 130.0),
+            row_min: 17.0,
+            selected: scene.derived.focus.virt.map(VirtAddr::as_u64),
+            marked: &scene.derived.marks.virt,
+            hovered: scene.derived.hover.virt.map(VirtAddr::as_u64),
+            hover_marked: &scene.derived.hover_marks.virt,
+            label: &label,
+            page_label: &page_label,
+            hover: &hover,
+        };
+        let outcome = column.show(ui, list, scene, &mut self.column);
+        anchors.virtual_band = outcome.anchor;
+        if let Some(page) = outcome.pointed {
+            scene.point(Selection::Virtual(VirtAddr::new(page)));
+        }
+        match outcome.clicked {
+            Some(Clicked::Page(page)) => {
+                out.push(UiCommand::Select(Selection::Virtual(VirtAddr::new(page))));
+            }
+            Some(Clicked::Whole(start, size)) => {
+                out.push(UiCommand::Select(Selection::Range(Stretch {
+                    space: RegionSpace::Virtual,
+                    start,
+                    size,
+                })));
+            }
+            None => {}
+        }
     }
-    let label = |band: &Band| label(band, scene);
-    let hover = |band: &Band, page: u64, ui: &mut Ui| hover(band, page, scene, ui);
-    let column = BandColumn {
-        id: "virtual map",
-        name: match scene.derived.unsettled.len() {
-            0 => format!("Virtual map, {} bands", bands.len()),
-            moving => format!(
-                "Virtual map, {} bands, {moving} stretches moving",
-                bands.len()
-            ),
-        },
-        bands,
-        side: BarSide::Right,
-        bar: (rect.width() * 0.34).clamp(48.0, 130.0),
-        row_min: 17.0,
-        selected: scene.derived.focus.virt.map(VirtAddr::as_u64),
-        label: &label,
-        hover: &hover,
+}
+
+/// What a page leads to.
+fn page_label(band: &Band, page: u64, scene: &Scene<'_>) -> String {
+    let at = match band.phys {
+        Some(phys) => Some(phys.wrapping_add(page - band.start)),
+        None => scene.state.space().and_then(|space| {
+            let mapped = space.translate(VirtAddr::new(page)).mapped()?;
+            Some(mapped.address)
+        }),
     };
-    let outcome = column.show(ui, list, scene, cache);
-    anchors.virtual_band = outcome.anchor;
-    if let Some(page) = outcome.clicked {
-        out.push(UiCommand::Select(Selection::Virtual(VirtAddr::new(page))));
-    }
+    at.map_or_else(|| "unmapped".into(), |at| format!("→ {at}"))
 }
 
 fn label(band: &Band, scene: &Scene<'_>) -> Label {
@@ -176,6 +236,8 @@ fn hover(band: &Band, page: u64, scene: &Scene<'_>, ui: &mut Ui) {
         ui.label("Hatched: it was moving while it was read, and may be half old and half new.");
     }
     if band.is_something() && band.size > PAGE_SIZE {
-        ui.label(format!("A click selects the page at {page:#x}."));
+        ui.label(format!(
+            "A click selects the page at {page:#x}, with Shift all of it; a double click zooms there."
+        ));
     }
 }

@@ -25,6 +25,7 @@ const LARGE: usize = 4096;
 pub(super) struct Assessment {
     pub(super) virtual_bands: Vec<Band>,
     pub(super) index: ReverseIndex,
+    pub(super) shared: Vec<(u64, u64)>,
     pub(super) report: Option<SpaceReport>,
     pub(super) kernel_findings: Vec<Finding>,
     pub(super) mapped: Vec<(Mapped, u64)>,
@@ -49,6 +50,7 @@ impl Assessment {
         let mut report = Report::new(snapshot, space);
         Self {
             virtual_bands,
+            shared: index.shared(),
             index,
             report: report.spaces.pop(),
             kernel_findings: report.kernel,

@@ -6,7 +6,7 @@ use pagescope_protocol::PAGE_SIZE;
 use pagescope_protocol::snapshot::Table;
 
 use super::card::describe_table;
-use crate::model::{Selection, TableFacts, size_text};
+use crate::model::{BandKind, Seen, Selection, TableFacts, size_text};
 use crate::views::command::UiCommand;
 use crate::views::derived::ChainLink;
 use crate::views::paint;
@@ -86,11 +86,29 @@ fn chip(ui: &mut Ui, width: f32, table: &Table, scene: &Scene<'_>, out: &mut Vec
         .chain
         .contains(&ChainLink::Table(level, frame));
     let is_fresh = scene.derived.is_fresh_table(frame);
-    let fill = if response.hovered() {
+    let this = Selection::Table { level, frame };
+    if response.hovered() {
+        scene.point(this);
+    }
+    let is_on_the_way = scene.derived.hover.table == Some((level, frame))
+        || scene
+            .derived
+            .hover
+            .step_at(level)
+            .is_some_and(|step| step.table == frame);
+    let fill = if response.hovered() || is_on_the_way {
         theme::mix(palette.raised, palette.text, 0.08)
     } else {
         palette.raised
     };
+    let seen = Seen {
+        kind: BandKind::Table(level),
+        is_mapped: false,
+        is_fresh,
+        is_shared: false,
+        is_unsure: table.entries.is_none() || scene.is_torn(frame),
+    };
+    let color = scene.filtered(color, &seen);
     let stroke = match (is_fresh, is_drawn) {
         (true, _) => Stroke::new(1.5, palette.fresh),
         (_, true) => Stroke::new(1.2, color),
@@ -138,7 +156,7 @@ fn chip(ui: &mut Ui, width: f32, table: &Table, scene: &Scene<'_>, out: &mut Vec
     );
     paint::name_canvas(&response, || format!("{level} table {frame}"));
     if response.clicked() {
-        out.push(UiCommand::Select(Selection::Table { level, frame }));
+        out.push(UiCommand::Select(this));
     }
     response.on_hover_ui(|ui| describe_table(ui, table, scene));
 }

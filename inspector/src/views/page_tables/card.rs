@@ -7,12 +7,13 @@ use egui::{
 };
 use pagescope_protocol::snapshot::Table;
 use pagescope_protocol::walk::entry_address;
-use pagescope_protocol::{Level, PhysPage, PteKind};
+use pagescope_protocol::{Level, PhysPage, Pte, PteKind};
 
 use super::layout::{Cards, FOOT, PAD_LEFT, PAD_RIGHT};
 use crate::export::text::leaf_place;
-use crate::model::{BandKind, Selection, entry_words, size_text};
-use crate::views::command::UiCommand;
+use crate::model::{BandKind, Seen, Selection, Sign, entry_words, size_text};
+use crate::views::camera::CameraStep;
+use crate::views::command::{LookCommand, UiCommand};
 use crate::views::derived::ChainLink;
 use crate::views::paint::{self, CellGrid};
 use crate::views::scene::{Anchors, CellAnchor, Scene};
@@ -23,9 +24,12 @@ pub(in crate::views) const OWN_WINDOW: &str = "A leaf to this table itself. At t
     misaligned superpage, which faults, on purpose: the root's entry to itself makes the walk read \
     this table as L0, and there this is its window.";
 
+/// What a card's cells depend on.
+type Key = (u64, Level, PhysPage, bool, usize, Option<Sign>);
+
 /// A card's cells, kept as long as they show the same.
 pub(super) struct CardTexture {
-    key: (u64, Level, PhysPage, bool, usize),
+    key: Key,
     handle: TextureHandle,
     valid: usize,
 }
@@ -57,6 +61,8 @@ pub(super) fn show(
     let is_selected = why.is_none() && scene.derived.focus.table == Some((level, frame));
     let edge = if is_selected {
         Stroke::new(2.0, palette.selection)
+    } else if why.is_none() && scene.derived.hover.table == Some((level, frame)) {
+        Stroke::new(1.0, palette.text)
     } else {
         Stroke::new(1.0, palette.edge)
     };
@@ -120,12 +126,15 @@ pub(super) fn show(
         frame,
         palette.is_dark,
         layout.columns,
+        scene.state.look.filter,
     );
     let cells = match texture {
         Some(cells) if cells.key == key => cells,
         _ => texture.insert(make_texture(ui, key, table, scene)),
     };
     grid.paint(&painter, &cells.handle, palette.panel);
+    letters(ui, &grid, table, scene);
+    marks(ui, &grid, table, scene);
     let is_torn = scene.is_torn(frame);
     if is_torn {
         paint::unsettled(&painter, grid.rect(), palette);
@@ -314,11 +323,15 @@ fn title(
         };
         format!("{} table {address}{moving}", table.level)
     });
+    let whole = Selection::Table {
+        level: table.level,
+        frame: table.frame,
+    };
+    if response.hovered() {
+        scene.point(whole);
+    }
     if response.clicked() {
-        out.push(UiCommand::Select(Selection::Table {
-            level: table.level,
-            frame: table.frame,
-        }));
+        out.push(UiCommand::Select(whole));
     }
     response.on_hover_ui(|ui| describe_table(ui, table, scene));
 }
@@ -385,12 +398,7 @@ pub(super) fn describe_table(ui: &mut Ui, table: &Table, scene: &Scene<'_>) {
     };
 }
 
-fn make_texture(
-    ui: &Ui,
-    key: (u64, Level, PhysPage, bool, usize),
-    table: &Table,
-    scene: &Scene<'_>,
-) -> CardTexture {
+fn make_texture(ui: &Ui, key: Key, table: &Table, scene: &Scene<'_>) -> CardTexture {
     let columns = key.4;
     let mode = scene.derived.mode();
     let size = [columns, mode.entries(table.level) / columns];
@@ -411,17 +419,104 @@ fn make_texture(
             *pixel = theme::mix(scene.palette.dim, scene.palette.empty, 0.5);
             continue;
         }
-        let is_fresh = scene.derived.is_fresh_entry(table.frame, index, pte);
-        *pixel = if is_fresh {
-            scene.palette.fresh
-        } else {
-            cell_color(kind, scene)
+        let seen = seen_of(table, index, pte, kind, scene);
+        let color = match seen.is_fresh {
+            true => scene.palette.fresh,
+            false => cell_color(kind, scene),
         };
+        *pixel = scene.filtered(color, &seen);
     }
     let handle = ui
         .ctx()
         .load_texture("table cells", image, TextureOptions::NEAREST);
     CardTexture { key, handle, valid }
+}
+
+/// What is known of an entry that is valid.
+fn seen_of(table: &Table, index: usize, pte: Pte, kind: BandKind, scene: &Scene<'_>) -> Seen {
+    let leaf = match scene.derived.mode().classify(pte, table.level) {
+        PteKind::Leaf(leaf) => Some(leaf),
+        _ => None,
+    };
+    Seen {
+        kind,
+        is_mapped: leaf.is_some(),
+        is_fresh: scene.derived.is_fresh_entry(table.frame, index, pte),
+        is_shared: leaf.is_some_and(|leaf| {
+            let start = leaf.page.start().as_u64();
+            scene.derived.is_shared(start, start + leaf.size - 1)
+        }),
+        is_unsure: scene.is_torn(table.frame),
+    }
+}
+
+/// Letters on cells that are large enough for one, so that a colour never speaks alone.
+fn letters(ui: &Ui, grid: &CellGrid, table: &Table, scene: &Scene<'_>) {
+    if grid.cell < 15.0 {
+        return;
+    }
+    let window = ui.clip_rect();
+    for (index, pte) in table.iter() {
+        let cell = grid.cell_rect(index);
+        if !window.intersects(cell) {
+            continue;
+        }
+        let kind = match scene.derived.is_own_window(table, index, pte) {
+            true => Some(BandKind::Table(table.level)),
+            false => scene.derived.kind_of_entry(table.level, pte),
+        };
+        let Some(kind) = kind else { continue };
+        let seen = seen_of(table, index, pte, kind, scene);
+        let mut text = String::new();
+        for sign in Sign::ALL
+            .into_iter()
+            .filter(|sign| sign.takes(&seen))
+            .take(2)
+        {
+            text.push_str(sign.letter());
+        }
+        let fill = match seen.is_fresh {
+            true => scene.palette.fresh,
+            false => cell_color(kind, scene),
+        };
+        ui.painter().text(
+            cell.center(),
+            egui::Align2::CENTER_CENTER,
+            text,
+            theme::numbers((grid.cell * 0.5).min(13.0)),
+            scene.palette.ink_on(scene.filtered(fill, &seen)),
+        );
+    }
+}
+
+/// What is selected as a stretch, and what the mouse rests on in any view.
+fn marks(ui: &Ui, grid: &CellGrid, table: &Table, scene: &Scene<'_>) {
+    let derived = scene.derived;
+    let mode = derived.mode();
+    let painter = ui.painter();
+    for (marks, color) in [
+        (&derived.hover_marks, scene.palette.text),
+        (&derived.marks, scene.palette.selection),
+    ] {
+        if marks.virt.is_empty() {
+            continue;
+        }
+        let rest = mode.entry_size(table.level) - 1;
+        for (index, pte) in table.iter().filter(|(_, pte)| pte.is_valid()) {
+            let first = entry_address(mode, table.covers_from, table.level, index).as_u64();
+            if pte.is_valid() && marks.has_virt(first, first.saturating_add(rest)) {
+                let stroke = Stroke::new(1.0, color);
+                let inside = StrokeKind::Inside;
+                painter.rect_stroke(grid.cell_rect(index), CornerRadius::ZERO, stroke, inside);
+            }
+        }
+    }
+    let hovered = derived.hover.step_at(table.level);
+    if let Some(step) = hovered.filter(|step| step.table == table.frame) {
+        let stroke = Stroke::new(1.5, scene.palette.text);
+        let cell = grid.cell_rect(step.index);
+        painter.rect_stroke(cell, CornerRadius::ZERO, stroke, StrokeKind::Outside);
+    }
 }
 
 fn cell_color(kind: BandKind, scene: &Scene<'_>) -> Color32 {
@@ -457,12 +552,29 @@ fn interact(
         Stroke::new(1.0, scene.palette.text),
         StrokeKind::Outside,
     );
-    if response.clicked() {
-        out.push(UiCommand::Select(Selection::Entry {
-            level,
-            table: frame,
-            index,
-        }));
+    let entry = Selection::Entry {
+        level,
+        table: frame,
+        index,
+    };
+    scene.point(entry);
+    if response.double_clicked() {
+        // To the thing: a pointer's table; of a leaf the page, as large as it can be.
+        let pte = table.entry(index);
+        let kind = pte.map(|pte| scene.derived.mode().classify(pte, level));
+        match (kind, level.next()) {
+            (Some(PteKind::Pointer(next)), Some(below)) => {
+                out.push(UiCommand::Select(Selection::Table {
+                    level: below,
+                    frame: next,
+                }));
+            }
+            _ => out.push(UiCommand::Look(LookCommand::Camera(
+                CameraStep::ToSelection,
+            ))),
+        }
+    } else if response.clicked() {
+        out.push(UiCommand::Select(entry));
     }
     response.on_hover_ui_at_pointer(|ui| {
         let (Some(pte), Some(space)) = (table.entry(index), scene.state.space()) else {

@@ -68,6 +68,23 @@ impl Cards {
         }
     }
 
+    /// The same cards with larger cells: `zoom` times, in whole points.
+    pub(super) fn zoomed(self, zoom: f32) -> Self {
+        let cell = (self.cell * zoom).round().max(self.cell);
+        let card_width = (self.columns as f32 * cell + PAD_LEFT + PAD_RIGHT).max(self.card_width);
+        Self {
+            cell,
+            card_width,
+            title: title_height(card_width),
+            ..self
+        }
+    }
+
+    /// The width of `count` cards.
+    pub(super) fn width(&self, count: usize) -> f32 {
+        self.left_of(count.saturating_sub(1)) + self.card_width
+    }
+
     /// How far from the left card `place` begins.
     pub(super) fn left_of(&self, place: usize) -> f32 {
         (place as f32 * (self.card_width + self.gap)).floor()

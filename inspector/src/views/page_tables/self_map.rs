@@ -70,7 +70,14 @@ fn row(ui: &mut Ui, width: f32, facts: &TableFacts, scene: &Scene<'_>, out: &mut
     let (rect, response) = ui.allocate_exact_size(vec2(width, ROW), Sense::click());
     let painter = ui.painter();
     let is_selected = scene.derived.focus.table == Some((facts.level(), facts.frame()));
-    if response.hovered() || is_selected {
+    if response.hovered() {
+        scene.point(Selection::Table {
+            level: facts.level(),
+            frame: facts.frame(),
+        });
+    }
+    let is_hovered = scene.derived.hover.table == Some((facts.level(), facts.frame()));
+    if is_hovered || response.hovered() || is_selected {
         painter.rect_filled(rect, CornerRadius::same(3), palette.raised);
     }
     let numbers = theme::numbers(11.0);

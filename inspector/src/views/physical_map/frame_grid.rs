@@ -1,5 +1,5 @@
-//! The frames of RAM as a grid: 2 MiB with one cell a frame, or all of RAM with several frames a
-//! cell. One texture, made again only when what it shows is another.
+//! The frames of RAM as a grid: 2 MiB with one cell a frame, all of RAM with several frames a
+//! cell, and every step between and beyond. One texture, made again only when what it shows is another.
 
 use std::ops::Range;
 
@@ -7,38 +7,47 @@ use egui::{
     Align, Button, CornerRadius, Rect, RichText, Sense, Stroke, StrokeKind, TextureHandle,
     TextureOptions, Ui, UiBuilder, epaint::ColorImage, pos2, vec2,
 };
+use pagescope_protocol::snapshot::RegionSpace;
 use pagescope_protocol::{PAGE_SIZE, PhysPage, PhysRange};
 
 use super::head_of;
 use crate::model::frame_cells::frame_cells;
-use crate::model::{BandKind, Selection, size_text};
+use crate::model::{BandKind, Seen, Selection, Sign, Stretch, size_text};
+use crate::views::camera::{CameraStep, MapId, gesture};
 use crate::views::command::UiCommand;
 use crate::views::paint::{self, CellGrid};
 use crate::views::scene::{Anchors, PhysicalAnchor, Scene};
 use crate::views::theme;
 
-/// Frames of the smaller window: what one L0 table covers.
-const WINDOW_FRAMES: u64 = 512;
 const HEAD: f32 = 24.0;
 const COLUMNS: usize = 32;
 const ROWS: usize = 16;
-/// The side of a cell where all of RAM is drawn: whole points, or some cells would vanish.
+/// The side of a cell where many are drawn: whole points, or some cells would vanish.
 const SMALL_CELL: f32 = 3.0;
+/// What a cell is zoomed by in one turn of the wheel: a step of the zoom doubles or halves.
+const TURN: f64 = 1.4;
 
 /// What the grid keeps from frame to frame.
 #[derive(Default)]
 pub(super) struct FrameGrid {
-    shows_all: bool,
+    /// How far it is zoomed out from 2 MiB, in steps of two; below 0 it is zoomed in.
+    zoom: i32,
+    /// What the wheel has turned without a step being whole.
+    turned: f64,
+    /// What was dragged without a row being whole.
+    dragged: f32,
     /// The first frame of the window, where somebody has moved it.
     moved_to: Option<u64>,
     selection_generation: u64,
     texture: Option<(Key, TextureHandle)>,
+    rect: Option<Rect>,
 }
 
 #[derive(Clone, PartialEq)]
 struct Key {
     generation: u64,
     is_dark: bool,
+    filter: Option<Sign>,
     view: View,
 }
 
@@ -49,9 +58,67 @@ struct View {
     per_cell: u64,
     columns: usize,
     rows: usize,
+    cell: f32,
+}
+
+impl View {
+    /// Frames in a row of cells.
+    const fn row(&self) -> u64 {
+        self.per_cell * self.columns as u64
+    }
+
+    /// All that it has room for.
+    const fn room(&self) -> u64 {
+        self.row() * self.rows as u64
+    }
+
+    /// The size of cells at `zoom`, how many frames each has, and how many there are.
+    fn scale(zoom: i32, side: f32, area: egui::Vec2) -> Self {
+        let (cell, per_cell) = match zoom {
+            ..0 => ((side * (1 << (-zoom).min(4)) as f32).min(area.y), 1),
+            0 => (side, 1),
+            1 if side >= 2.0 * SMALL_CELL => ((side / 2.0).floor(), 1),
+            zoom => {
+                let doubled = zoom - if side >= 2.0 * SMALL_CELL { 2 } else { 1 };
+                (SMALL_CELL, 1u64 << doubled.clamp(0, 52))
+            }
+        };
+        let count = |room: f32| ((room / cell) as usize).clamp(1, 1024);
+        Self {
+            frames: 0..0,
+            per_cell,
+            columns: count(area.x),
+            rows: count(area.y),
+            cell,
+        }
+    }
+
+    /// The same scale with the frames from about `start` on, in whole rows.
+    fn from(mut self, ram: &Range<u64>, start: u64) -> Self {
+        let row = self.row();
+        let rows = (ram.end - ram.start).div_ceil(row);
+        let last = ram.start + rows.saturating_sub(self.rows as u64) * row;
+        let start = ram.start + start.saturating_sub(ram.start) / row * row;
+        let start = start.min(last);
+        self.frames = start..start.saturating_add(self.room()).min(ram.end);
+        self
+    }
+}
+
+/// The zoom at which all of `ram` is in view.
+fn whole(ram: &Range<u64>, side: f32, area: egui::Vec2) -> i32 {
+    let frames = ram.end - ram.start;
+    (0..60)
+        .find(|zoom| View::scale(*zoom, side, area).room() >= frames)
+        .unwrap_or(60)
 }
 
 impl FrameGrid {
+    /// Whether it lies at `at`.
+    pub(super) fn is_at(&self, at: egui::Pos2) -> bool {
+        self.rect.is_some_and(|rect| rect.contains(at))
+    }
+
     /// The height that the grid takes in `width`, with at most `room` for it.
     pub(super) fn height(&self, width: f32, room: f32) -> f32 {
         HEAD + cell_side(width, room - HEAD) * ROWS as f32
@@ -86,18 +153,25 @@ impl FrameGrid {
         };
         let side = cell_side(rect.width(), rect.height() - HEAD);
         let area = vec2(side * COLUMNS as f32, side * ROWS as f32);
-        let view = if self.shows_all {
-            whole(&ram, area)
-        } else {
-            self.window(&ram, selected)
-        };
-        self.head(ui, head_of(rect, HEAD), &ram, &view, scene);
-        let cell = if self.shows_all { SMALL_CELL } else { side };
+        self.rect = Some(rect);
+        let origin = pos2(rect.left(), rect.top() + HEAD).round();
+        let place = Rect::from_min_size(origin, area);
+        let id = ui.scope_id().with("frame grid");
+        let response = ui.interact(place, id, Sense::click_and_drag());
+        let most = whole(&ram, side, area);
+        self.zoom = self.zoom.min(most);
+        let before = self.view(&ram, selected, side, area);
+        self.move_camera(ui, &response, &ram, &before, most, selected, scene);
+        let view = self.view(&ram, selected, side, area);
+        self.head(ui, head_of(rect, HEAD), &ram, &view, most, scene);
+        let view = self.view(&ram, selected, side, area);
         let grid = CellGrid {
-            origin: pos2(rect.left(), rect.top() + HEAD).round(),
+            origin,
             columns: view.columns,
-            rows: view.rows,
-            cell,
+            rows: (view.frames.end - view.frames.start)
+                .div_ceil(view.row())
+                .max(1) as usize,
+            cell: view.cell,
         };
         let handle = self.texture(ui, &view, scene);
         grid.paint(ui.painter(), &handle, scene.palette.background);
@@ -108,7 +182,9 @@ impl FrameGrid {
                 grid.cell_rect(index as usize)
             })
         };
-        self.pointer(ui, &grid, &view, scene, out);
+        self.letters(ui, &grid, &view, scene);
+        self.marks(ui, &grid, &view, scene);
+        self.pointer(ui, response, &grid, &view, scene, out);
         if let Some(cell) = selected.and_then(cell_of) {
             let frame = selected.unwrap_or_default();
             let fill = fill_of(frame, scene);
@@ -120,26 +196,187 @@ impl FrameGrid {
         }
     }
 
-    fn window(&self, ram: &Range<u64>, selected: Option<PhysPage>) -> View {
-        let last = last_window(ram);
+    /// What is in view: what somebody moved to, else the 2 MiB, or as much as there is room for, around what is selected.
+    fn view(
+        &self,
+        ram: &Range<u64>,
+        selected: Option<PhysPage>,
+        side: f32,
+        area: egui::Vec2,
+    ) -> View {
+        let scale = View::scale(self.zoom, side, area);
+        let room = scale.room().max(1);
         let around = selected
             .map(PhysPage::number)
             .filter(|frame| ram.contains(frame))
-            .map(|frame| ram.start + (frame - ram.start) / WINDOW_FRAMES * WINDOW_FRAMES);
-        let start = self
-            .moved_to
-            .or(around)
-            .unwrap_or(last)
-            .clamp(ram.start, last);
-        View {
-            frames: start..(start + WINDOW_FRAMES).min(ram.end),
-            per_cell: 1,
-            columns: COLUMNS,
-            rows: ROWS,
+            .map(|frame| ram.start + (frame - ram.start) / room * room);
+        let start = self.moved_to.or(around).unwrap_or(ram.end);
+        scale.from(ram, start)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "all say what is in view")]
+    fn move_camera(
+        &mut self,
+        ui: &Ui,
+        response: &egui::Response,
+        ram: &Range<u64>,
+        view: &View,
+        most: i32,
+        selected: Option<PhysPage>,
+        scene: &Scene<'_>,
+    ) {
+        let mut steps = 0;
+        let mut rows = 0.0;
+        let mut at = view.rows as f32 / 2.0;
+        if let Some(gesture) = gesture(ui, response) {
+            self.turned += gesture.zoom.ln() / TURN.ln();
+            let whole = self.turned.trunc();
+            self.turned -= whole;
+            steps -= whole as i32;
+            self.dragged += gesture.pan.y / view.cell;
+            at = (gesture.at.y - response.rect.top()) / view.cell;
+        }
+        let key = scene.step_of(MapId::Frames);
+        match key {
+            Some(CameraStep::Fit) => {
+                self.zoom = most;
+                self.moved_to = None;
+                return;
+            }
+            Some(CameraStep::ToSelection) => {
+                self.zoom = 0;
+                self.moved_to = None;
+                return;
+            }
+            Some(step) => {
+                steps -= step.zoom().ln().signum() as i32 * i32::from(step.zoom() != 1.0);
+                rows -= step.pan().y / 20.0;
+                if let Some(pointer) = response.hover_pos() {
+                    at = (pointer.y - response.rect.top()) / view.cell;
+                }
+            }
+            None => {}
+        }
+        let whole = self.dragged.trunc();
+        self.dragged -= whole;
+        rows -= whole;
+        let first = view.frames.start;
+        if rows != 0.0 {
+            let by = rows.abs() as u64 * view.row();
+            let to = match rows < 0.0 {
+                true => first.saturating_sub(by).max(ram.start),
+                false => first.saturating_add(by),
+            };
+            self.moved_to = Some(view.clone().from(ram, to).frames.start);
+        }
+        let zoom = (self.zoom + steps).clamp(-3, most);
+        if zoom != self.zoom {
+            // What is under the pointer stays there: its row, as near as rows allow.
+            let (column, row) = match response.hover_pos() {
+                Some(pointer) => (
+                    ((pointer.x - response.rect.left()) / view.cell).max(0.0) as u64,
+                    at.max(0.0) as u64,
+                ),
+                None => (0, at.max(0.0) as u64),
+            };
+            let inside = column.min(view.columns as u64 - 1);
+            let mut under = first + row * view.row() + inside * view.per_cell;
+            // With keys and nothing under the mouse, what is selected stays in view.
+            if response.hover_pos().is_none()
+                && let Some(frame) = selected
+            {
+                under = frame.number();
+            }
+            self.zoom = zoom;
+            let area = response.rect.size();
+            let side = cell_side(area.x, area.y);
+            let scale = View::scale(zoom, side, area);
+            let above = (at.max(0.0) * view.cell / scale.cell) as u64 * scale.row();
+            let under = under.clamp(ram.start, ram.end - 1);
+            let start = ram.start + (under - ram.start) / scale.row() * scale.row();
+            self.moved_to = Some(start.saturating_sub(above).max(ram.start));
         }
     }
 
-    fn head(&mut self, ui: &mut Ui, head: Rect, ram: &Range<u64>, view: &View, scene: &Scene<'_>) {
+    /// Letters on cells that are large enough for one, so that a colour never speaks alone.
+    fn letters(&self, ui: &Ui, grid: &CellGrid, view: &View, scene: &Scene<'_>) {
+        if grid.cell < 15.0 || view.per_cell > 1 {
+            return;
+        }
+        for (index, number) in view.frames.clone().enumerate() {
+            let frame = PhysPage::from_truncated(number);
+            let seen = seen_of(frame, scene);
+            let letter = match Sign::ALL.into_iter().find(|sign| sign.takes(&seen)) {
+                Some(sign) if seen.is_shared => format!("{}=", sign.letter().trim_matches('=')),
+                Some(sign) => sign.letter().to_owned(),
+                None => continue,
+            };
+            let fill = scene.filtered(fill_of(frame, scene), &seen);
+            ui.painter().text(
+                grid.cell_rect(index).center(),
+                egui::Align2::CENTER_CENTER,
+                letter,
+                theme::numbers((grid.cell * 0.55).min(13.0)),
+                scene.palette.ink_on(fill),
+            );
+        }
+    }
+
+    /// What is selected as a stretch, and what the mouse rests on in any view.
+    fn marks(&self, ui: &Ui, grid: &CellGrid, view: &View, scene: &Scene<'_>) {
+        let derived = scene.derived;
+        let hovered = derived.hover.frame();
+        let hovered = match derived.hover_marks.phys.is_empty() {
+            true => hovered.map(|frame| {
+                let start = frame.start().as_u64();
+                vec![(start, start + PAGE_SIZE - 1)]
+            }),
+            false => Some(derived.hover_marks.phys.clone()),
+        };
+        let (first, end) = (view.frames.start * PAGE_SIZE, view.frames.end * PAGE_SIZE);
+        for (pieces, color) in [
+            (hovered.as_deref().unwrap_or(&[]), scene.palette.text),
+            (derived.marks.phys.as_slice(), scene.palette.selection),
+        ] {
+            let from = pieces.partition_point(|(_, last)| *last < first);
+            let mut painted = None;
+            for (start, last) in pieces[from..].iter().take_while(|(start, _)| *start < end) {
+                let cell = |address: u64| {
+                    let frame = (address / PAGE_SIZE).clamp(view.frames.start, view.frames.end - 1);
+                    ((frame - view.frames.start) / view.per_cell) as usize
+                };
+                let (mut at, until) = (cell(*start), cell(*last));
+                if let Some(painted) = painted {
+                    at = at.max(painted);
+                }
+                // Row by row: a run of cells is one mark.
+                while at <= until {
+                    let row_end = (at / grid.columns + 1) * grid.columns - 1;
+                    let stop = until.min(row_end);
+                    let run = grid.cell_rect(at).union(grid.cell_rect(stop));
+                    ui.painter().rect(
+                        run,
+                        CornerRadius::ZERO,
+                        theme::mix(color, egui::Color32::TRANSPARENT, 0.75),
+                        Stroke::new(1.0, color),
+                        StrokeKind::Inside,
+                    );
+                    at = stop + 1;
+                }
+                painted = Some(at);
+            }
+        }
+    }
+
+    fn head(
+        &mut self,
+        ui: &mut Ui,
+        head: Rect,
+        ram: &Range<u64>,
+        view: &View,
+        most: i32,
+        scene: &Scene<'_>,
+    ) {
         let palette = scene.palette;
         let bytes = |frames: u64| size_text(frames * PAGE_SIZE);
         let mut child = ui.new_child(
@@ -152,28 +389,32 @@ impl FrameGrid {
         child.spacing_mut().button_padding = vec2(5.0, 1.0);
         child.spacing_mut().interact_size.y = 18.0;
         let small = |text: &str| RichText::new(text).size(11.0);
-        let all = child.add(Button::new(small("All")).selected(self.shows_all));
+        let shows_all = view.frames == *ram;
+        let all = child.add(Button::new(small("All")).selected(shows_all));
         all.widget_info(|| named("All RAM"));
         if all
-            .on_hover_text("All of RAM, several frames a cell")
+            .on_hover_text("All of RAM, or 2 MiB of it with one cell a frame")
             .clicked()
         {
-            self.shows_all = !self.shows_all;
+            self.zoom = if shows_all { 0 } else { most };
+            self.moved_to = None;
         }
-        if !self.shows_all {
+        if !shows_all {
+            let room = size_text(view.room() * PAGE_SIZE);
             let up = child.add_enabled(view.frames.end < ram.end, Button::new(small("▶")));
-            up.widget_info(|| named("Next 2 MiB of RAM"));
-            if up.on_hover_text("The next 2 MiB").clicked() {
-                self.moved_to = Some(view.frames.start + WINDOW_FRAMES);
+            up.widget_info(|| named(&format!("Next {room} of RAM")));
+            if up.on_hover_text(format!("The next {room}")).clicked() {
+                self.moved_to = Some(view.frames.start + view.room());
             }
             let down = child.add_enabled(view.frames.start > ram.start, Button::new(small("◀")));
-            down.widget_info(|| named("Previous 2 MiB of RAM"));
-            if down.on_hover_text("The 2 MiB before").clicked() {
-                self.moved_to = Some(view.frames.start.saturating_sub(WINDOW_FRAMES));
+            down.widget_info(|| named(&format!("Previous {room} of RAM")));
+            if down.on_hover_text(format!("The {room} before")).clicked() {
+                let to = view.frames.start.saturating_sub(view.room());
+                self.moved_to = Some(to.max(ram.start));
             }
         }
         let words = head.with_max_x(child.min_rect().left() - 6.0);
-        let title = if self.shows_all {
+        let title = if shows_all {
             format!("RAM, all {}", bytes(ram.end - ram.start))
         } else if view.frames.end == ram.end {
             format!("RAM, top {}", bytes(view.frames.end - view.frames.start))
@@ -204,6 +445,7 @@ impl FrameGrid {
         let key = Key {
             generation: scene.derived.generation,
             is_dark: scene.palette.is_dark,
+            filter: scene.state.look.filter,
             view: view.clone(),
         };
         if let Some((old, handle)) = &self.texture
@@ -217,14 +459,29 @@ impl FrameGrid {
             view.frames.clone(),
             view.per_cell,
         );
-        let size = [view.columns, view.rows];
+        let rows = (view.frames.end - view.frames.start)
+            .div_ceil(view.row())
+            .max(1);
+        let size = [view.columns, rows as usize];
         let mut image = ColorImage::filled(size, scene.palette.background);
+        let bytes = view.per_cell * PAGE_SIZE;
+        let mut at = view.frames.start * PAGE_SIZE;
         for (pixel, cell) in image.pixels.iter_mut().zip(cells) {
-            *pixel = if cell.fresh {
+            let color = if cell.fresh {
                 scene.palette.fresh
             } else {
                 scene.palette.band(cell.kind)
             };
+            let is_filtered = scene.state.look.filter.is_some();
+            let seen = Seen {
+                kind: cell.kind,
+                is_mapped: false,
+                is_fresh: cell.fresh,
+                is_shared: is_filtered && scene.derived.is_shared(at, at + bytes - 1),
+                is_unsure: false,
+            };
+            *pixel = scene.filtered(color, &seen);
+            at += bytes;
         }
         let handle = ui
             .ctx()
@@ -235,14 +492,13 @@ impl FrameGrid {
 
     fn pointer(
         &mut self,
-        ui: &mut Ui,
+        ui: &Ui,
+        response: egui::Response,
         grid: &CellGrid,
         view: &View,
         scene: &Scene<'_>,
         out: &mut Vec<UiCommand>,
     ) {
-        let id = ui.scope_id().with("frame grid");
-        let response = ui.interact(grid.rect(), id, Sense::click());
         paint::name_canvas(&response, || {
             let bytes = (view.frames.end - view.frames.start) * PAGE_SIZE;
             format!("Frames of RAM, {} shown", size_text(bytes))
@@ -255,17 +511,28 @@ impl FrameGrid {
             return;
         }
         let frame = PhysPage::from_truncated(first);
+        scene.point(match view.per_cell {
+            1 => Selection::Physical(frame.start()),
+            many => Selection::Range(Stretch {
+                space: RegionSpace::Physical,
+                start: frame.start().as_u64(),
+                size: many * PAGE_SIZE,
+            }),
+        });
         let stroke = Stroke::new(1.0, scene.palette.text);
         let cell = grid.cell_rect(index);
         ui.painter()
             .rect_stroke(cell, CornerRadius::ZERO, stroke, StrokeKind::Outside);
-        if response.clicked() {
-            if view.per_cell > 1 {
-                self.shows_all = false;
+        if response.clicked() || response.double_clicked() {
+            if view.per_cell > 1 || response.double_clicked() {
+                self.zoom = if view.per_cell > 1 { 0 } else { -1 };
+                self.moved_to = None;
             }
             out.push(UiCommand::Select(Selection::Physical(frame.start())));
         }
-        response.on_hover_ui_at_pointer(|ui| hover(ui, frame, view, scene));
+        if !response.dragged() {
+            response.on_hover_ui_at_pointer(|ui| hover(ui, frame, view, scene));
+        }
     }
 }
 
@@ -317,6 +584,19 @@ fn named(name: &str) -> egui::WidgetInfo {
     egui::WidgetInfo::labeled(egui::Role::Button, true, name)
 }
 
+/// What is known of a frame.
+fn seen_of(frame: PhysPage, scene: &Scene<'_>) -> Seen {
+    let start = frame.start().as_u64();
+    let part = scene.derived.part_of(start);
+    Seen {
+        kind: part.map_or(BandKind::Nothing, |band| band.kind),
+        is_mapped: false,
+        is_fresh: scene.derived.fresh_frames.binary_search(&frame).is_ok(),
+        is_shared: scene.derived.is_shared(start, start + PAGE_SIZE - 1),
+        is_unsure: scene.is_torn(frame),
+    }
+}
+
 /// The colour of a selected frame's cell.
 fn fill_of(frame: PhysPage, scene: &Scene<'_>) -> egui::Color32 {
     if scene.derived.fresh_frames.binary_search(&frame).is_ok() {
@@ -347,10 +627,6 @@ fn ram(scene: &Scene<'_>, selected: Option<PhysPage>) -> Option<Range<u64>> {
         .or_else(|| all().max_by_key(|frames| frames.end - frames.start))
 }
 
-fn last_window(ram: &Range<u64>) -> u64 {
-    ram.start + (ram.end - 1 - ram.start) / WINDOW_FRAMES * WINDOW_FRAMES
-}
-
 fn cell_side(width: f32, height: f32) -> f32 {
     (width / COLUMNS as f32)
         .min(height / ROWS as f32)
@@ -358,37 +634,25 @@ fn cell_side(width: f32, height: f32) -> f32 {
         .clamp(4.0, 16.0)
 }
 
-/// All of RAM in small cells.
-fn whole(ram: &Range<u64>, area: egui::Vec2) -> View {
-    let columns = ((area.x / SMALL_CELL) as usize).clamp(1, 512);
-    let rows = ((area.y / SMALL_CELL) as usize).clamp(1, 512);
-    let frames = ram.end - ram.start;
-    let per_cell = frames
-        .div_ceil((columns * rows) as u64)
-        .max(1)
-        .next_power_of_two();
-    let cells = frames.div_ceil(per_cell) as usize;
-    let rows = cells.div_ceil(columns).max(1);
-    View {
-        frames: ram.clone(),
-        per_cell,
-        columns,
-        rows,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Band;
+    use crate::model::bands::physical_partition;
+    use crate::model::fixture;
+
+    const AREA: egui::Vec2 = vec2(256.0, 128.0);
+    const SIDE: f32 = 8.0;
 
     #[test]
     fn all_of_ram_fits_however_much_there_is() {
         for mebibytes in [1u64, 128, 4096, 1 << 20] {
             let ram = 0x80000..0x80000 + mebibytes * 256;
-            let view = whole(&ram, vec2(256.0, 128.0));
-            let cells = (view.columns * view.rows) as u64;
-            assert!(cells * view.per_cell >= mebibytes * 256, "{view:?}");
-            assert!(view.rows as f32 * 3.0 <= 131.0, "{view:?}");
+            let zoom = whole(&ram, SIDE, AREA);
+            let view = View::scale(zoom, SIDE, AREA).from(&ram, ram.end);
+            assert_eq!(view.frames, ram, "{view:?}");
+            assert!(view.rows as f32 * view.cell <= AREA.y, "{view:?}");
+            assert!(view.columns as f32 * view.cell <= AREA.x, "{view:?}");
         }
     }
 
@@ -396,10 +660,47 @@ mod tests {
     fn the_window_follows_the_selection_and_ends_at_the_top() {
         let grid = FrameGrid::default();
         let ram = 0x80000..0x88000;
-        assert_eq!(grid.window(&ram, None).frames, 0x87e00..0x88000);
-        let page = PhysPage::new(0x80201);
-        assert_eq!(grid.window(&ram, page).frames, 0x80200..0x80400);
-        let odd = 0x80000..0x80300;
-        assert_eq!(grid.window(&odd, None).frames, 0x80200..0x80300);
+        let frames = |ram: &Range<u64>, page| grid.view(ram, page, SIDE, AREA).frames;
+        assert_eq!(frames(&ram, None), 0x87e00..0x88000);
+        assert_eq!(frames(&ram, PhysPage::new(0x80201)), 0x80200..0x80400);
+        assert_eq!(frames(&(0x80000..0x80300), None), 0x80100..0x80300);
+    }
+
+    #[test]
+    fn a_rare_frame_among_four_million_is_seen_at_every_zoom() {
+        let ram: Range<u64> = 0x80000..0x80000 + (4 << 20);
+        let band = physical_partition(&fixture::pseudos(1))
+            .into_iter()
+            .find(|band| band.kind == BandKind::Free)
+            .unwrap();
+        let rare = ram.start + 2_345_678;
+        let part = |frames: Range<u64>, kind: BandKind| Band {
+            start: frames.start * PAGE_SIZE,
+            size: (frames.end - frames.start) * PAGE_SIZE,
+            kind,
+            ..band.clone()
+        };
+        let partition = [
+            part(ram.start..rare, BandKind::Free),
+            part(rare..rare + 1, BandKind::Stack),
+            part(rare + 1..ram.end, BandKind::Free),
+        ];
+        for zoom in -3..=whole(&ram, SIDE, AREA) {
+            let scale = View::scale(zoom, SIDE, AREA);
+            let view = scale
+                .clone()
+                .from(&ram, rare.saturating_sub(scale.room() / 2));
+            assert!(view.frames.contains(&rare), "{zoom}: {view:?}");
+            let cells = frame_cells(&partition, &[], view.frames.clone(), view.per_cell);
+            assert!(cells.len() <= view.columns * view.rows);
+            let place = ((rare - view.frames.start) / view.per_cell) as usize;
+            for (index, cell) in cells.iter().enumerate() {
+                let wanted = match index == place {
+                    true => BandKind::Stack,
+                    false => BandKind::Free,
+                };
+                assert_eq!(cell.kind, wanted, "zoom {zoom}, cell {index}");
+            }
+        }
     }
 }

@@ -1,0 +1,165 @@
+//! Ribbons from ranges of virtual addresses to the frames that they lead to, behind the cards of the tables: of the
+//! selected range, or of all that is in view. Their number is bounded by the points of the two columns, however many
+//! mappings there are.
+
+use std::collections::BTreeMap;
+
+use egui::{Color32, Mesh, Painter, Shape, pos2};
+use pagescope_protocol::{PAGE_SIZE, VirtAddr};
+
+use super::band_column::ColumnCache;
+use super::scene::Scene;
+use super::theme;
+use crate::model::{Band, BandKind};
+
+/// Most mappings of one band that are looked at: evenly spread over it.
+const MOST_OF_BAND: usize = 48;
+/// Ends within this many points of each other are one.
+const STEP: f32 = 4.0;
+/// Points along a ribbon.
+const SEGMENTS: usize = 18;
+
+/// A ribbon: its upper and lower edge at each end.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Ribbon {
+    /// At the virtual column.
+    pub from: (f32, f32),
+    /// At the physical one.
+    pub to: (f32, f32),
+    /// What it leads to.
+    pub kind: BandKind,
+}
+
+/// The two columns that ribbons hang between.
+pub struct Ends<'a> {
+    /// Virtual addresses.
+    pub virt: &'a ColumnCache,
+    /// Physical memory.
+    pub phys: &'a ColumnCache,
+}
+
+/// The ribbons of what is in view.
+pub fn ribbons(ends: &Ends<'_>, scene: &Scene<'_>) -> Vec<Ribbon> {
+    let derived = scene.derived;
+    let Some(space) = scene.state.space().filter(|space| space.through.is_none()) else {
+        return Vec::new();
+    };
+    let mut found: BTreeMap<(i32, i32), Ribbon> = BTreeMap::new();
+    let mut add = |virt: u64, phys: u64, size: u64, kind: BandKind| {
+        let rest = size.saturating_sub(1);
+        let from = ends
+            .virt
+            .on_screen(&derived.virtual_bands, virt, virt.saturating_add(rest));
+        let to = ends
+            .phys
+            .on_screen(&derived.physical_bands, phys, phys.saturating_add(rest));
+        let (Some(from), Some(to)) = (from, to) else {
+            return;
+        };
+        let key = ((from.0 / STEP) as i32, (to.0 / STEP) as i32);
+        let ribbon = Ribbon { from, to, kind };
+        found
+            .entry(key)
+            .and_modify(|known| {
+                known.from = (known.from.0.min(from.0), known.from.1.max(from.1));
+                known.to = (known.to.0.min(to.0), known.to.1.max(to.1));
+            })
+            .or_insert(ribbon);
+    };
+    let stretches: Vec<(u64, u64)> = match (scene.state.look.shows_all_ribbons, derived.focus.virt)
+    {
+        (true, _) => match ends.virt.in_view(&derived.virtual_bands) {
+            Some(view) => vec![view],
+            None => Vec::new(),
+        },
+        (false, _) if !derived.marks.virt.is_empty() => {
+            derived.marks.virt.iter().copied().take(64).collect()
+        }
+        (false, Some(virt)) => {
+            let page = virt.as_u64() & !(PAGE_SIZE - 1);
+            vec![(page, page | (PAGE_SIZE - 1))]
+        }
+        (false, None) => Vec::new(),
+    };
+    for (start, last) in stretches {
+        let bands = &derived.virtual_bands;
+        let from = bands.partition_point(|band| band.last() < start);
+        let until = bands.partition_point(|band| band.start <= last);
+        let in_view = bands.get(from..until.max(from)).unwrap_or(&[]);
+        // More bands than lines: of those that share a line one stands for all.
+        let stride = in_view.len().div_ceil(1200).max(1);
+        for band in in_view
+            .iter()
+            .step_by(stride)
+            .filter(|band| band.is_something())
+        {
+            let (first, end) = (band.start.max(start), band.last().min(last));
+            if scene.is_dimmed(&scene.seen(band)) || first > end {
+                continue;
+            }
+            match band.phys {
+                Some(phys) => {
+                    let phys = phys.as_u64().saturating_add(first - band.start);
+                    add(first, phys, end - first + 1, kind_of(band));
+                }
+                None => {
+                    let pages = (end - first) / PAGE_SIZE + 1;
+                    let apart = pages.div_ceil(MOST_OF_BAND as u64) * PAGE_SIZE;
+                    let mut at = first;
+                    while at <= end {
+                        if let Some(mapping) = space.mappings.ranges_from(VirtAddr::new(at)).next()
+                        {
+                            let offset = at.saturating_sub(mapping.virt.as_u64());
+                            let phys = mapping.phys.as_u64().saturating_add(offset);
+                            add(at, phys, PAGE_SIZE, kind_of(band));
+                        }
+                        let Some(next) = at.checked_add(apart) else {
+                            break;
+                        };
+                        at = next;
+                    }
+                }
+            }
+        }
+    }
+    found.into_values().collect()
+}
+
+fn kind_of(band: &Band) -> BandKind {
+    match band.kind {
+        BandKind::Free | BandKind::Ram => BandKind::Data,
+        kind => kind,
+    }
+}
+
+/// Paints `ribbons` between the two columns, from `left` to `right`.
+pub fn paint(painter: &Painter, ribbons: &[Ribbon], left: f32, right: f32, scene: &Scene<'_>) {
+    // Many ribbons over each other stay something to see through.
+    let strength = (2.4 / (ribbons.len().max(1) as f32).sqrt()).clamp(0.10, 0.30);
+    let mut mesh = Mesh::default();
+    for ribbon in ribbons {
+        let color = scene.palette.band(ribbon.kind);
+        let color = theme::mix(Color32::TRANSPARENT, color, strength);
+        add_ribbon(&mut mesh, ribbon, left, right, color);
+    }
+    painter.add(Shape::mesh(mesh));
+}
+
+fn add_ribbon(mesh: &mut Mesh, ribbon: &Ribbon, left: f32, right: f32, color: Color32) {
+    let thick = |(top, bottom): (f32, f32)| (top, bottom.max(top + 1.5));
+    let (from, to) = (thick(ribbon.from), thick(ribbon.to));
+    let first = mesh.vertices.len() as u32;
+    for step in 0..=SEGMENTS {
+        let part = step as f32 / SEGMENTS as f32;
+        // Level at both ends, as the line of the selection is.
+        let swing = part * part * (3.0 - 2.0 * part);
+        let x = left + (right - left) * part;
+        mesh.colored_vertex(pos2(x, from.0 + (to.0 - from.0) * swing), color);
+        mesh.colored_vertex(pos2(x, from.1 + (to.1 - from.1) * swing), color);
+    }
+    for step in 0..SEGMENTS as u32 {
+        let at = first + step * 2;
+        mesh.add_triangle(at, at + 1, at + 2);
+        mesh.add_triangle(at + 1, at + 2, at + 3);
+    }
+}
