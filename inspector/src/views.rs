@@ -25,6 +25,7 @@ pub mod compare;
 pub mod derived;
 pub mod detail;
 pub mod edges;
+pub mod export_picture;
 pub mod first_run;
 pub mod help;
 pub mod legend;
@@ -33,6 +34,7 @@ pub mod notices;
 pub mod page_tables;
 pub mod paint;
 pub mod palette;
+mod part;
 pub mod path_line;
 pub mod physical_map;
 pub mod prompt;
@@ -61,6 +63,7 @@ use theme::Palette;
 use crate::model::Selection;
 
 pub use command::{FilePurpose, LookCommand, Tab, UiCommand};
+pub use part::ViewPart;
 
 /// What the views keep from frame to frame: caches and what is being typed.
 #[derive(Default)]
@@ -79,6 +82,7 @@ pub struct Views {
     step: Option<CameraStep>,
     palette: palette::CommandPalette,
     run_until: run_until::RunUntil,
+    export_picture: export_picture::ExportPicture,
 }
 
 impl Views {
@@ -121,6 +125,14 @@ impl Views {
             camera: None,
         };
         self.draw(ui, &scene, &mut out);
+        // Who draws without a scene asks for the mark; it is asked for once, however long the mouse rests there.
+        out.retain(|command| match command {
+            UiCommand::Look(LookCommand::Hover(selection)) => {
+                pointed.set(*selection);
+                false
+            }
+            _ => true,
+        });
         if pointed.get() != state.look.hover {
             let hover = LookCommand::Hover(pointed.get());
             out.push(UiCommand::Look(hover));
@@ -200,6 +212,7 @@ impl Views {
         self.prompt.show(ui, scene, out);
         self.palette.show(ui, scene, out);
         self.run_until.show(ui, scene, out);
+        self.export_picture.show(ui, scene, out);
         if scene.state.help {
             help::show(ui.ctx(), out);
         }

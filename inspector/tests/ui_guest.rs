@@ -10,7 +10,7 @@ use pagescope::capture::run_until::Goal;
 use pagescope::link::Cancel;
 use pagescope::model::{Selection, fixture};
 use pagescope::session::{Command, Connection, ConsoleInput, Event, WatchAt};
-use pagescope::views::{Tab, UiCommand};
+use pagescope::views::{FilePurpose, Tab, UiCommand};
 use pagescope_protocol::snapshot::{Register, Snapshot, Watch};
 use pagescope_protocol::{PhysAddr, VirtAddr};
 
@@ -318,4 +318,41 @@ fn the_log_is_filtered_and_cleared() {
     harness.get_by_label("Clear log").click();
     harness.run();
     assert!(harness.state().state().log.is_empty());
+}
+
+#[test]
+fn a_picture_is_chosen_and_written() {
+    let (mut harness, _guest) = live([1440.0, 900.0]);
+    harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::E);
+    harness.run();
+    harness.get_by_label("Dark").click();
+    harness.run();
+    harness.get_by_label("View, Whole picture").click();
+    harness.run();
+    harness.get_by_label("Frame grid").click();
+    harness.run();
+    let picture = harness.state().state().guest.picture;
+    assert_eq!(picture.part, pagescope::views::ViewPart::Frames);
+    assert!(picture.is_dark);
+    harness.get_by_label("Not now").click();
+    harness.run();
+    assert!(!harness.state().state().guest.asks_picture);
+    let folder = tempfile::tempdir().expect("a folder");
+    for (purpose, name) in [
+        (FilePurpose::ExportSvg, "slide.svg"),
+        (FilePurpose::ExportPng, "slide.png"),
+        (FilePurpose::ExportText, "layout.txt"),
+    ] {
+        let path = folder.path().join(name);
+        harness
+            .state_mut()
+            .queue(UiCommand::File(purpose, path.clone()));
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !path.is_file() {
+            assert!(std::time::Instant::now() < until, "{name} is not written");
+            harness.run();
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        assert!(std::fs::metadata(&path).expect("it is there").len() > 500);
+    }
 }

@@ -92,7 +92,7 @@ impl App {
         self.state.notify(NoticeKind::Done, words);
     }
 
-    fn select(&mut self, selection: Selection) {
+    pub(super) fn select(&mut self, selection: Selection) {
         self.state.look.leave(self.state.selection, selection);
         self.state.selection = selection;
         self.state.is_chosen = selection != Selection::Nothing;
@@ -182,7 +182,7 @@ impl App {
     }
 
     /// Saves to or opens `path`, or a file that the user names first.
-    fn want_file(&mut self, purpose: FilePurpose, path: Option<PathBuf>) {
+    pub(super) fn want_file(&mut self, purpose: FilePurpose, path: Option<PathBuf>) {
         match (purpose, self.state.snapshot()) {
             (FilePurpose::Open, _) => self.files.open(path),
             (FilePurpose::SaveSnapshot, Some(snapshot)) => {
@@ -190,6 +190,12 @@ impl App {
             }
             (FilePurpose::SaveRecording, Some(_)) => {
                 self.files.save_recording(self.state.history.clone(), path);
+            }
+            (
+                FilePurpose::ExportSvg | FilePurpose::ExportPng | FilePurpose::ExportText,
+                Some(_),
+            ) => {
+                self.files.export(purpose, self.state.clone(), path);
             }
             (_, None) => self
                 .state

@@ -1,7 +1,6 @@
 //! Applies what is asked for about the window itself: panels, recent files, the palette of commands.
 
 use super::App;
-use crate::model::Selection;
 use crate::model::expression::evaluate;
 use crate::model::summary::summary;
 use crate::views::command::DeskCommand;
@@ -48,8 +47,7 @@ impl App {
             Ok(selection) => {
                 self.state.notice = None;
                 self.state.desk.remember_entered(text);
-                self.state.selection = selection;
-                self.state.is_chosen = selection != Selection::Nothing;
+                self.select(selection);
             }
             Err(error) => {
                 let words = super::commands::sentence(&error.to_string());

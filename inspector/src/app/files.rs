@@ -10,11 +10,14 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use pagescope_protocol::snapshot::Snapshot;
 use pagescope_protocol::snapshot::text::{self, Document};
 
+use crate::export::text::layout_text;
+use crate::export::view::{view_png, view_svg};
 use crate::guest::ElfFile;
 use crate::link::Address;
 use crate::link::local::LocalGuest;
 use crate::model::{History, named};
 use crate::views::FilePurpose;
+use crate::views::state::State;
 
 /// What a job has come to.
 #[derive(Debug)]
@@ -80,6 +83,28 @@ impl Files {
         });
     }
 
+    /// Draws what is looked at, and writes it to `path`, or to a place that the user names.
+    pub(super) fn export(&self, purpose: FilePurpose, state: State, path: Option<PathBuf>) {
+        self.job(move || {
+            let path = path_for(purpose, path)?;
+            let failed = |error: &dyn std::fmt::Display| Some(Done::Failed(format!("{error}.")));
+            let picture = &state.guest.picture;
+            let bytes = match purpose {
+                FilePurpose::ExportPng => {
+                    view_png(&state, picture).map_err(|error| failed(&error))?
+                }
+                FilePurpose::ExportText => {
+                    let snapshot = state.snapshot().ok_or(None)?;
+                    layout_text(snapshot, state.space()).into_bytes()
+                }
+                _ => view_svg(&state, picture)
+                    .map_err(|error| failed(&error))?
+                    .into_bytes(),
+            };
+            Ok(save_bytes(&path, &bytes))
+        });
+    }
+
     /// Reads `path`, or a file that the user names.
     pub(super) fn open(&self, path: Option<PathBuf>) {
         self.job(move || Ok(read(&path_for(FilePurpose::Open, path)?)));
@@ -139,7 +164,20 @@ fn path_for(purpose: FilePurpose, given: Option<PathBuf>) -> Result<PathBuf, Opt
     let asked = Instant::now();
     let dialog = rfd::FileDialog::new()
         .set_title(purpose.title())
-        .add_filter("Snapshots and recordings", &["ron"]);
+        .add_filter(
+            match purpose {
+                FilePurpose::ExportSvg => "Pictures (SVG)",
+                FilePurpose::ExportPng => "Pictures (PNG)",
+                FilePurpose::ExportText => "Text",
+                _ => "Snapshots and recordings",
+            },
+            &[match purpose {
+                FilePurpose::ExportSvg => "svg",
+                FilePurpose::ExportPng => "png",
+                FilePurpose::ExportText => "txt",
+                _ => "ron",
+            }],
+        );
     let path = match purpose {
         FilePurpose::Open => dialog.pick_file(),
         _ => dialog.set_file_name(purpose.default_name()).save_file(),
@@ -148,7 +186,11 @@ fn path_for(purpose: FilePurpose, given: Option<PathBuf>) -> Result<PathBuf, Opt
 }
 
 fn save(path: &Path, text: &str) -> Done {
-    match write_atomically(path, text.as_bytes()) {
+    save_bytes(path, text.as_bytes())
+}
+
+fn save_bytes(path: &Path, bytes: &[u8]) -> Done {
+    match write_atomically(path, bytes) {
         Ok(()) => Done::Saved(path.to_owned()),
         Err(error) => Done::Failed(format!(
             "{} could not be written: {error}. Choose another place.",

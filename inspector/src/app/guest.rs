@@ -3,12 +3,13 @@
 use super::App;
 use crate::capture::run_until::Goal;
 use crate::capture::watches::MOST_WATCHES;
+use crate::export::text::layout_text;
 use crate::session::{Command, WatchSpec};
 use crate::views::command::GuestCommand;
 use crate::views::state::NoticeKind;
 
 impl App {
-    pub(super) fn apply_guest(&mut self, command: GuestCommand, _ctx: &egui::Context) {
+    pub(super) fn apply_guest(&mut self, command: GuestCommand, ctx: &egui::Context) {
         match command {
             GuestCommand::StepFree => match self.state.guest.free_symbol.clone() {
                 Some(symbol) => self.step_returns(symbol, self.state.step_count),
@@ -38,6 +39,21 @@ impl App {
             GuestCommand::RemoveWatch(name) => {
                 self.state.guest.watches.retain(|watch| watch.name != name);
                 self.ask(Command::Watch(self.state.guest.watches.clone()));
+            }
+            GuestCommand::ToggleExport => {
+                self.state.guest.asks_picture = !self.state.guest.asks_picture;
+            }
+            GuestCommand::SetPicture(picture) => self.state.guest.picture = picture,
+            GuestCommand::Export(purpose) => {
+                self.state.guest.asks_picture = false;
+                self.want_file(purpose, None);
+            }
+            GuestCommand::CopyText => {
+                if let Some(snapshot) = self.state.snapshot() {
+                    ctx.copy_text(layout_text(snapshot, self.state.space()));
+                    let words = "The layout is in the clipboard, as text.";
+                    self.state.notify(NoticeKind::Done, words);
+                }
             }
             GuestCommand::Complain(why) => self.complain(why),
         }

@@ -606,8 +606,23 @@ pub struct Export {
     #[arg(long, value_name = "N")]
     pub moment: Option<usize>,
     /// Dark colours instead of light ones
-    #[arg(long)]
+    #[arg(long, conflicts_with = "theme")]
     pub dark: bool,
+    /// The colours
+    #[arg(long, value_enum, value_name = "THEME")]
+    pub theme: Option<PictureTheme>,
+    /// With --svg or --png: draw this view as the window does, instead of the layout on paper
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub view: Option<PictureView>,
+    /// With --view: the picture's size in pixels [default: 1920x1080]
+    #[arg(long, value_name = "WIDTHxHEIGHT", requires = "view")]
+    pub size: Option<String>,
+    /// With --view: how large everything in it is, compared with the window [default: 1.5]
+    #[arg(long, value_name = "FACTOR", requires = "view")]
+    pub scale: Option<f32>,
+    /// With --view: select this address: 0x1000, p:0x80000000 for a physical one, or a region's name
+    #[arg(long, value_name = "ADDRESS", requires = "view")]
+    pub select: Option<String>,
     /// With --text: the regions, their order and who may do what there; without what differs from one
     /// build or run to the next, so that two exports can be compared
     #[arg(long, requires = "text")]
@@ -615,6 +630,34 @@ pub struct Export {
     /// With --schematic: the highest address at the top
     #[arg(long, requires = "schematic")]
     pub high_first: bool,
+}
+
+/// Colours of a picture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+#[allow(missing_docs)]
+pub enum PictureTheme {
+    Light,
+    Dark,
+}
+
+/// A view of the window that a picture can be made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+#[allow(missing_docs)]
+pub enum PictureView {
+    /// The three maps, and the line through them
+    Whole,
+    /// The virtual map
+    Virtual,
+    /// The page tables
+    Tables,
+    /// The physical map
+    Physical,
+    /// The grid of all frames
+    Frames,
+    /// What is selected
+    Detail,
+    /// The timeline, and what the moment changed
+    Timeline,
 }
 
 /// What to draw as.

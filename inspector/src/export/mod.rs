@@ -3,6 +3,7 @@
 //! ```text
 //!  Snapshot, Space, Difference ──▶ text   for terminals and lecture notes
 //!                              └─▶ svg ──▶ png   for slides
+//!  State ──▶ view ──▶ shapes ──▶ svg ──▶ png       what the window shows
 //!  bytes ──▶ file ──▶ a path, whole or not at all
 //! ```
 //!
@@ -11,5 +12,7 @@
 
 pub mod file;
 pub mod png;
+pub mod shapes;
 pub mod svg;
 pub mod text;
+pub mod view;

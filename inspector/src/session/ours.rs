@@ -21,25 +21,25 @@ pub struct Ours {
 pub static OURS: [Ours; 4] = [
     Ours {
         name: "pseudos",
-        about: "One space, identity mapped: tables appear as kalloc hands out pages.",
+        about: "Identity mapped; kalloc maps page by page.",
         harts: 1,
         image: include_bytes!(concat!(env!("OUT_DIR"), "/pseudos.elf")),
     },
     Ours {
         name: "hypervisor",
-        about: "Four harts, each with its own cpu struct at one and the same address.",
+        about: "Four harts, a cpu struct of its own for each.",
         harts: 4,
         image: include_bytes!(concat!(env!("OUT_DIR"), "/hypervisor.elf")),
     },
     Ours {
         name: "process",
-        about: "The kernel low and processes high: a guard, a stack and a heap that grow.",
+        about: "Processes whose stack and heap grow.",
         harts: 1,
         image: include_bytes!(concat!(env!("OUT_DIR"), "/process.elf")),
     },
     Ours {
         name: "nanos",
-        about: "A unikernel with id heaps: demand faults, an unmapped zero page.",
+        about: "A unikernel: id heaps, an unmapped page 0.",
         harts: 1,
         image: include_bytes!(concat!(env!("OUT_DIR"), "/nanos.elf")),
     },

@@ -55,6 +55,16 @@ impl Bottom {
         changes::show(ui, right, scene, out);
     }
 
+    /// Draws the timeline alone, and what the moment changed beside it: for a picture.
+    pub fn show_timeline(&mut self, ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+        let all = ui.available_rect_before_wrap();
+        let side = (all.width() * 0.28).clamp(180.0, 420.0);
+        let right = all.with_min_x(all.right() - side);
+        let left = all.with_max_x(right.left() - 16.0);
+        self.timeline.show(ui, left, scene, out);
+        changes::show(ui, right, scene, out);
+    }
+
     fn tabs(&self, ui: &mut Ui, head: Rect, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         let palette = scene.palette;
         let mut row = ui.new_child(

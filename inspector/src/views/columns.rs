@@ -70,6 +70,22 @@ impl Columns {
         made.clamp(96.0_f32.min(height * 0.3), (height * 0.6).max(96.0))
     }
 
+    /// For a picture of this size, without detail and timeline.
+    pub fn alone(width: f32, height: f32) -> Self {
+        let inner = (width - 2.0 * MARGIN).max(480.0);
+        let gap = (inner * 0.05).clamp(18.0, 100.0);
+        let virtual_map = (inner * 0.225).clamp(150.0, 480.0);
+        let physical = (inner * 0.262).clamp(192.0, 600.0);
+        Self {
+            detail: 0.0,
+            virtual_map,
+            tables: (inner - virtual_map - physical - 2.0 * gap).max(200.0),
+            physical,
+            gap,
+            bottom: (height * 0.188).clamp(132.0, 240.0),
+        }
+    }
+
     /// The height of the lower part: lists of many rows get more.
     pub fn bottom_of(&self, tab: Tab, height: f32) -> f32 {
         match tab.is_list() {

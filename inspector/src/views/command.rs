@@ -94,6 +94,12 @@ pub enum FilePurpose {
     SaveRecording,
     /// To read.
     Open,
+    /// To write a picture that scales.
+    ExportSvg,
+    /// To write a picture of pixels.
+    ExportPng,
+    /// To write a drawing in characters.
+    ExportText,
 }
 
 impl FilePurpose {
@@ -102,6 +108,9 @@ impl FilePurpose {
         match self {
             Self::SaveSnapshot => "Save snapshot",
             Self::SaveRecording => "Save recording",
+            Self::ExportSvg => "Export picture as SVG",
+            Self::ExportPng => "Export picture as PNG",
+            Self::ExportText => "Export text",
             Self::Open => "Open a snapshot or a recording",
         }
     }
@@ -109,8 +118,8 @@ impl FilePurpose {
     /// What its button says.
     pub const fn verb(self) -> &'static str {
         match self {
-            Self::SaveSnapshot | Self::SaveRecording => "Save",
             Self::Open => "Open",
+            _ => "Save",
         }
     }
 
@@ -119,6 +128,9 @@ impl FilePurpose {
         match self {
             Self::SaveSnapshot => "snapshot.ron",
             Self::SaveRecording => "recording.ron",
+            Self::ExportSvg => "picture.svg",
+            Self::ExportPng => "picture.png",
+            Self::ExportText => "layout.txt",
             Self::Open => "",
         }
     }

@@ -57,10 +57,12 @@ impl FirstRun {
                             ui.horizontal_top(|ui| {
                                 ui.spacing_mut().item_spacing.x = 24.0;
                                 ui.vertical(|ui| {
+                                    ui.spacing_mut().item_spacing.x = 8.0;
                                     ui.set_width(each);
                                     self.left(ui, scene, out);
                                 });
                                 ui.vertical(|ui| {
+                                    ui.spacing_mut().item_spacing.x = 8.0;
                                     ui.set_width(each);
                                     self.right(ui, scene, out);
                                 });
@@ -82,8 +84,14 @@ impl FirstRun {
             for name in ["Commands", "Keys", "Open…"] {
                 if let Some(action) = actions::named(name) {
                     ui.horizontal(|ui| {
+                        ui.spacing_mut().interact_size.y = 18.0;
                         let keys = RichText::new(action.keys_text());
-                        ui.label(keys.font(theme::strong_numbers(theme::NUMBERS)));
+                        let keys = keys.font(theme::strong_numbers(theme::NUMBERS));
+                        let label = Label::new(keys).halign(Align::Min);
+                        ui.allocate_ui(vec2(56.0, 18.0), |ui| {
+                            ui.set_width(56.0);
+                            ui.add(label);
+                        });
                         let about = RichText::new(action.about).color(scene.palette.dim);
                         ui.add(Label::new(about).truncate());
                     });

@@ -60,6 +60,25 @@ impl PhysicalMap {
         heap_card::show(ui, card, scene, out);
     }
 
+    /// Draws the grid of all frames alone, with its legend: for a picture.
+    pub fn show_frames(
+        &mut self,
+        ui: &mut Ui,
+        rect: Rect,
+        scene: &Scene<'_>,
+        anchors: &mut Anchors,
+        out: &mut Vec<UiCommand>,
+    ) {
+        let body = paint::column_title(ui, rect, "Frames", "all of RAM, one cell a frame");
+        let height = legend::height(ui, body.width(), scene);
+        let legend = body.with_min_y(body.bottom() - height);
+        let room = (legend.top() - 8.0 - body.top()).max(40.0);
+        let height = self.grid.height(body.width(), room).min(room);
+        let grid = body.with_max_y(body.top() + height);
+        self.grid.show(ui, grid, scene, anchors, out);
+        legend::show(ui, legend, scene, out);
+    }
+
     fn show_stack(
         &mut self,
         ui: &mut Ui,

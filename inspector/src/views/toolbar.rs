@@ -1,10 +1,10 @@
 //! The bar at the top: what the guest is doing, what is being looked at, and what can be done.
 
-use super::actions;
 use super::address_box::AddressBox;
 use super::command::{FilePurpose, UiCommand};
 use super::scene::Scene;
 use super::theme::{self, Palette};
+use super::{actions, export_picture};
 use crate::session::{Command, Connection};
 use egui::{
     Align, Button, ComboBox, DragValue, Layout, RichText, ThemePreference, Ui, UiBuilder, vec2,
@@ -162,6 +162,8 @@ fn file_menu(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
                 ui.close();
             }
         }
+        ui.separator();
+        export_picture::menu(ui, scene, out);
     });
 }
 
@@ -169,6 +171,9 @@ fn file_menu(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
 pub fn connection_words(scene: &Scene<'_>) -> (egui::Color32, String) {
     let palette = scene.palette;
     match &scene.state.connection {
+        Connection::None if scene.state.snapshot().is_none() => {
+            (palette.dim, "nothing is open".into())
+        }
         Connection::None => (palette.dim, "file: read only".into()),
         Connection::Connecting { what } if what.is_empty() => (
             palette.level(pagescope_protocol::Level::L1),

@@ -4,7 +4,7 @@
 //!  Screen (Xvfb) ◀── keys, pictures ── scene ── starts, ends ──▶ App (pagescope) ──▶ QEMU
 //! ```
 //!
-//! Three kinds of scenes: `demo` launches a guest of its own, one for each layout, and must take it along when the window is closed;
+//! Four kinds of scenes: `session` is what a lecturer does, from the first step to the picture for a slide; `demo` launches a guest of its own, one for each layout, and must take it along when the window is closed;
 //! `attach` comes to a guest started by hand, which must go on as it was; `channel` does so over the
 //! kernel's own gdb stub, with no port of QEMU's open. The pictures that were taken stay in `target/window`, to be looked at.
 //!
@@ -44,6 +44,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     eprintln!("   {build}\n");
     build.run()?;
     let places = Places::find()?;
+    scenes::session(&places, Deadline::after(SCENE_LIMIT))?;
     for (layout, steps) in LAYOUTS {
         scenes::demo(&places, layout, steps, Deadline::after(SCENE_LIMIT))?;
     }

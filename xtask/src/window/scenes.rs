@@ -74,6 +74,80 @@ pub(super) fn demo(
     Ok(())
 }
 
+/// What a lecturer does: start, step kalloc five times, look at the new page, go back in time, write a picture for a
+/// slide, quit. The picture must say what was looked at.
+pub(super) fn session(places: &Places, deadline: Deadline) -> Result<(), Failure> {
+    say("session: from the first step to a slide");
+    let screen = Screen::start(deadline)?;
+    let mut command = Command::new(&places.pagescope);
+    command.args(["demo", "--layout", "pseudos"]);
+    screen.show(&mut command);
+    let mut app = App::start(
+        "pagescope demo",
+        command,
+        places.pictures.join("session.log"),
+    )?;
+    let scene = Scene {
+        screen: &screen,
+        window: screen.window(&mut app, deadline)?,
+        pictures: &places.pictures,
+        name: "session",
+        deadline,
+    };
+    let first = scene.first_picture(&mut app)?;
+    scene.step(&mut app, first, 5)?;
+    // kalloc(0) to kalloc(7) are the boot's, and each page lies under the one before: the fifth step's.
+    let page = "0x87ff2000";
+    let shows = |what: &str, before: &Picture| {
+        scene.picture(what, STEP_QUIET, |picture| {
+            picture.differing_pixels(before) >= FEWEST_PIXELS
+        })
+    };
+    let stepped = scene.picture("stepped", STEP_QUIET, |_| true)?;
+    screen.press("ctrl+l")?;
+    screen.type_text(page)?;
+    screen.press("Return")?;
+    let selected = shows("selected", &stepped)?;
+    say("session: the new page is selected");
+    screen.press("Left")?;
+    screen.press("Left")?;
+    let back = shows("back", &selected)?;
+    say("session: two steps back in time");
+    screen.press("End")?;
+    let now = shows("now", &back)?;
+    let slide = places.pictures.join("session.svg");
+    let _ = fs::remove_file(&slide);
+    screen.press("ctrl+e")?;
+    let asked = shows("export", &now)?;
+    // The question's first button has the keyboard; a desktop without file dialogs asks for the path.
+    screen.press("space")?;
+    shows("path", &asked)?;
+    screen.press("ctrl+a")?;
+    screen.type_text(&slide.to_string_lossy())?;
+    screen.press("Return")?;
+    let written = deadline.within(Duration::from_secs(20)).poll(|| {
+        app.still_runs()?;
+        Ok(fs::read_to_string(&slide)
+            .ok()
+            .filter(|svg| !svg.is_empty()))
+    })?;
+    let svg = written.ok_or_else(|| app.failure("writes no picture"))?;
+    for wanted in ["<svg", page, "Virtual", "Page tables", "Physical", "</svg>"] {
+        if !svg.contains(wanted) {
+            return Err(Failure::new(format!("{} has no {wanted}", slide.display())));
+        }
+    }
+    if svg.replace("http://www.w3.org/", "").contains("http") {
+        return Err(Failure::new(format!(
+            "{} refers to something outside of it",
+            slide.display()
+        )));
+    }
+    scene.close(&mut app)?;
+    say("session: the slide is written, and the window closed");
+    Ok(())
+}
+
 /// By which way a window comes to a guest.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Way {

@@ -88,6 +88,13 @@ impl Screen {
         self.tool("xdotool", &["key", key]).map(drop)
     }
 
+    /// Types a text, letter by letter.
+    pub(super) fn type_text(&self, text: &str) -> Result<(), Failure> {
+        // A moment between letters: a window that is busy drawing would lose some.
+        let delay = ["type", "--delay", "30", text];
+        self.tool("xdotool", &delay).map(drop)
+    }
+
     /// Gives the window another size.
     pub(super) fn resize(&self, window: Window, width: u32, height: u32) -> Result<(), Failure> {
         let [id, width, height] = [window.0, width, height].map(|number| number.to_string());

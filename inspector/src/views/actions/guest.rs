@@ -4,7 +4,7 @@ use egui::{Key, Modifiers};
 
 use super::{Action, Group, Keys};
 use crate::session::{Command, Connection};
-use crate::views::command::{GuestCommand, UiCommand};
+use crate::views::command::{FilePurpose, GuestCommand, UiCommand};
 use crate::views::state::State;
 
 const NONE: Modifiers = Modifiers::NONE;
@@ -83,6 +83,30 @@ pub(super) const ACTIONS: &[Action] = &[
     )
     .unless(unless_stopped),
     Action::new(
+        Group::Desk,
+        "Export picture…",
+        "Write a view as SVG or PNG, for a slide.",
+        &[Keys::always(Modifiers::COMMAND, Key::E)],
+        |_| UiCommand::Guest(GuestCommand::ToggleExport),
+    )
+    .unless(unless_something),
+    Action::new(
+        Group::Desk,
+        "Export text…",
+        "Write the layout as a drawing in characters.",
+        &[],
+        |_| UiCommand::Guest(GuestCommand::Export(FilePurpose::ExportText)),
+    )
+    .unless(unless_something),
+    Action::new(
+        Group::Desk,
+        "Copy as text",
+        "Copy the layout as a drawing in characters.",
+        &[],
+        |_| UiCommand::Guest(GuestCommand::CopyText),
+    )
+    .unless(unless_something),
+    Action::new(
         Group::Guest,
         "Clear console",
         "Forget what the guest wrote.",
@@ -147,6 +171,13 @@ pub(super) const ACTIONS: &[Action] = &[
         _ => why_not(state),
     }),
 ];
+
+fn unless_something(state: &State) -> Option<String> {
+    match state.snapshot() {
+        Some(_) => None,
+        None => Some("Nothing is open yet.".into()),
+    }
+}
 
 fn unless_stopped(state: &State) -> Option<String> {
     if state.can_step() {

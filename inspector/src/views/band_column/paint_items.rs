@@ -49,7 +49,9 @@ impl BandColumn<'_> {
                         .with_max_y(rect.top() + span.1 - 1.0);
                     self.paint_bar(ui, rect, bar, band, label.map(at), scene);
                     if let Some(height) = page {
-                        page_lines(ui, bar.intersect(rect), bar.top(), height, scene);
+                        // Beside the letters of the permissions, not through them.
+                        let beside = bar.with_min_x(bar.left() + (bar.width() * 0.55).round());
+                        page_lines(ui, beside.intersect(rect), bar.top(), height, scene);
                     }
                     if let Some(place) = label.map(at) {
                         let words = (self.label)(band);

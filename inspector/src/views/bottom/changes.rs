@@ -86,6 +86,9 @@ fn row(
     if response.hovered() {
         let fill = theme::mix(palette.raised, palette.text, 0.1);
         painter.rect_filled(rect, CornerRadius::same(3), fill);
+        if let Some(selection) = selection(change, snapshot) {
+            scene.point(selection);
+        }
     }
     let mark = Rect::from_min_size(rect.min + vec2(0.0, 3.0), vec2(3.5, ROW - 6.0));
     painter.rect_filled(mark, CornerRadius::same(2), color(change, scene));

@@ -39,6 +39,9 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
         Verdict::Unknown | Verdict::Nothing => palette.dim,
     };
     let mut headline = check_headline(report);
+    if scene.derived.is_behind() {
+        headline = format!("checking this moment; before it: {headline}");
+    }
     if let Some(first) = headline.get(..1) {
         headline = format!("{}{}", first.to_uppercase(), &headline[1..]);
     }
@@ -106,6 +109,9 @@ fn row(ui: &mut Ui, width: f32, finding: &Finding, scene: &Scene<'_>, out: &mut 
     let painter = ui.painter();
     if response.hovered() {
         painter.rect_filled(rect, CornerRadius::same(3), palette.raised);
+        if let Some(selection) = selection {
+            scene.point(selection);
+        }
     }
     let (sign, color) = match finding.severity {
         Severity::Fault => ("fault", palette.danger),

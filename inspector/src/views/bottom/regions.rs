@@ -2,11 +2,10 @@
 
 use egui::{Rect, RichText, Ui};
 use pagescope_protocol::snapshot::{RegionSpace, Snapshot};
-use pagescope_protocol::{PhysAddr, VirtAddr};
 
 use super::rows::{Column, List, Row, as_text, filter_line};
 use crate::model::region_rows::{Mapped, RegionRow};
-use crate::model::{Selection, size_text};
+use crate::model::{Selection, Stretch, size_text};
 use crate::views::command::UiCommand;
 use crate::views::paint;
 use crate::views::scene::Scene;
@@ -107,6 +106,9 @@ impl Regions {
             self.is_downwards = self.by == *by && !self.is_downwards;
             self.by = *by;
         }
+        if let Some(row) = done.hovered.and_then(|index| rows.get(index)) {
+            scene.point(whole(row));
+        }
         if let Some(row) = done.row.and_then(|index| rows.get(index)) {
             select(snapshot, row, out);
         }
@@ -169,35 +171,40 @@ fn words(row: &RegionRow<'_>) -> Vec<String> {
 fn selected(scene: &Scene<'_>) -> impl Fn(&RegionRow<'_>) -> bool {
     let selection = scene.state.selection;
     let space = scene.state.space().map(|space| space.name.clone());
-    move |row| match (selection, row.region.space) {
-        (Selection::Virtual(at), RegionSpace::Virtual) => {
-            let counts = space
-                .as_ref()
-                .is_some_and(|name| row.region.counts_in(name));
-            counts && at.as_u64() == row.region.start
+    move |row| {
+        let region = row.region;
+        let counts = || space.as_ref().is_some_and(|name| region.counts_in(name));
+        match (selection, region.space) {
+            (Selection::Range(_), RegionSpace::Virtual) => selection == whole(row) && counts(),
+            (Selection::Range(_), RegionSpace::Physical) => selection == whole(row),
+            (Selection::Virtual(at), RegionSpace::Virtual) => {
+                at.as_u64() == region.start && counts()
+            }
+            (Selection::Physical(at), RegionSpace::Physical) => at.as_u64() == region.start,
+            _ => false,
         }
-        (Selection::Physical(at), RegionSpace::Physical) => at.as_u64() == row.region.start,
-        _ => false,
     }
 }
 
 /// Selects a region, in the space in which it counts.
 fn select(snapshot: &Snapshot, row: &RegionRow<'_>, out: &mut Vec<UiCommand>) {
     let region = row.region;
-    match region.space {
-        RegionSpace::Physical => {
-            let at = PhysAddr::new(region.start);
-            out.push(UiCommand::Select(Selection::Physical(at)));
-        }
-        RegionSpace::Virtual => {
-            let owner = region.owner.as_deref();
-            if let Some(owner) = owner.and_then(|name| snapshot.space_named(name)) {
-                out.push(UiCommand::ChooseSpace(owner.name.clone()));
-            }
-            let at = VirtAddr::new(region.start);
-            out.push(UiCommand::Select(Selection::Virtual(at)));
+    if region.space == RegionSpace::Virtual {
+        let owner = region.owner.as_deref();
+        if let Some(owner) = owner.and_then(|name| snapshot.space_named(name)) {
+            out.push(UiCommand::ChooseSpace(owner.name.clone()));
         }
     }
+    out.push(UiCommand::Select(whole(row)));
+}
+
+/// All of a region: every view marks it.
+fn whole(row: &RegionRow<'_>) -> Selection {
+    Selection::Range(Stretch {
+        space: row.region.space,
+        start: row.region.start,
+        size: row.region.size.max(1),
+    })
 }
 
 fn hover(row: &RegionRow<'_>, ui: &mut Ui) {

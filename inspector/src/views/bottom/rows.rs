@@ -54,6 +54,8 @@ pub(super) struct Done {
     pub(super) title: Option<usize>,
     /// The row that was pressed.
     pub(super) row: Option<usize>,
+    /// The row that the mouse rests on.
+    pub(super) hovered: Option<usize>,
 }
 
 /// The box to filter by and a button that copies the list; gives whether that was pressed, and the rest of
@@ -151,6 +153,9 @@ impl List<'_> {
                     let response = self.row(ui, list.width(), &row(index), scene);
                     if response.clicked() {
                         done.row = Some(index);
+                    }
+                    if response.hovered() {
+                        done.hovered = Some(index);
                     }
                     response.context_menu(|ui| {
                         for (name, text) in copy(index) {

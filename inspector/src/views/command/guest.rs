@@ -1,6 +1,8 @@
 //! What views ask for about the guest: what it is asked to run to, its console, watches.
 
+use super::FilePurpose;
 use crate::capture::run_until::Goal;
+use crate::export::view::Picture;
 use crate::session::WatchSpec;
 
 /// What is asked for about the guest: what it is asked to run to, its console, watches.
@@ -31,6 +33,14 @@ pub enum GuestCommand {
     AddWatch(WatchSpec),
     /// Watch the number of this name no longer.
     RemoveWatch(String),
+    /// Show or hide the question what picture is wanted.
+    ToggleExport,
+    /// This picture is wanted.
+    SetPicture(Picture),
+    /// Write the picture, or the text drawing, to a file that the user names.
+    Export(FilePurpose),
+    /// Copy the text drawing.
+    CopyText,
     /// Say this.
     Complain(String),
 }

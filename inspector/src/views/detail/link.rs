@@ -4,7 +4,7 @@ use egui::{Link, Response, RichText, Ui};
 use pagescope_protocol::{Level, PhysAddr, PhysPage, VirtAddr};
 
 use crate::model::Selection;
-use crate::views::command::UiCommand;
+use crate::views::command::{LookCommand, UiCommand};
 use crate::views::theme;
 
 /// An address that selects what lies there.
@@ -17,6 +17,9 @@ pub(super) fn address(
 ) -> Response {
     let words = RichText::new(text).font(theme::numbers(theme::NUMBERS));
     let response = ui.add(Link::new(words)).on_hover_text(hint);
+    if response.hovered() {
+        out.push(UiCommand::Look(LookCommand::Hover(selection)));
+    }
     if response.clicked() {
         out.push(UiCommand::Select(selection));
     }

@@ -1,5 +1,6 @@
 //! What the views read of the guest: what it is asked to run to, its console, watches.
 
+use crate::export::view::Picture;
 use crate::session::{ConsoleInput, WatchSpec};
 
 /// State of the guest: what it is asked to run to, its console, watches.
@@ -13,6 +14,10 @@ pub struct GuestState {
     pub why_no_input: String,
     /// Whether it is asked what to run to.
     pub asks_run_until: bool,
+    /// Whether it is asked what picture is wanted.
+    pub asks_picture: bool,
+    /// The picture that is wanted.
+    pub picture: Picture,
     /// What somebody watches.
     pub watches: Vec<WatchSpec>,
 }
