@@ -132,6 +132,9 @@ impl App {
         for command in queued {
             self.apply(command, ui.ctx());
         }
+        self.play(ui.ctx());
+        self.size_lecture(ui.ctx());
+        self.state.time.refresh(&self.state.history);
         self.queued = self.views.show(ui, &self.state);
         self.remember(ui.ctx());
         self.was_typing = ui.ctx().egui_wants_keyboard_input();
@@ -246,6 +249,9 @@ impl App {
 
     /// Keys that work everywhere. What cannot be done now says why.
     fn keys(&mut self, ctx: &egui::Context) {
+        if self.lecture_keys(ctx) {
+            return;
+        }
         // A field that Esc was pressed in has lost the keyboard by now, and the key was its own.
         let types = self.was_typing || ctx.egui_wants_keyboard_input();
         self.copies(ctx, types);

@@ -28,6 +28,7 @@ pub mod edges;
 pub mod export_picture;
 pub mod first_run;
 pub mod help;
+pub mod lecture;
 pub mod legend;
 pub mod minimap;
 pub mod notices;
@@ -151,6 +152,9 @@ impl Views {
 
     fn draw(&mut self, ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         let palette = scene.palette;
+        if let Some(show) = &scene.state.lecture.show {
+            return self.lecture(ui, show, scene, out);
+        }
         let size = ui.max_rect().size();
         let panels = scene.state.desk.panels;
         let columns = Columns::with_detail(size.x, size.y, panels.detail);
@@ -165,7 +169,9 @@ impl Views {
             .show(ui, |ui| {
                 self.toolbar.show(ui, scene, out);
             });
+        let has_warning = (scene.state.snapshot()).is_some_and(|it| !it.warnings.is_empty());
         let has_strip = scene.state.notice.is_some()
+            || has_warning
             || (scene.state.is_stale() && scene.state.snapshot().is_some());
         if has_strip {
             Panel::top("notices")
@@ -216,6 +222,27 @@ impl Views {
         if scene.state.help {
             help::show(ui.ctx(), out);
         }
+    }
+
+    /// A lecture: the picture and the caption, and nothing else.
+    fn lecture(
+        &mut self,
+        ui: &mut Ui,
+        show: &state::Show,
+        scene: &Scene<'_>,
+        out: &mut Vec<UiCommand>,
+    ) {
+        let large = show.slide().and_then(|slide| slide.view);
+        let columns = Columns::lecture(ui.max_rect().width(), large);
+        lecture::show(ui, show, scene, out);
+        CentralPanel::no_frame()
+            .frame(Frame::NONE.fill(scene.palette.background))
+            .show(ui, |ui| {
+                self.picture(ui, &columns, scene, out);
+                if show.is_blank {
+                    lecture::blank(ui);
+                }
+            });
     }
 
     /// The map that a key means: the one under the mouse, else the virtual one.

@@ -249,7 +249,7 @@ fn a_block_that_is_not_believed_is_not_called_absent() {
     let notes = |memory: &mut Memory| {
         let mut capturer = Capturer::new(memory, None).expect("memory is always there");
         let snapshot = capturer.capture(memory, "test").expect("a capture");
-        (snapshot.kernel.is_some(), snapshot.notes.clone())
+        (snapshot.kernel.is_some(), snapshot.warnings.concat())
     };
     assert_eq!(notes(&mut memory), (true, String::new()));
     memory.words(BLOCK + 8, &[2]);

@@ -10,9 +10,9 @@ use pagescope_protocol::snapshot::text::{
     Document, TextError, from_text, recording_to_text, snapshot_to_text,
 };
 use pagescope_protocol::snapshot::{
-    FORMAT_VERSION, Heap, KernelFacts, Mapping, PhysicalKind, PhysicalRegion, Provenance,
-    Recording, Region, RegionKind, RegionSpace, Shared, Snapshot, Space, Table, TableEntries,
-    Taken, UnpackError, Unsettled,
+    Bookmark, FORMAT_VERSION, Heap, KernelFacts, LectureStep, LectureView, Mapping, PhysicalKind,
+    PhysicalRegion, Provenance, Recording, Region, RegionKind, RegionSpace, Shared, Snapshot,
+    Space, Table, TableEntries, Taken, UnpackError, Unsettled,
 };
 use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, Pte, TranslationMode, VirtAddr};
 use proptest::prelude::*;
@@ -50,6 +50,17 @@ proptest! {
         };
         prop_assert_eq!(&read, &recording);
         prop_assert_eq!(&played(&read), &moments);
+    }
+
+    #[test]
+    fn a_lecture_comes_back_from_its_text(
+        (title, bookmarks, lecture) in arbitrary::lecture(3),
+    ) {
+        let moments = [example(), example(), example()];
+        let mut recording = Recording::of(moments.iter()).unwrap();
+        (recording.title, recording.bookmarks, recording.lecture) = (title, bookmarks, lecture);
+        let text = recording_to_text(&recording);
+        prop_assert_eq!(from_text(&text), Ok(Document::Recording(recording)));
     }
 
     #[test]
@@ -139,6 +150,7 @@ fn example() -> Snapshot {
         stop: "kalloc(3) → 0x87ffb000".into(),
         taken: Taken::Stopped,
         notes: "Why does L0 map itself?\nBecause …".into(),
+        warnings: Vec::new(),
         kernel: Some(KernelFacts {
             layout: "pseudos".into(),
             strategy: "pool".into(),
@@ -227,7 +239,8 @@ Snapshot(
     version: 1,
     provenance: (tool: "pagescope 0.1.0", guest: "pseudos.elf", machine: "QEMU 10.0.2, virt", link: "gdb port", captured_at: "2026-11-21T12:00:00Z"),
     stop: "kalloc(3) → 0x87ffb000",
-    notes: "Why does L0 map itself?\nBecause …",
+    notes: "Why does L0 map itself?
+Because …",
     kernel: (layout: "pseudos", strategy: "pool", kalloc_depth_max: 1, reserve: 0, reserve_low: 0, machine_table_traps: 0),
     heap: (counter: 4, counter_address: "0x87fffff8", top: "0x87ffe000", bottom: "0x80200000", next: "0x87ffa000", freed: 0),
     harts: [],
@@ -312,7 +325,7 @@ fn a_file_that_ends_too_early_says_so() {
                 TextError::Foreign(_) | TextError::Empty => {
                     assert!(place <= begins + "Recording(".len(), "{place}");
                 }
-                TextError::Impossible { .. } => panic!("{place}"),
+                TextError::Impossible { .. } | TextError::Misfit(_) => panic!("{place}"),
             }
         }
     }
@@ -358,6 +371,82 @@ fn damage_is_named_by_line_and_field() {
         assert_eq!((*at, name.as_str()), (line, field), "{to}: {error}");
         assert!(message.contains(says), "{to}: {message}");
     }
+}
+
+fn lecture() -> Recording {
+    let mut recording = Recording::of([example(), example()].iter()).unwrap();
+    recording.title = "Self-map".into();
+    recording.bookmarks = vec![Bookmark {
+        moment: 1,
+        name: "new table".into(),
+    }];
+    recording.lecture = vec![LectureStep {
+        moment: 1,
+        caption: "The root \"points\" nowhere.\n\nIt is a leaf.".into(),
+        select: Some("L0 0x87ffe000[499]".parse().unwrap()),
+        ..LectureStep::default()
+    }];
+    recording
+}
+
+/// A lecturer may write it by hand: captions stand as they are shown.
+#[test]
+fn a_lecture_reads_well() {
+    let text = recording_to_text(&lecture());
+    let expected = r#"    title: "Self-map",
+    bookmarks: [
+        (moment: 1, name: "new table"),
+    ],
+    lecture: [
+        (
+            moment: 1,
+            select: "L0 0x87ffe000[499]",
+            caption: "The root \"points\" nowhere.
+
+It is a leaf.",
+        ),
+    ],
+    base: Snapshot(
+"#;
+    assert!(text.contains(expected), "{text}");
+    // A recording without one says nothing of it.
+    let plain = recording_to_text(&Recording::of([example()].iter()).unwrap());
+    assert!(!plain.contains("lecture") && !plain.contains("bookmarks"));
+}
+
+#[test]
+fn a_lecture_that_is_damaged_or_does_not_fit_says_where() {
+    let good = recording_to_text(&lecture());
+    let says = |from: &str, to: &str| {
+        let text = good.replacen(from, to, 1);
+        assert_ne!(text, good);
+        from_text(&text).unwrap_err().to_string()
+    };
+    let error = says("[499]\"", "[499\"");
+    assert!(
+        error.contains("line 13") && error.contains("`select`"),
+        "{error}"
+    );
+    assert!(error.contains("points at nothing"), "{error}");
+    let error = says("            moment: 1", "            moment: 2");
+    assert_eq!(
+        error,
+        "lecture step 1 is about moment 2; the moments are 0 to 1"
+    );
+    let error = says("(moment: 1, name", "(moment: 7, name");
+    assert!(error.starts_with("bookmark 1 is about moment 7"), "{error}");
+    let error = says("It is a leaf.", &"leaf ".repeat(4000));
+    assert!(error.contains("lecture step 1 has a caption of"), "{error}");
+    // A view that a newer version has a word for is no damage.
+    let newer = good.replacen(
+        "            moment: 1",
+        "            view: Timeline, moment: 1",
+        1,
+    );
+    let Document::Recording(read) = from_text(&newer).unwrap() else {
+        panic!("a recording")
+    };
+    assert_eq!(read.lecture[0].view, Some(LectureView::Other));
 }
 
 #[test]

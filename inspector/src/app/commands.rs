@@ -98,8 +98,9 @@ impl App {
         self.state.is_chosen = selection != Selection::Nothing;
     }
 
-    fn seek(&mut self, place: usize) {
+    pub(super) fn seek(&mut self, place: usize) {
         self.state.history.seek(place);
+        self.show_on_axis();
         self.follow_newest();
     }
 
@@ -185,11 +186,16 @@ impl App {
     pub(super) fn want_file(&mut self, purpose: FilePurpose, path: Option<PathBuf>) {
         match (purpose, self.state.snapshot()) {
             (FilePurpose::Open, _) => self.files.open(path),
-            (FilePurpose::SaveSnapshot, Some(snapshot)) => {
-                self.files.save_snapshot(snapshot.clone(), path);
+            (FilePurpose::SaveSnapshot, Some(_)) => {
+                self.files.save_snapshot(self.state.history.clone(), path);
             }
             (FilePurpose::SaveRecording, Some(_)) => {
                 self.files.save_recording(self.state.history.clone(), path);
+            }
+            (FilePurpose::ExportHtml, Some(_)) => {
+                let title = self.state.title.clone();
+                let history = self.state.history.clone();
+                self.files.export_html(history, title, path);
             }
             (
                 FilePurpose::ExportSvg | FilePurpose::ExportPng | FilePurpose::ExportText,

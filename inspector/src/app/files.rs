@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use pagescope_protocol::snapshot::Snapshot;
 use pagescope_protocol::snapshot::text::{self, Document};
 
+use crate::export::html::lecture_html;
 use crate::export::text::layout_text;
 use crate::export::view::{view_png, view_svg};
 use crate::guest::ElfFile;
 use crate::link::Address;
 use crate::link::local::LocalGuest;
-use crate::model::{History, named};
+use crate::model::History;
 use crate::views::FilePurpose;
 use crate::views::state::State;
 
@@ -66,11 +66,12 @@ impl Files {
         self.done.try_iter().collect()
     }
 
-    /// Writes the snapshot to `path`, or to a place that the user names.
-    pub(super) fn save_snapshot(&self, snapshot: Arc<Snapshot>, path: Option<PathBuf>) {
+    /// Writes the moment being looked at to `path`, or to a place that the user names.
+    pub(super) fn save_snapshot(&self, history: History, path: Option<PathBuf>) {
         self.job(move || {
             let path = path_for(FilePurpose::SaveSnapshot, path)?;
-            Ok(save(&path, &text::snapshot_to_text(&named(&snapshot))))
+            let snapshot = history.for_file(history.cursor()).ok_or(None)?;
+            Ok(save(&path, &text::snapshot_to_text(&snapshot)))
         });
     }
 
@@ -80,6 +81,14 @@ impl Files {
             let path = path_for(FilePurpose::SaveRecording, path)?;
             let recording = history.to_recording().ok_or(None)?;
             Ok(save(&path, &text::recording_to_text(&recording)))
+        });
+    }
+
+    /// Writes the lecture as a page for a browser to `path`, or to a place that the user names.
+    pub(super) fn export_html(&self, history: History, title: String, path: Option<PathBuf>) {
+        self.job(move || {
+            let path = path_for(FilePurpose::ExportHtml, path)?;
+            Ok(save(&path, &lecture_html(&history, &title)))
         });
     }
 
@@ -166,12 +175,14 @@ fn path_for(purpose: FilePurpose, given: Option<PathBuf>) -> Result<PathBuf, Opt
         .set_title(purpose.title())
         .add_filter(
             match purpose {
+                FilePurpose::ExportHtml => "Pages for a browser",
                 FilePurpose::ExportSvg => "Pictures (SVG)",
                 FilePurpose::ExportPng => "Pictures (PNG)",
                 FilePurpose::ExportText => "Text",
                 _ => "Snapshots and recordings",
             },
             &[match purpose {
+                FilePurpose::ExportHtml => "html",
                 FilePurpose::ExportSvg => "svg",
                 FilePurpose::ExportPng => "png",
                 FilePurpose::ExportText => "txt",

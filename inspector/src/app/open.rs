@@ -14,7 +14,7 @@ use crate::link::local::local_guests;
 use crate::model::{History, Selection};
 use crate::session::ours::ours;
 use crate::session::{Command, Connection, FollowReport, Session, Source, Waker};
-use crate::views::state::NoticeKind;
+use crate::views::state::{LectureState, NoticeKind, TimeState};
 
 /// Milliseconds between two calls of kalloc in the demo's kernel, as on the command line.
 const PACE: u32 = 20;
@@ -115,6 +115,8 @@ impl App {
         state.step_symbol = None;
         state.title.clear();
         state.history = History::new();
+        state.time = TimeState::default();
+        state.lecture = LectureState::default();
         state.hart = 0;
         state.space = None;
         state.found = Arc::default();

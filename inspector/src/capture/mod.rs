@@ -284,8 +284,8 @@ impl Capturer {
         self.watched(target, &harts, &mut snapshot)?;
         let hidden = (harts.iter()).filter(|(_, registers)| virtualized::is_hidden(registers));
         for (hart, _) in hidden {
-            snapshot.notes.push_str(&format!(
-                "{hart} runs a guest (V=1), and the monitor does not show hgatp: attach over the gdb port to see it.\n"
+            snapshot.warnings.push(format!(
+                "{hart} runs a guest (V=1), and the monitor does not show hgatp: attach over the gdb port to see it."
             ));
         }
         self.add_told(&harts, &mut published);
@@ -336,17 +336,16 @@ impl Capturer {
             .regions
             .sort_by_key(|region| (region.start, region.size));
         snapshot.watches.extend(named.watches);
-        let mut notes = found.notes;
+        let mut warnings = found.notes;
         if found.spaces.len() > spaces::MAX_RESTING {
-            notes.push(format!(
+            warnings.push(format!(
                 "there are {} spaces; those without a hart are shown up to {}",
                 found.spaces.len(),
                 spaces::MAX_RESTING
             ));
         }
-        for note in notes {
-            snapshot.notes.push_str(&format!("{note}.\n"));
-        }
+        let sentences = warnings.iter().map(|warning| format!("{warning}."));
+        snapshot.warnings.extend(sentences);
         let is_told = !found.spaces.is_empty();
         published.extend(found.spaces);
         // Whoever tells all its spaces tells which are gone as well.
@@ -506,7 +505,8 @@ impl Capturer {
         };
         let Some(info) = place.read(target, &self.machine)? else {
             if let Some(why) = place.refusal(target, &self.machine)? {
-                snapshot.notes = format!("Nothing is known of the kernel's own numbers: {why}.");
+                let words = format!("Nothing is known of the kernel's own numbers: {why}.");
+                snapshot.warnings.push(words);
             }
             // Or the guest was reset: look again next time.
             self.info = None;

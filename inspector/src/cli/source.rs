@@ -469,9 +469,8 @@ fn captured(mut opened: Opened) -> Result<Arc<Snapshot>, Failure> {
     let snapshot = capture(&mut opened);
     leave(opened);
     let snapshot = snapshot?;
-    // In a file these are the lecturer's.
-    for note in snapshot.notes.lines() {
-        format::tell(note);
+    for warning in &snapshot.warnings {
+        format::tell(warning);
     }
     Ok(snapshot)
 }

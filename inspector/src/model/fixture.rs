@@ -225,6 +225,7 @@ impl Guest {
             stop,
             taken: Taken::Stopped,
             notes: String::new(),
+            warnings: Vec::new(),
             kernel: Some(KernelFacts {
                 layout: "pseudos".into(),
                 strategy: "pool".into(),

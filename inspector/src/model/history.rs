@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use pagescope_protocol::snapshot::{Recording, RecordingError, Snapshot};
+use pagescope_protocol::snapshot::{Bookmark, Recording, RecordingError, Snapshot};
 
-use super::Difference;
 use super::mapping_names::named_moments;
+use super::notebook::{MomentId, Notebook, Pages, Slide};
+use super::{Difference, named};
 
 /// Most moments of a running guest that are kept; past it the older ones are thinned out.
 pub const MOST_LIVE: usize = 600;
@@ -13,6 +14,8 @@ pub const MOST_LIVE: usize = 600;
 /// One stop: what was there, and what had changed since the stop before.
 #[derive(Clone, Debug)]
 pub struct Moment {
+    /// Its name for good: its place may change.
+    pub id: MomentId,
     /// Everything.
     pub snapshot: Arc<Snapshot>,
     /// What changed since the moment before; empty for the first.
@@ -29,17 +32,18 @@ pub struct History {
     live: usize,
     /// Where the next of them goes that is one too many.
     thin_at: usize,
+    /// The name that the next moment gets.
+    next_id: u64,
+    /// What is written about them.
+    notebook: Notebook,
 }
 
 impl History {
     /// An empty history that follows its end.
     pub fn new() -> Self {
         Self {
-            moments: Vec::new(),
-            cursor: 0,
             follows: true,
-            live: 0,
-            thin_at: 0,
+            ..Self::default()
         }
     }
 
@@ -48,16 +52,25 @@ impl History {
     /// # Errors
     /// [`RecordingError`] where its steps do not fit.
     pub fn from_recording(recording: &Recording) -> Result<Self, RecordingError> {
-        let mut history = Self {
-            moments: Vec::new(),
-            cursor: 0,
-            follows: false,
-            live: 0,
-            thin_at: 0,
-        };
+        let mut history = Self::default();
         for snapshot in recording.moments()? {
             history.push(snapshot);
         }
+        // A file may have passed through other hands than the reader's, which checks this.
+        let id = |place: usize| history.moments.get(place).map(|moment| moment.id);
+        let bookmarks = recording.bookmarks.iter();
+        let lecture = recording.lecture.iter();
+        let pages = Pages {
+            title: recording.title.clone(),
+            bookmarks: bookmarks
+                .filter_map(|bookmark| Some((id(bookmark.moment)?, bookmark.name.as_str().into())))
+                .collect(),
+            lecture: lecture
+                .filter_map(|step| Some(Slide::of_step(step, id(step.moment)?)))
+                .collect(),
+            notes: history.notebook.pages().notes.clone(),
+        };
+        history.notebook = Notebook::of(pages);
         Ok(history)
     }
 
@@ -68,7 +81,13 @@ impl History {
             Some(last) => Difference::between(&last.snapshot, &snapshot),
             None => Difference::default(),
         };
+        let id = MomentId(self.next_id);
+        self.next_id += 1;
+        if !snapshot.notes.is_empty() {
+            self.notebook.take_in(id, &snapshot.notes);
+        }
         self.moments.push(Moment {
+            id,
             snapshot,
             difference: Arc::new(difference),
         });
@@ -94,6 +113,7 @@ impl History {
             self.live -= 1;
             let follows = self.follows;
             let cursor = self.cursor;
+            self.next_id = last.id.0;
             self.push(snapshot);
             // Whoever looked at the last moment looks at what took its place.
             self.follows = follows;
@@ -109,7 +129,9 @@ impl History {
     fn thin_out(&mut self) -> bool {
         let half = self.moments.len() / 2;
         let may_go = |place: usize, moments: &[Moment]| {
-            place > 0 && place != self.cursor && !moments[place].snapshot.taken.is_stopped()
+            let moment = &moments[place];
+            let is_of_use = place == self.cursor || self.notebook.speaks_of(moment.id);
+            place > 0 && !is_of_use && !moment.snapshot.taken.is_stopped()
         };
         let from = if self.thin_at < half { self.thin_at } else { 0 };
         let places = (from..half).chain(0..from);
@@ -159,11 +181,68 @@ impl History {
         self.follows
     }
 
+    /// What is written about the moments.
+    pub const fn notebook(&self) -> &Notebook {
+        &self.notebook
+    }
+
+    /// The same, to write in.
+    pub const fn notebook_mut(&mut self) -> &mut Notebook {
+        &mut self.notebook
+    }
+
+    /// Where the moment of this name is; `None` where it has gone.
+    pub fn place_of(&self, id: MomentId) -> Option<usize> {
+        self.moments
+            .binary_search_by_key(&id, |moment| moment.id)
+            .ok()
+    }
+
+    /// The name of the moment at `place`.
+    pub fn id_at(&self, place: usize) -> Option<MomentId> {
+        self.moments.get(place).map(|moment| moment.id)
+    }
+
+    /// The lecture: its steps, or the moments that have notes where there are none.
+    pub fn slides(&self) -> Vec<Slide> {
+        let pages = self.notebook.pages();
+        if !pages.lecture.is_empty() {
+            return pages.lecture.clone();
+        }
+        let notes = pages.notes.iter();
+        notes
+            .map(|(moment, note)| Slide::new(*moment, Arc::clone(note)))
+            .collect()
+    }
+
+    /// The snapshot at `place` for a file: its mappings with names, and with what is written about it now.
+    pub fn for_file(&self, place: usize) -> Option<Snapshot> {
+        let moment = self.moments.get(place)?;
+        let mut snapshot = named(&moment.snapshot);
+        snapshot.notes = self.notebook.note(moment.id).into();
+        Some(snapshot)
+    }
+
     /// All moments as a recording, their mappings with names; `None` while there is none.
     pub fn to_recording(&self) -> Option<Recording> {
         let moments = self.moments.iter();
-        let named = named_moments(moments.map(|moment| moment.snapshot.as_ref()));
-        Recording::of(named.iter())
+        let mut named = named_moments(moments.map(|moment| moment.snapshot.as_ref()));
+        for (moment, named) in self.moments.iter().zip(&mut named) {
+            named.notes = self.notebook.note(moment.id).into();
+        }
+        let mut recording = Recording::of(named.iter())?;
+        let pages = self.notebook.pages();
+        recording.title = pages.title.clone();
+        recording.bookmarks = (pages.bookmarks.iter())
+            .filter_map(|(id, name)| {
+                let (moment, name) = (self.place_of(*id)?, name.as_ref().into());
+                Some(Bookmark { moment, name })
+            })
+            .collect();
+        recording.lecture = (pages.lecture.iter())
+            .filter_map(|slide| Some(slide.to_step(self.place_of(slide.moment)?)))
+            .collect();
+        Some(recording)
     }
 }
 
@@ -232,6 +311,10 @@ mod tests {
         history.push(Arc::new(fixture::pseudos(0)));
         history.push_live(Arc::clone(&looks[1]));
         history.seek(0);
+        let marked = history.id_at(1).unwrap();
+        history.notebook_mut().edit("a bookmark", |pages| {
+            pages.bookmarks.insert(marked, "here".into());
+        });
         for number in 0..3 * MOST_LIVE {
             history.push_live(Arc::clone(&looks[number % 2]));
             if number == 100 {
@@ -243,6 +326,8 @@ mod tests {
         let moments = history.moments();
         assert_eq!(moments.len(), MOST_LIVE + 2);
         assert_eq!(history.cursor(), 0);
+        // What is written about stays, too.
+        assert_eq!(history.place_of(marked), Some(1));
         assert!(
             moments
                 .iter()
@@ -252,6 +337,38 @@ mod tests {
             let between = Difference::between(&pair[0].snapshot, &pair[1].snapshot);
             assert_eq!(*pair[1].difference, between);
         }
+    }
+
+    #[test]
+    fn what_is_written_is_saved_and_read() {
+        let mut history = fixture::history(4);
+        let ids: Vec<MomentId> = (0..5).filter_map(|place| history.id_at(place)).collect();
+        history.notebook_mut().edit("all", |pages| {
+            pages.title = "Self-map".into();
+            pages.notes.insert(ids[2], "Look at L0.".into());
+            pages.bookmarks.insert(ids[3], "new table".into());
+            let mut slide = Slide::new(ids[4], "Here.");
+            slide.select =
+                crate::model::Selection::Virtual(pagescope_protocol::VirtAddr::new(0x87ff_3000));
+            pages.lecture.push(slide);
+        });
+        let recording = history.to_recording().unwrap();
+        let text = pagescope_protocol::snapshot::text::recording_to_text(&recording);
+        let read = pagescope_protocol::snapshot::text::from_text(&text).unwrap();
+        let pagescope_protocol::snapshot::text::Document::Recording(read) = read else {
+            panic!("a recording")
+        };
+        let read = History::from_recording(&read).unwrap();
+        assert_eq!(read.notebook().pages(), history.notebook().pages());
+        assert_eq!(read.notebook().undoes(), None);
+        assert_eq!(read.slides(), history.slides());
+        // Without steps, each note is one.
+        history
+            .notebook_mut()
+            .edit("no lecture", |pages| pages.lecture.clear());
+        let captions: Vec<_> = history.slides().into_iter().map(|it| it.caption).collect();
+        assert_eq!(captions, ["Look at L0.".into()]);
+        assert_eq!(history.for_file(2).unwrap().notes, "Look at L0.");
     }
 
     #[test]

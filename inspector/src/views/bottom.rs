@@ -1,16 +1,22 @@
 //! Under the picture: the timeline, and in tabs beside it what else the guest and the link say.
 
+mod base;
 mod changes;
 mod check;
 mod console;
 mod harts;
+mod lecture;
 mod lists;
 mod log;
+mod notes;
 mod regions;
 mod registers;
 mod rows;
+mod steps;
 mod timeline;
 mod timeline_layout;
+mod timeline_marks;
+mod timeline_tools;
 mod trace;
 mod watches;
 
@@ -24,6 +30,10 @@ use super::theme;
 #[derive(Default)]
 pub struct Bottom {
     timeline: timeline::Timeline,
+    steps: steps::Steps,
+    notes: notes::Notes,
+    base: base::AskBase,
+    author: lecture::Author,
     regions: regions::Regions,
     trace: trace::Trace,
     console: console::Console,
@@ -42,6 +52,7 @@ impl Bottom {
         self.tabs(ui, head, scene, out);
         let body = left.with_min_y(head.bottom() + 6.0);
         match scene.state.tab {
+            Tab::Timeline if scene.state.time.is_list => self.steps.show(ui, body, scene, out),
             Tab::Timeline => self.timeline.show(ui, body, scene, out),
             Tab::Check => check::show(ui, body, scene, out),
             Tab::Console => self.console.show(ui, body, scene, out),
@@ -51,8 +62,10 @@ impl Bottom {
             Tab::Regions => self.regions.show(ui, body, scene, out),
             Tab::Trace => self.trace.show(ui, body, scene, out),
             Tab::Log => self.log.show(ui, body, scene, out),
+            Tab::Lecture => self.author.show(ui, body, scene, out),
         }
-        changes::show(ui, right, scene, out);
+        changes::show(ui, right, &mut self.base, scene, out);
+        self.notes.show(ui, scene, out);
     }
 
     /// Draws the timeline alone, and what the moment changed beside it: for a picture.
@@ -62,7 +75,7 @@ impl Bottom {
         let right = all.with_min_x(all.right() - side);
         let left = all.with_max_x(right.left() - 16.0);
         self.timeline.show(ui, left, scene, out);
-        changes::show(ui, right, scene, out);
+        changes::show(ui, right, &mut self.base, scene, out);
     }
 
     fn tabs(&self, ui: &mut Ui, head: Rect, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
@@ -114,36 +127,8 @@ impl Bottom {
             row.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 ui.spacing_mut().item_spacing.x = 4.0;
                 ui.spacing_mut().button_padding = vec2(7.0, 2.0);
-                scrub_buttons(ui, scene, out);
+                timeline_tools::show(ui, scene, out);
             });
-        }
-    }
-}
-
-fn scrub_buttons(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
-    let history = &scene.state.history;
-    let last = history.moments().len().saturating_sub(1);
-    let at = history.cursor();
-    let button = |ui: &mut Ui, is_enabled: bool, sign: &str, name: &str, hint: &str| {
-        let response = ui.add_enabled(is_enabled, Button::new(sign));
-        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, name));
-        response.on_hover_text(hint).clicked()
-    };
-    if button(ui, at < last, "▶", "Later", "One step later (Right)") {
-        out.push(UiCommand::SeekBy(1));
-    }
-    if button(ui, at > 0, "◀", "Earlier", "One step back (Left)") {
-        out.push(UiCommand::SeekBy(-1));
-    }
-    if at < last {
-        let text = if scene.state.has_session {
-            "Back to now"
-        } else {
-            "To the end"
-        };
-        let button = Button::new(text).fill(scene.palette.raised);
-        if ui.add(button).on_hover_text("End").clicked() {
-            out.push(UiCommand::Seek(last));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How the window's width and height are shared out. Numbers only.
 
+use pagescope_protocol::snapshot::LectureView;
+
 use super::command::Tab;
 
 /// The widths of the picture's columns, and the height under it.
@@ -70,6 +72,28 @@ impl Columns {
         made.clamp(96.0_f32.min(height * 0.3), (height * 0.6).max(96.0))
     }
 
+    /// For a lecture: no detail pane and no lower part, and one view larger than the others where a step says so.
+    pub fn lecture(width: f32, large: Option<LectureView>) -> Self {
+        let inner = (width - 2.0 * MARGIN).max(480.0);
+        let gap = (inner * 0.05).clamp(18.0, 90.0);
+        let (virtual_part, physical_part) = match large {
+            Some(LectureView::Virtual) => (0.40, 0.20),
+            Some(LectureView::Tables) => (0.17, 0.18),
+            Some(LectureView::Physical) => (0.17, 0.46),
+            Some(LectureView::Other) | None => (0.24, 0.28),
+        };
+        let virtual_map = (inner * virtual_part).max(150.0);
+        let physical = (inner * physical_part).max(192.0);
+        Self {
+            detail: 0.0,
+            virtual_map,
+            tables: (inner - virtual_map - physical - 2.0 * gap).max(200.0),
+            physical,
+            gap,
+            bottom: 0.0,
+        }
+    }
+
     /// For a picture of this size, without detail and timeline.
     pub fn alone(width: f32, height: f32) -> Self {
         let inner = (width - 2.0 * MARGIN).max(480.0);
@@ -98,6 +122,30 @@ impl Columns {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lecture_fills_the_width_whatever_is_large() {
+        let views = [
+            LectureView::Virtual,
+            LectureView::Tables,
+            LectureView::Physical,
+        ];
+        for width in [1000.0, 1240.0, 1920.0] {
+            for large in std::iter::once(None).chain(views.map(Some)) {
+                let columns = Columns::lecture(width, large);
+                let sum = columns.virtual_map
+                    + columns.tables
+                    + columns.physical
+                    + 2.0 * columns.gap
+                    + 2.0 * MARGIN;
+                assert!(sum <= width + 0.5, "{width} {large:?}: {columns:?}");
+            }
+        }
+        let wide = |large| Columns::lecture(1240.0, Some(large));
+        assert!(wide(LectureView::Virtual).virtual_map > wide(LectureView::Tables).virtual_map);
+        assert!(wide(LectureView::Tables).tables > wide(LectureView::Physical).tables);
+        assert!(wide(LectureView::Physical).physical > wide(LectureView::Virtual).physical);
+    }
 
     #[test]
     fn everything_fits_at_every_size() {

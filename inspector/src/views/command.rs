@@ -94,6 +94,8 @@ pub enum FilePurpose {
     SaveRecording,
     /// To read.
     Open,
+    /// To write the lecture as a page for a browser.
+    ExportHtml,
     /// To write a picture that scales.
     ExportSvg,
     /// To write a picture of pixels.
@@ -112,6 +114,7 @@ impl FilePurpose {
             Self::ExportPng => "Export picture as PNG",
             Self::ExportText => "Export text",
             Self::Open => "Open a snapshot or a recording",
+            Self::ExportHtml => "Export lecture as HTML",
         }
     }
 
@@ -132,6 +135,7 @@ impl FilePurpose {
             Self::ExportPng => "picture.png",
             Self::ExportText => "layout.txt",
             Self::Open => "",
+            Self::ExportHtml => "lecture.html",
         }
     }
 }
@@ -158,11 +162,13 @@ pub enum Tab {
     Trace,
     /// What the link says.
     Log,
+    /// Writing a lecture.
+    Lecture,
 }
 
 impl Tab {
     /// All tabs in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Timeline,
         Self::Console,
         Self::Harts,
@@ -172,6 +178,7 @@ impl Tab {
         Self::Trace,
         Self::Check,
         Self::Log,
+        Self::Lecture,
     ];
 
     /// Whether it is a list that needs height.
@@ -191,6 +198,7 @@ impl Tab {
             Self::Regions => "Regions",
             Self::Trace => "Trace",
             Self::Log => "Log",
+            Self::Lecture => "Lecture",
         }
     }
 }

@@ -34,6 +34,7 @@ use crate::model::{
 #[derive(Debug, Default)]
 pub struct Derived {
     snapshot: Option<Arc<Snapshot>>,
+    difference: Option<Arc<Difference>>,
     space_name: String,
     /// How the space is translated, and which register holds its root.
     translation: Option<(TranslationMode, &'static str)>,
@@ -127,9 +128,15 @@ impl Derived {
             (None, None) => true,
             _ => false,
         };
-        let same_moment = same_snapshot && self.space_name == space_name;
+        let same_difference = match (&self.difference, state.difference()) {
+            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+            (None, None) => true,
+            _ => false,
+        };
+        let same_moment = same_snapshot && same_difference && self.space_name == space_name;
         if !same_moment {
             self.space_name = space_name;
+            self.difference = state.difference().cloned();
             self.snapshot = state.snapshot().cloned();
             self.generation += 1;
             let space = state.space();
@@ -194,7 +201,7 @@ impl Derived {
     }
 
     fn read_moment(&mut self, state: &State, ctx: &egui::Context) {
-        let (Some(snapshot), Some(moment)) = (state.snapshot(), state.moment()) else {
+        let (Some(snapshot), Some(difference)) = (state.snapshot(), state.difference()) else {
             *self = Self {
                 generation: self.generation,
                 selection_generation: self.selection_generation,
@@ -205,7 +212,7 @@ impl Derived {
         self.partition = physical_partition(snapshot);
         self.physical_bands = fold_tables(physical_bands_of(&self.partition));
         self.unsettled = unsettled_ranges(snapshot, state.space());
-        self.read_fresh(state, &moment.difference);
+        self.read_fresh(state, difference);
         let shown = state.space().map(|space| &space.name);
         let space = snapshot
             .spaces
@@ -214,7 +221,7 @@ impl Derived {
         let question = Question {
             snapshot: Arc::clone(snapshot),
             space,
-            difference: Arc::clone(&moment.difference),
+            difference: Arc::clone(difference),
         };
         match self.assessor.ask(question, ctx) {
             Some(assessment) => self.assessed(assessment),
@@ -328,8 +335,9 @@ impl Derived {
         }
         // Pages handed out since the moment before, whether or not a table changed for them.
         let cursor = state.history.cursor();
-        let before = cursor
-            .checked_sub(1)
+        let base = state.time.base_place(&state.history);
+        let before = base
+            .or_else(|| cursor.checked_sub(1))
             .and_then(|place| state.history.moments().get(place))
             .and_then(|moment| moment.snapshot.heap);
         let now = state.snapshot().and_then(|snapshot| snapshot.heap);

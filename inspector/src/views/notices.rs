@@ -22,10 +22,9 @@ pub fn strips(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
             }
         });
     }
-    // Of a live guest a note is the capture's own: the kernel's block is not believed.
-    let live = scene.state.snapshot().filter(|_| scene.state.has_session);
-    if let Some(note) = live.and_then(|snapshot| snapshot.notes.lines().next()) {
-        strip(ui, scene, palette.danger, note, |_| {});
+    let warning = scene.state.snapshot().and_then(|it| it.warnings.first());
+    if let Some(warning) = warning {
+        strip(ui, scene, palette.danger, warning, |_| {});
     }
     if let Some(notice) = &scene.state.notice {
         let color = match notice.kind {

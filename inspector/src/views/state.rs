@@ -14,14 +14,14 @@ use pagescope_protocol::{PhysPage, TranslationMode};
 
 pub use desk::{DeskState, Panels, RECENT, SourceLine};
 pub use guest::GuestState;
-pub use lecture::LectureState;
+pub use lecture::{Before, LectureState, Show};
 pub use look::LookState;
-pub use time::TimeState;
+pub use time::{SPEEDS, Span, TimeState};
 
 use super::command::{FilePurpose, Tab};
 use crate::capture::scan::Candidate;
 use crate::link::WayOffer;
-use crate::model::{History, Moment, Selection};
+use crate::model::{Difference, History, Moment, Selection};
 use crate::session::{Connection, FollowReport, Rate};
 
 /// Bytes of the guest's console that are kept.
@@ -163,6 +163,12 @@ impl State {
     /// Its snapshot.
     pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
         self.moment().map(|moment| &moment.snapshot)
+    }
+
+    /// What changed up to the moment being looked at: since the moment before, or since the one that it is
+    /// compared with.
+    pub fn difference(&self) -> Option<&Arc<Difference>> {
+        self.time.difference(&self.history)
     }
 
     /// The space being looked at: the chosen one, else the hart's, else the first.

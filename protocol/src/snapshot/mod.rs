@@ -9,6 +9,7 @@
 
 mod entries;
 mod hex;
+mod lecture;
 mod list_edit;
 mod mapping_list;
 mod names;
@@ -38,6 +39,9 @@ use crate::translate::{Translation, translate};
 use crate::walk::TableWords;
 
 pub use entries::{TableEntries, UnpackError};
+pub use lecture::{
+    Bookmark, LectureStep, LectureView, MAX_CAPTION_BYTES, MAX_LECTURE_STEPS, Pointed, PointedError,
+};
 pub use list_edit::ListEdit;
 pub use mapping_list::MappingList;
 pub use recording::{Recording, RecordingError, RecordingStep, SpaceChange};
@@ -64,9 +68,13 @@ pub struct Snapshot {
     /// Whether the guest stood still, and what moved where it did not.
     #[serde(default, skip_serializing_if = "Taken::is_stopped")]
     pub taken: Taken,
-    /// The lecturer's notes.
+    /// The lecturer's note.
     #[serde(default)]
     pub notes: String,
+    /// What the capture could not find out or does not believe, a sentence each. Older files have these among
+    /// the notes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// What the kernel says of itself; `None` where it says nothing.
     #[serde(default)]
     pub kernel: Option<KernelFacts>,

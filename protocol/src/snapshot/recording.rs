@@ -14,9 +14,9 @@ use thiserror::Error;
 
 use super::hex;
 use super::{
-    FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, ListEdit, Mapping, MappingList,
-    PhysicalRegion, Provenance, Region, Shared, Snapshot, Space, SpaceKind, Table, TableList,
-    Taken, TraceEvent, Watch, list_edit,
+    Bookmark, FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, LectureStep, ListEdit,
+    Mapping, MappingList, PhysicalRegion, Provenance, Region, Shared, Snapshot, Space, SpaceKind,
+    Table, TableList, Taken, TraceEvent, Watch, list_edit,
 };
 use crate::addr::{PhysPage, VirtAddr};
 use crate::mode::TranslationMode;
@@ -30,6 +30,15 @@ const MAX_BYTES: usize = 1 << 30;
 pub struct Recording {
     /// Format version, [`FORMAT_VERSION`].
     pub version: u32,
+    /// What it is called.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// Moments with names, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bookmarks: Vec<Bookmark>,
+    /// The lecture, step by step; none where this is no lecture.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lecture: Vec<LectureStep>,
     /// The first moment.
     pub base: Snapshot,
     /// What each later stop changed, in order.
@@ -46,9 +55,12 @@ pub struct RecordingStep {
     /// Whether the guest stood still.
     #[serde(default, skip_serializing_if = "Taken::is_stopped")]
     pub taken: Taken,
-    /// The lecturer's notes.
+    /// The lecturer's note.
     #[serde(default)]
     pub notes: String,
+    /// What the capture could not find out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// When, in UTC.
     #[serde(default)]
     pub captured_at: String,
@@ -255,6 +267,7 @@ impl RecordingStep {
             stop: after.stop.clone(),
             taken: after.taken.clone(),
             notes: after.notes.clone(),
+            warnings: after.warnings.clone(),
             captured_at: after.provenance.captured_at.clone(),
             heap: after.heap,
             kernel: after.kernel.clone(),
@@ -310,6 +323,7 @@ impl RecordingStep {
             stop: self.stop.clone(),
             taken: self.taken.clone(),
             notes: self.notes.clone(),
+            warnings: self.warnings.clone(),
             kernel: self.kernel.clone(),
             heap: self.heap,
             harts: self.harts.clone(),
@@ -432,6 +446,9 @@ impl Recording {
         }
         Some(Self {
             version: FORMAT_VERSION,
+            title: String::new(),
+            bookmarks: Vec::new(),
+            lecture: Vec::new(),
             base: base.clone(),
             steps,
         })

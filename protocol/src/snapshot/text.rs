@@ -13,7 +13,9 @@ use ron::ser::PrettyConfig;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::{Hart, Recording, RecordingStep, Snapshot, Space, SpaceChange, Taken, hex};
+use super::{
+    Hart, LectureStep, Recording, RecordingStep, Snapshot, Space, SpaceChange, Taken, hex, lecture,
+};
 
 const HEADER: &str = "\
 // Pagescope: the memory of a running system, for people first.
@@ -64,6 +66,9 @@ pub enum TextError {
         /// What is impossible.
         what: String,
     },
+    /// Its bookmarks or its lecture do not fit its moments.
+    #[error("{0}")]
+    Misfit(String),
 }
 
 fn options() -> Options {
@@ -89,12 +94,25 @@ pub fn recording_to_text(recording: &Recording) -> String {
         depth: 0,
     };
     writer.open("Recording(");
-    writer.field("version", &recording.version);
+    let Recording {
+        version,
+        title,
+        bookmarks,
+        lecture,
+        base,
+        steps,
+    } = recording;
+    writer.field("version", version);
+    writer.optional("title", Some(title).filter(|title| !title.is_empty()));
+    if !bookmarks.is_empty() {
+        writer.list("bookmarks", bookmarks);
+    }
+    writer.lecture(lecture);
     writer.open("base: Snapshot(");
-    writer.snapshot_fields(&recording.base);
+    writer.snapshot_fields(base);
     writer.close("),\n");
     writer.open("steps: [");
-    for step in &recording.steps {
+    for step in steps {
         writer.open("(");
         writer.step_fields(step);
         writer.close("),\n");
@@ -120,6 +138,9 @@ pub fn from_text(text: &str) -> Result<Document, TextError> {
     match &document {
         Document::Snapshot(snapshot) => snapshot.spaces.iter().try_for_each(check_space)?,
         Document::Recording(recording) => {
+            if let Some(misfit) = lecture::misfit(recording) {
+                return Err(TextError::Misfit(misfit));
+            }
             recording.base.spaces.iter().try_for_each(check_space)?;
             let changes = recording.steps.iter().flat_map(|step| &step.spaces);
             changes.into_iter().try_for_each(|change| {
@@ -325,6 +346,7 @@ impl Writer {
             stop,
             taken,
             notes,
+            warnings,
             kernel,
             heap,
             harts,
@@ -339,7 +361,8 @@ impl Writer {
         self.field("provenance", provenance);
         self.field("stop", stop);
         self.taken(taken);
-        self.field("notes", notes);
+        self.prose("notes", notes);
+        self.warnings(warnings);
         self.field("kernel", kernel);
         self.field("heap", heap);
         self.harts(harts);
@@ -353,6 +376,60 @@ impl Writer {
         self.close("],\n");
         self.list("frames", frames);
         self.list("trace", trace);
+    }
+
+    /// What a person writes and reads: its line breaks are line breaks in the file too.
+    fn prose(&mut self, name: &str, text: &str) {
+        self.indent();
+        self.text.push_str(name);
+        self.text.push_str(": ");
+        let begin = self.text.len();
+        self.value(&text);
+        let escaped = self.text.split_off(begin);
+        let mut letters = escaped.chars();
+        while let Some(letter) = letters.next() {
+            let escape = if letter == '\\' { letters.next() } else { None };
+            match escape {
+                Some('n') => self.text.push('\n'),
+                other => {
+                    self.text.push(letter);
+                    self.text.extend(other);
+                }
+            }
+        }
+        self.text.push_str(",\n");
+    }
+
+    fn warnings(&mut self, warnings: &[String]) {
+        if !warnings.is_empty() {
+            self.list("warnings", warnings);
+        }
+    }
+
+    fn lecture(&mut self, lecture: &[LectureStep]) {
+        if lecture.is_empty() {
+            return;
+        }
+        self.open("lecture: [");
+        for step in lecture {
+            let LectureStep {
+                moment,
+                caption,
+                select,
+                space,
+                hart,
+                view,
+            } = step;
+            self.open("(");
+            self.field("moment", moment);
+            self.optional("select", select.as_ref());
+            self.optional("space", space.as_ref());
+            self.optional("hart", hart.as_ref());
+            self.optional("view", view.as_ref());
+            self.prose("caption", caption);
+            self.close("),\n");
+        }
+        self.close("],\n");
     }
 
     /// Left out where the guest stood still.
@@ -434,6 +511,7 @@ impl Writer {
             stop,
             taken,
             notes,
+            warnings,
             captured_at,
             heap,
             kernel,
@@ -446,7 +524,8 @@ impl Writer {
         } = step;
         self.field("stop", stop);
         self.taken(taken);
-        self.field("notes", notes);
+        self.prose("notes", notes);
+        self.warnings(warnings);
         self.field("captured_at", captured_at);
         self.field("heap", heap);
         self.field("kernel", kernel);

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use pagescope_protocol::access::{AdUpdate, Extensions};
 use pagescope_protocol::snapshot::{
-    FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, Mapping, PhysicalKind, PhysicalRegion,
-    Provenance, Region, RegionKind, RegionSpace, Register, Snapshot, Space, SpaceKind, Table,
-    TableEntries, Taken, TraceEvent, TraceKind, Unsettled, Watch,
+    Bookmark, FORMAT_VERSION, FrameContents, Hart, Heap, KernelFacts, LectureStep, LectureView,
+    Mapping, PhysicalKind, PhysicalRegion, Pointed, Provenance, Region, RegionKind, RegionSpace,
+    Register, Snapshot, Space, SpaceKind, Table, TableEntries, Taken, TraceEvent, TraceKind,
+    Unsettled, Watch,
 };
 use pagescope_protocol::{
     ENTRIES_PER_TABLE, LeafFlags, Level, PAGE_SIZE, PhysAddr, PhysPage, Satp, TranslationMode,
@@ -43,6 +44,59 @@ fn name() -> impl Strategy<Value = String> {
         ])
         .prop_map(String::from),
     ]
+}
+
+/// A title, bookmarks and a lecture for so many moments.
+// Not every test program that has this file has lectures.
+#[allow(dead_code)]
+pub(crate) fn lecture(
+    moments: usize,
+) -> impl Strategy<Value = (String, Vec<Bookmark>, Vec<LectureStep>)> {
+    let stretch = (any::<bool>(), number(), number()).prop_map(|(is_virtual, start, size)| {
+        let space = match is_virtual {
+            true => RegionSpace::Virtual,
+            false => RegionSpace::Physical,
+        };
+        let size = size.clamp(1, (u64::MAX - start).max(1));
+        Pointed::Stretch { space, start, size }
+    });
+    let level = || (0u8..5).prop_map(|number| Level::from_number(number).expect("five levels"));
+    let pointed = prop_oneof![
+        virt().prop_map(Pointed::Virtual),
+        phys().prop_map(Pointed::Physical),
+        stretch,
+        (level(), page()).prop_map(|(level, frame)| Pointed::Table { level, frame }),
+        (level(), page(), any::<u16>()).prop_map(|(level, table, index)| Pointed::Entry {
+            level,
+            table,
+            index
+        }),
+    ];
+    let view = select(vec![
+        LectureView::Virtual,
+        LectureView::Tables,
+        LectureView::Physical,
+        LectureView::Other,
+    ]);
+    let looked = (
+        option::of(pointed),
+        option::of(name()),
+        option::of(any::<u32>()),
+        option::of(view),
+    );
+    let step =
+        (0..moments, name(), looked).prop_map(|(moment, caption, (select, space, hart, view))| {
+            LectureStep {
+                moment,
+                caption,
+                select,
+                space,
+                hart,
+                view,
+            }
+        });
+    let bookmark = (0..moments, name()).prop_map(|(moment, name)| Bookmark { moment, name });
+    (name(), vec(bookmark, 0..4), vec(step, 0..5))
 }
 
 fn virt() -> impl Strategy<Value = VirtAddr> {
@@ -351,7 +405,7 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
         });
     let frame = (page(), entries()).prop_map(|(frame, words)| FrameContents { frame, words });
     (
-        (provenance, name(), taken(), name()),
+        (provenance, name(), taken(), (name(), vec(name(), 0..3))),
         (option::of(kernel()), option::of(heap())),
         vec(hart(), 0..3),
         (vec(physical(), 0..5), vec(region(), 0..8)),
@@ -360,7 +414,7 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
     )
         .prop_map(
             |(
-                (provenance, stop, taken, notes),
+                (provenance, stop, taken, (notes, warnings)),
                 (kernel, heap),
                 harts,
                 (physical, regions),
@@ -372,6 +426,7 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
                 stop,
                 taken,
                 notes,
+                warnings,
                 kernel,
                 heap,
                 harts,

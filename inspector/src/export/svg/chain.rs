@@ -8,14 +8,18 @@ use pagescope_protocol::{PAGE_SIZE, PhysAddr, VirtAddr};
 use crate::model::bands::fresh_ranges;
 use crate::model::{Change, ChangeKind, Difference};
 
-/// The address that the unbroken line shows: the newest page of the heap where it can be told, else
+/// The address that the unbroken line shows: `at`, where it is given; else the newest page of the heap where it can be told, else
 /// what has just been mapped, else what is mapped last.
 pub(super) fn selected(
     snapshot: &Snapshot,
     space: &Space,
     difference: &Difference,
+    at: Option<VirtAddr>,
 ) -> Option<Translation> {
     space.mode.root_level()?;
+    if let Some(address) = at {
+        return Some(to_the_machine(snapshot, space, address));
+    }
     let newest = snapshot.heap.and_then(|heap| {
         let handed_out = heap.next < heap.top || heap.counter > 0;
         handed_out.then(|| heap.next.wrapping_add(PAGE_SIZE))

@@ -22,13 +22,15 @@ mod paper;
 mod self_map;
 mod walk;
 
+use pagescope_protocol::VirtAddr;
 use pagescope_protocol::snapshot::{Snapshot, Space};
 use pagescope_protocol::translate::Translation;
 
 use crate::model::bands::physical_partition;
 use crate::model::{Difference, SpaceTables, fold_scattered, physical_bands, virtual_bands};
 use palette::Palette;
-use paper::{Anchor, Ink, Paper, escaped};
+pub(crate) use paper::escaped;
+use paper::{Anchor, Ink, Paper};
 
 /// Width and height of the drawing.
 const SIZE: [f64; 2] = [1600.0, 900.0];
@@ -52,6 +54,21 @@ pub enum Theme {
     Light,
     /// For dark rooms.
     Dark,
+    /// For a page of the browser, whose variables say what each colour is.
+    Page,
+}
+
+/// The variables of [`Theme::Page`], for light and for dark.
+pub(crate) fn page_colours() -> (String, String) {
+    (
+        palette::variables(Theme::Light),
+        palette::variables(Theme::Dark),
+    )
+}
+
+/// Width and height of [`picture_svg`].
+pub(crate) const fn picture_size() -> [f64; 2] {
+    SIZE
 }
 
 /// The drawing of `snapshot`, with the tables and the map of `space`; what `difference` says to be
@@ -62,16 +79,56 @@ pub fn layout_svg(
     difference: &Difference,
     theme: Theme,
 ) -> String {
+    layout_svg_at(snapshot, space, difference, theme, None)
+}
+
+/// The same, its line through the address `at`; through what is newest where there is none.
+pub fn layout_svg_at(
+    snapshot: &Snapshot,
+    space: Option<&Space>,
+    difference: &Difference,
+    theme: Theme,
+    at: Option<VirtAddr>,
+) -> String {
     let colours = Palette::of(theme);
     let mut paper = Paper::new();
     open(&mut paper, colours, snapshot);
-    title(&mut paper, colours, snapshot, space);
-    heads(&mut paper, colours);
+    paint(&mut paper, colours, snapshot, space, difference, at);
+    paper.raw(format_args!("</svg>"));
+    paper.finish()
+}
+
+/// What stands inside of the drawing, without the element around it and without its patterns.
+pub(crate) fn picture_svg(
+    snapshot: &Snapshot,
+    space: Option<&Space>,
+    difference: &Difference,
+    theme: Theme,
+    at: Option<VirtAddr>,
+) -> String {
+    let colours = Palette::of(theme);
+    let mut paper = Paper::new();
+    paint(&mut paper, colours, snapshot, space, difference, at);
+    paper.finish()
+}
+
+fn paint(
+    paper: &mut Paper,
+    colours: &'static Palette,
+    snapshot: &Snapshot,
+    space: Option<&Space>,
+    difference: &Difference,
+    at: Option<VirtAddr>,
+) {
+    let [width, height] = SIZE;
+    paper.rect([0.0, 0.0, width, height], colours.background);
+    title(paper, colours, snapshot, space);
+    heads(paper, colours);
     let partition = physical_partition(snapshot);
     let chain =
-        space.and_then(|space| Some((space, chain::selected(snapshot, space, difference)?)));
+        space.and_then(|space| Some((space, chain::selected(snapshot, space, difference, at)?)));
     let ends_in = physical(
-        &mut paper,
+        paper,
         colours,
         snapshot,
         difference,
@@ -87,12 +144,12 @@ pub fn layout_svg(
                 chain,
                 facts: &SpaceTables::new(space),
             };
-            translated(&mut paper, colours, snapshot, &tables, ends_in);
+            translated(paper, colours, snapshot, &tables, ends_in);
         }
         (None, Some(space)) => {
             let mode = format!("{} does not translate: mode {}.", space.name, space.mode);
             untranslated(
-                &mut paper,
+                paper,
                 colours,
                 &mode,
                 "Virtual addresses are physical ones.",
@@ -100,12 +157,10 @@ pub fn layout_svg(
         }
         (None, None) => {
             let why = "No hart's satp could be read.";
-            untranslated(&mut paper, colours, "No address space is known.", why);
+            untranslated(paper, colours, "No address space is known.", why);
         }
     }
-    foot(&mut paper, colours, snapshot, space);
-    paper.raw(format_args!("</svg>"));
-    paper.finish()
+    foot(paper, colours, snapshot, space);
 }
 
 fn open(paper: &mut Paper, colours: &'static Palette, snapshot: &Snapshot) {
@@ -119,7 +174,6 @@ fn open(paper: &mut Paper, colours: &'static Palette, snapshot: &Snapshot) {
         r#"<defs><pattern id="nothing" width="6" height="6" patternUnits="userSpaceOnUse"><rect width="6" height="6" fill="{}"/><circle cx="2" cy="2" r="0.8" fill="{}"/></pattern><pattern id="guard" width="7" height="7" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="7" height="7" fill="{}"/><rect width="2.4" height="7" fill="{}"/></pattern></defs>"#,
         colours.background, colours.edge, colours.background, colours.alarm,
     ));
-    paper.rect([0.0, 0.0, width, height], colours.background);
 }
 
 fn guest(snapshot: &Snapshot) -> &str {
@@ -314,6 +368,9 @@ fn foot(paper: &mut Paper, colours: &'static Palette, snapshot: &Snapshot, space
             Ink::words(11.5, colours.alarm).at(Anchor::End),
             cut,
         );
+    } else if let Some(warning) = snapshot.warnings.first() {
+        let alarm = Ink::words(11.5, colours.alarm).at(Anchor::End);
+        paper.text(right, 888.0, alarm, &alarm.fit(warning, 500.0));
     } else if let Some(note) = snapshot.notes.lines().next() {
         paper.text(right, 888.0, dim.at(Anchor::End), &dim.fit(note, 500.0));
     }

@@ -71,11 +71,78 @@ const DARK: Palette = Palette {
     line: "#fff27a",
 };
 
+/// Every colour is a variable of the page's.
+const PAGE: Palette = Palette {
+    background: "var(--background)",
+    panel: "var(--panel)",
+    edge: "var(--edge)",
+    text: "var(--text)",
+    dim: "var(--dim)",
+    empty: "var(--empty)",
+    code: "var(--code)",
+    read_only: "var(--read-only)",
+    data: "var(--data)",
+    device: "var(--device)",
+    stack: "var(--stack)",
+    alarm: "var(--alarm)",
+    fresh: "var(--fresh)",
+    counter: "var(--counter)",
+    levels: [
+        "var(--level0)",
+        "var(--level1)",
+        "var(--level2)",
+        "var(--level3)",
+        "var(--level4)",
+    ],
+    on_colour: "var(--on-colour)",
+    line: "var(--line)",
+};
+
+/// What the variables of a page are in `theme`, as declarations.
+pub(super) fn variables(theme: Theme) -> String {
+    let of = Palette::of(theme);
+    let pairs = PAGE.all().into_iter().zip(of.all());
+    let declarations = pairs.map(|(variable, colour)| {
+        let name = variable.trim_start_matches("var(").trim_end_matches(')');
+        format!("{name}:{colour}")
+    });
+    declarations.collect::<Vec<_>>().join(";")
+}
+
 impl Palette {
+    /// Every colour, always in the same order.
+    fn all(&self) -> [&'static str; 21] {
+        let [level0, level1, level2, level3, level4] = self.levels;
+        [
+            self.background,
+            self.panel,
+            self.edge,
+            self.text,
+            self.dim,
+            self.empty,
+            self.code,
+            self.read_only,
+            self.data,
+            self.device,
+            self.stack,
+            self.alarm,
+            self.fresh,
+            self.counter,
+            level0,
+            level1,
+            level2,
+            level3,
+            level4,
+            self.on_colour,
+            self.line,
+        ]
+    }
+
     pub(super) const fn of(theme: Theme) -> &'static Self {
         match theme {
             Theme::Light => &LIGHT,
             Theme::Dark => &DARK,
+            Theme::Page => &PAGE,
         }
     }
 

@@ -91,7 +91,7 @@ impl Ink {
 }
 
 /// `text` as XML can hold it: markup escaped, what XML 1.0 forbids shown as a dot.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

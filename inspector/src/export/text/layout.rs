@@ -90,6 +90,9 @@ fn heading(snapshot: &Snapshot, space: Option<&Space>, text: &mut String) {
     }
     line("stop", &snapshot.stop);
     line("captured", &provenance.captured_at);
+    for warning in &snapshot.warnings {
+        line("warning", warning);
+    }
     for note in snapshot.notes.lines() {
         line("note", note);
     }

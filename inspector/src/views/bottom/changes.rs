@@ -1,21 +1,32 @@
-//! What the moment being looked at changed, in words; each line selects what it speaks of.
+//! What the moment being looked at changed, in words; each line selects what it speaks of. It can be compared with
+//! any other, and a note be written about it.
 
 use egui::{
-    Align, Color32, CornerRadius, Rect, ScrollArea, Sense, Stroke, StrokeKind, Ui, UiBuilder, vec2,
+    Align, Button, Color32, CornerRadius, Layout, Rect, ScrollArea, Sense, Stroke, StrokeKind, Ui,
+    UiBuilder, vec2,
 };
 use pagescope_protocol::PteKind;
 use pagescope_protocol::snapshot::Snapshot;
 
-use crate::model::{Change, ChangeKind, Selection};
-use crate::views::command::UiCommand;
+use super::base::AskBase;
+use crate::model::{Change, ChangeKind, Moment, Selection};
+use crate::views::actions;
+use crate::views::command::{TimeCommand, UiCommand};
 use crate::views::paint;
 use crate::views::scene::Scene;
 use crate::views::theme;
 
 const ROW: f32 = 21.0;
+const BUTTONS: f32 = 24.0;
 
 /// Draws the list into `rect`.
-pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+pub(super) fn show(
+    ui: &mut Ui,
+    rect: Rect,
+    base: &mut AskBase,
+    scene: &Scene<'_>,
+    out: &mut Vec<UiCommand>,
+) {
     let palette = scene.palette;
     let painter = ui.painter().clone();
     let edge = Stroke::new(1.0, palette.edge);
@@ -36,7 +47,11 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     };
     let place = scene.state.history.cursor();
     let strong = theme::strong(theme::BODY);
-    let title = format!("Step {place}");
+    let compared = scene.state.time.base_place(&scene.state.history);
+    let title = match compared {
+        Some(base) => format!("Step {place} compared with step {base}"),
+        None => format!("Step {place}"),
+    };
     let taken = paint::line(&painter, head, Align::Min, &title, strong, palette.text);
     let rest = head.with_min_x(taken.right() + 12.0);
     let stop = if moment.snapshot.stop.is_empty() {
@@ -47,9 +62,17 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     let small = theme::words(theme::SMALL);
     paint::line(&painter, rest, Align::Min, stop, small.clone(), palette.dim);
     let list = inner.with_min_y(head.bottom() + 3.0);
-    let changes = &moment.difference.changes;
+    let difference = scene.state.difference().unwrap_or(&moment.difference);
+    if base.show(ui, list, scene, out) {
+        return;
+    }
+    let buttons = list.with_min_y(list.bottom() - BUTTONS);
+    foot(ui, buttons, moment, scene, out);
+    let list = list.with_max_y(buttons.top() - 3.0);
+    let list = note(ui, list, moment, scene, out);
+    let changes = &difference.changes;
     if changes.is_empty() {
-        let text = if place == 0 {
+        let text = if place == 0 && compared.is_none() {
             "The first moment: nothing to compare with."
         } else {
             "Nothing changed."
@@ -70,6 +93,70 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
                 row(ui, list.width(), change, &moment.snapshot, scene, out);
             }
         });
+}
+
+/// The buttons under the changes.
+fn foot(ui: &mut Ui, rect: Rect, moment: &Moment, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+    let mut row = ui.new_child(
+        UiBuilder::new()
+            .max_rect(rect)
+            .id_salt("changes foot")
+            .layout(Layout::left_to_right(Align::Center)),
+    );
+    row.spacing_mut().item_spacing.x = 6.0;
+    row.spacing_mut().button_padding = vec2(8.0, 2.0);
+    row.spacing_mut().interact_size.y = BUTTONS - 2.0;
+    let time = &scene.state.time;
+    if time.base.is_some() {
+        let hint = actions::hint("Stop comparing steps");
+        if row.button("Stop comparing").on_hover_text(hint).clicked() {
+            out.push(TimeCommand::CompareWith(None).into());
+        }
+    }
+    let has_others = scene.state.history.moments().len() > 1;
+    let words = match time.base {
+        Some(_) => "Other step…",
+        None => "Compare with step…",
+    };
+    let ask = row.add_enabled(has_others, Button::new(words));
+    let hint = actions::hint("Compare with step…");
+    if ask.on_hover_text(hint).clicked() {
+        out.push(TimeCommand::AskBase(true).into());
+    }
+    let has_note = !scene.state.history.notebook().note(moment.id).is_empty();
+    let write = row.add(Button::selectable(has_note, "Note…"));
+    if write.on_hover_text(actions::hint("Note…")).clicked() {
+        out.push(TimeCommand::EditNote(time.note.is_none()).into());
+    }
+}
+
+/// The beginning of the note, where there is one. Gives what is left of `list`.
+fn note(
+    ui: &mut Ui,
+    list: Rect,
+    moment: &Moment,
+    scene: &Scene<'_>,
+    out: &mut Vec<UiCommand>,
+) -> Rect {
+    let note = scene.state.history.notebook().note(moment.id);
+    let Some(first) = note.lines().next() else {
+        return list;
+    };
+    let line = list.with_min_y(list.bottom() - ROW);
+    let response = ui.interact(line, ui.scope_id().with("note line"), Sense::click());
+    let words = format!("Note: {first}");
+    let color = match response.hovered() {
+        true => scene.palette.text,
+        false => scene.palette.dim,
+    };
+    let font = theme::words(12.5);
+    paint::line(ui.painter(), line, Align::Min, &words, font, color);
+    response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &words));
+    if response.clicked() {
+        out.push(TimeCommand::EditNote(true).into());
+    }
+    response.on_hover_text(note.chars().take(2000).collect::<String>());
+    list.with_max_y(line.top())
 }
 
 fn row(

@@ -1,0 +1,249 @@
+//! A lecture in the window: shown with a presenter's keys, left as everything was, and written.
+
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable as _;
+use pagescope::app::App;
+use pagescope::model::{History, Selection, Slide, fixture};
+use pagescope::views::command::LectureCommand;
+use pagescope::views::{Tab, UiCommand};
+use pagescope_protocol::snapshot::LectureView;
+use pagescope_protocol::{PhysAddr, VirtAddr};
+
+fn window(history: History, size: [f32; 2]) -> Harness<'static, App> {
+    let mut harness = Harness::builder()
+        .with_size(size)
+        .with_max_steps(20)
+        .build_ui_state(
+            |ui, app: &mut App| {
+                if ui.ctx().cumulative_pass_nr() == 0 {
+                    app.install(ui.ctx());
+                } else {
+                    app.frame(ui);
+                }
+            },
+            App::offline(history, "lecture.ron"),
+        );
+    harness.run();
+    harness
+}
+
+/// Three steps: a virtual address, a physical one, what is newest.
+fn lecture() -> History {
+    let mut history = fixture::history(6);
+    let ids: Vec<_> = (0..7).filter_map(|place| history.id_at(place)).collect();
+    history.notebook_mut().edit("a lecture", |pages| {
+        pages.title = "Pages, one by one".into();
+        let mut first = Slide::new(ids[2], "A page is mapped.");
+        first.select = Selection::Virtual(VirtAddr::new(0x87ff_5000));
+        let mut second = Slide::new(ids[2], "Its frame.\n\nA second paragraph.");
+        second.select = Selection::Physical(PhysAddr::new(0x87ff_5000));
+        second.view = Some(LectureView::Physical);
+        pages.lecture = vec![first, second, Slide::new(ids[5], "And the newest.")];
+    });
+    history
+}
+
+fn key(harness: &mut Harness<'static, App>, key: egui::Key) {
+    harness.key_press(key);
+    harness.run();
+}
+
+fn press(harness: &mut Harness<'static, App>, label: &str) {
+    harness.get_by_label(label).click();
+    harness.run();
+}
+
+#[test]
+fn each_key_of_a_presenter_does_what_it_says() {
+    let mut harness = window(lecture(), [1400.0, 900.0]);
+    key(&mut harness, egui::Key::F11);
+    harness.get_by_label("Pages, one by one");
+    harness.get_by_label("Step 1 of 3");
+    harness.get_by_label("Caption: A page is mapped.");
+    // What distracts is not there.
+    for label in ["Timeline", "Note…", "Address"] {
+        assert!(harness.query_by_label(label).is_none(), "{label}");
+    }
+    for (pressed, step) in [
+        (egui::Key::PageDown, 2),
+        (egui::Key::Space, 3),
+        // Past the end it stays.
+        (egui::Key::ArrowRight, 3),
+        (egui::Key::PageUp, 2),
+        (egui::Key::ArrowLeft, 1),
+        (egui::Key::ArrowLeft, 1),
+        (egui::Key::End, 3),
+        (egui::Key::Home, 1),
+        (egui::Key::Enter, 2),
+    ] {
+        key(&mut harness, pressed);
+        harness.get_by_label(&format!("Step {step} of 3"));
+    }
+    let state = harness.state().state();
+    assert_eq!(state.history.cursor(), 2);
+    assert_eq!(
+        state.selection,
+        Selection::Physical(PhysAddr::new(0x87ff_5000))
+    );
+    key(&mut harness, egui::Key::B);
+    harness.get_by_label("Blank. B shows the step again.");
+    key(&mut harness, egui::Key::Period);
+    assert!(
+        harness
+            .query_by_label("Blank. B shows the step again.")
+            .is_none()
+    );
+    // A press on the caption goes on.
+    harness.get_by_label_contains("Caption: Its frame.").click();
+    harness.run();
+    harness.get_by_label("Caption: And the newest.");
+}
+
+#[test]
+fn leaving_puts_everything_back_as_it_was() {
+    let mut harness = window(lecture(), [1400.0, 900.0]);
+    let chosen = Selection::Virtual(VirtAddr::new(0x8020_0000));
+    for command in [
+        UiCommand::Theme(egui::ThemePreference::Dark),
+        UiCommand::Zoom(1),
+        UiCommand::Seek(4),
+        UiCommand::Select(chosen),
+        UiCommand::ShowTab(Tab::Regions),
+    ] {
+        harness.state_mut().queue(command);
+    }
+    harness.run();
+    let facts = |harness: &Harness<'static, App>| {
+        let state = harness.state().state();
+        let theme = harness.ctx.options(|options| options.theme_preference);
+        let zoom = (harness.ctx.zoom_factor() * 100.0).round();
+        (
+            theme,
+            zoom,
+            state.history.cursor(),
+            state.selection,
+            state.is_chosen,
+            state.tab,
+        )
+    };
+    let before = facts(&harness);
+    harness.key_press_modifiers(egui::Modifiers::SHIFT, egui::Key::F5);
+    harness.run();
+    assert_eq!(harness.ctx.theme(), egui::Theme::Light);
+    key(&mut harness, egui::Key::ArrowRight);
+    assert_ne!(facts(&harness), before);
+    key(&mut harness, egui::Key::Escape);
+    assert!(harness.state().state().lecture.show.is_none());
+    assert_eq!(facts(&harness), before);
+}
+
+#[test]
+fn a_recording_with_notes_is_a_lecture() {
+    let mut history = fixture::history(4);
+    let id = history.id_at(3).unwrap();
+    history.notebook_mut().edit("a note", |pages| {
+        pages.notes.insert(id, "The only one.".into());
+    });
+    let mut harness = window(history, [1400.0, 900.0]);
+    key(&mut harness, egui::Key::F11);
+    harness.get_by_label("Caption: The only one.");
+    harness.get_by_label("Step 1 of 1");
+}
+
+#[test]
+fn without_notes_it_is_said_what_to_do() {
+    let mut harness = window(fixture::history(4), [1400.0, 900.0]);
+    key(&mut harness, egui::Key::F11);
+    harness.get_by_label_contains("There is no lecture yet. Write notes with N");
+}
+
+#[test]
+fn a_caption_of_any_length_stays_in_its_band() {
+    let mut history = lecture();
+    history.notebook_mut().edit("long", |pages| {
+        pages.lecture[0].caption = "A long sentence about page tables. ".repeat(400).into();
+    });
+    let mut harness = window(history, [1000.0, 700.0]);
+    key(&mut harness, egui::Key::F11);
+    let band = harness.get_by_label_contains("Caption: A long").rect();
+    let height = 700.0 / harness.ctx.zoom_factor();
+    assert!(band.height() <= height * 0.37, "{band} of {height}");
+    assert!(band.bottom() <= height + 1.0);
+}
+
+#[test]
+fn a_lecture_is_written_step_by_step() {
+    let mut harness = window(fixture::history(4), [1400.0, 900.0]);
+    press(&mut harness, "Lecture");
+    let title = harness.get_by_label("Title of the lecture");
+    title.focus();
+    harness.run();
+    harness
+        .get_by_label("Title of the lecture")
+        .type_text("Mine");
+    harness.run();
+    key(&mut harness, egui::Key::Enter);
+    press(&mut harness, "Add this step");
+    let chosen = Selection::Virtual(VirtAddr::new(0x8020_0000));
+    harness.state_mut().queue(UiCommand::Seek(1));
+    harness.state_mut().queue(UiCommand::Select(chosen));
+    harness.run();
+    press(&mut harness, "Add this step");
+    let caption = harness.get_by_label("Caption of step 2");
+    caption.click();
+    harness.run();
+    harness
+        .get_by_label("Caption of step 2")
+        .type_text("The kernel's code.");
+    harness.run();
+    // It counts when another step is chosen.
+    press(&mut harness, "Lecture step 1: step 4 · no caption yet");
+    harness
+        .get_by_label("Lecture step 2: step 1 · The kernel's code.")
+        .click();
+    harness.run();
+    press(&mut harness, "Move the step back");
+    let pages = harness.state().state().history.notebook().pages().clone();
+    assert_eq!(pages.title, "Mine");
+    let captions: Vec<&str> = pages.lecture.iter().map(|it| it.caption.as_ref()).collect();
+    assert_eq!(captions, ["The kernel's code.", ""]);
+    assert_eq!(pages.lecture[0].select, chosen);
+    press(&mut harness, "Take the step away");
+    assert_eq!(
+        harness
+            .state()
+            .state()
+            .history
+            .notebook()
+            .pages()
+            .lecture
+            .len(),
+        1
+    );
+    harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Z);
+    harness.run();
+    assert_eq!(
+        harness
+            .state()
+            .state()
+            .history
+            .notebook()
+            .pages()
+            .lecture
+            .len(),
+        2
+    );
+    // The moment and the selection that are looked at now.
+    harness.state_mut().queue(LectureCommand::Choose(0).into());
+    let other = Selection::Physical(PhysAddr::new(0x87ff_f000));
+    harness.state_mut().queue(UiCommand::Seek(3));
+    harness.state_mut().queue(UiCommand::Select(other));
+    harness.run();
+    press(&mut harness, "Show what is selected");
+    let history = &harness.state().state().history;
+    let slide = &history.notebook().pages().lecture[0];
+    assert_eq!(
+        (slide.select, history.place_of(slide.moment)),
+        (other, Some(3))
+    );
+}
