@@ -131,8 +131,14 @@ fn what_is_wrong_is_found() {
     });
     texts[20].clip.max.x = texts[20].place.right() - 5.0;
     let found = faults_of(&texts);
-    assert!(found.iter().any(|fault| fault.contains("on it")), "{found:#?}");
-    assert!(found.iter().any(|fault| fault.contains("cut by 5")), "{found:#?}");
+    assert!(
+        found.iter().any(|fault| fault.contains("on it")),
+        "{found:#?}"
+    );
+    assert!(
+        found.iter().any(|fault| fault.contains("cut by 5")),
+        "{found:#?}"
+    );
 }
 
 #[test]
