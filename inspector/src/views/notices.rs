@@ -102,7 +102,6 @@ pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) -> bool
                 if ui.button("Cancel").clicked() {
                     out.push(UiCommand::Cancel);
                 }
-                return;
             }
             Connection::Lost { why } => {
                 ui.label(RichText::new("No link to the guest").font(theme::strong(22.0)));
@@ -116,7 +115,6 @@ pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) -> bool
                 ui.label(RichText::new("The guest runs").font(theme::strong(22.0)));
                 let words = "Pause it (F6) or step an allocation (F8) to see its memory.";
                 ui.label(RichText::new(words).color(palette.dim));
-                return;
             }
             Connection::Busy { what } => {
                 ui.label(RichText::new("Reading the guest's memory").font(theme::strong(22.0)));
@@ -125,7 +123,6 @@ pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) -> bool
                 if ui.button("Cancel").clicked() {
                     out.push(UiCommand::Cancel);
                 }
-                return;
             }
             // The picture comes before it is said that the guest stands still: reading it was ended.
             Connection::Stopped | Connection::Dump => {
@@ -136,7 +133,6 @@ pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) -> bool
                 if ui.button("Read it now").clicked() {
                     out.push(UiCommand::Session(Command::Capture));
                 }
-                return;
             }
             Connection::None => {}
             Connection::Detached => {
