@@ -16,9 +16,9 @@ mod spaces;
 use spaces::space_chooser;
 
 /// Below this width the bar has two rows.
-const TWO_ROWS: f32 = 1400.0;
+const TWO_ROWS: f32 = 1640.0;
 /// What stands left of the address box where there is one row.
-const LEFT: f32 = 1062.0;
+const LEFT: f32 = 1262.0;
 /// Room for `LIVE 9.9 Hz · 1234 torn`.
 const FOLLOWED: f32 = 160.0;
 const ROW: f32 = 46.0;
