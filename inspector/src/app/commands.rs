@@ -10,6 +10,7 @@ use super::files::Done;
 use crate::capture::scan::Candidate;
 use crate::model::{History, Selection};
 use crate::session::{Command, Connection, Rate};
+use crate::views::command::LectureCommand;
 use crate::views::state::NoticeKind;
 use crate::views::{FilePurpose, UiCommand};
 
@@ -222,7 +223,11 @@ impl App {
             Done::NoDialog(purpose) => self.state.prompt = Some(purpose),
             Done::Failed(why) => self.state.notify(NoticeKind::Problem, why),
             Done::Opened(path, title, history) => {
-                self.state.desk.remember_file(super::open::whole(&path));
+                match &path {
+                    Some(path) => self.state.desk.remember_file(super::open::whole(path)),
+                    // What the program carries is a lecture, and is shown as one.
+                    None => self.queued.push(LectureCommand::Present.into()),
+                }
                 self.show_file(title, *history);
             }
         }

@@ -60,6 +60,11 @@ impl App {
         match command {
             DeskCommand::StartDemo(layout) => self.start_demo(layout, ctx),
             DeskCommand::Attach { address, elf } => self.attach_to(&address, &elf, ctx),
+            DeskCommand::OpenLecture(name) => {
+                if let Some(lecture) = crate::assets::lecture(name) {
+                    self.files.open_lecture(lecture);
+                }
+            }
             DeskCommand::FindGuests => self.find_guests(),
             DeskCommand::Close => self.leave(),
             DeskCommand::ForgetRecent => self.state.desk.recent.clear(),

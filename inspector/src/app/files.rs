@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use pagescope_protocol::snapshot::text::{self, Document};
 
+use crate::assets::Lecture;
 use crate::export::html::lecture_html;
 use crate::export::text::layout_text;
 use crate::export::view::{view_png, view_svg};
@@ -25,7 +26,7 @@ pub(super) enum Done {
     /// Written here.
     Saved(PathBuf),
     /// Read: where, its name and its moments.
-    Opened(PathBuf, String, Box<History>),
+    Opened(Option<PathBuf>, String, Box<History>),
     /// Found: the guests of this machine that can be attached to.
     Guests(Vec<LocalGuest>),
     /// Read: the ELF of the guest at this address.
@@ -117,6 +118,11 @@ impl Files {
     /// Reads `path`, or a file that the user names.
     pub(super) fn open(&self, path: Option<PathBuf>) {
         self.job(move || Ok(read(&path_for(FilePurpose::Open, path)?)));
+    }
+
+    /// Reads a lecture that the program carries.
+    pub(super) fn open_lecture(&self, lecture: &'static Lecture) {
+        self.run(move || opened(lecture.title.to_owned(), None, lecture.text));
     }
 
     /// Reads the ELF of a guest that is to be attached to.
@@ -242,7 +248,12 @@ fn read(path: &Path) -> Done {
             return Done::Failed(format!("{name} could not be read: {error}."));
         }
     };
-    let history = match text::from_text(&text) {
+    opened(name, Some(path), &text)
+}
+
+/// Reads a text that the program carries, or that a file holds.
+fn opened(name: String, path: Option<&Path>, text: &str) -> Done {
+    let history = match text::from_text(text) {
         Ok(Document::Snapshot(snapshot)) => {
             let mut history = History::new();
             history.push(Arc::new(snapshot));
@@ -254,7 +265,7 @@ fn read(path: &Path) -> Done {
         Err(error) => Err(error.to_string()),
     };
     match history {
-        Ok(history) => Done::Opened(path.to_owned(), name, Box::new(history)),
+        Ok(history) => Done::Opened(path.map(Path::to_owned), name, Box::new(history)),
         Err(why) => Done::Failed(format!("{name}: {why}")),
     }
 }

@@ -79,6 +79,7 @@ impl FirstRun {
     }
 
     fn right(&mut self, ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+        lectures(ui, scene, out);
         files(ui, scene, out);
         card(ui, scene, "Keys", |ui| {
             for name in ["Commands", "Keys", "Open…"] {
@@ -173,6 +174,21 @@ fn demos(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
             let hint = format!("Start the layout {} in QEMU, and attach to it", ours.name);
             if choice(ui, scene, ours.name, ours.about, &hint) {
                 out.push(UiCommand::Desk(DeskCommand::StartDemo(ours.name)));
+            }
+        }
+    });
+}
+
+fn lectures(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+    let lectures = crate::assets::lectures();
+    if lectures.is_empty() {
+        return;
+    }
+    card(ui, scene, "Watch a lecture", |ui| {
+        for lecture in lectures {
+            let button = Button::new(lecture.title).truncate();
+            if ui.add(button).on_hover_text(lecture.about).clicked() {
+                out.push(UiCommand::Desk(DeskCommand::OpenLecture(lecture.name)));
             }
         }
     });

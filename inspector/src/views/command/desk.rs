@@ -9,6 +9,8 @@ pub enum DeskCommand {
     TogglePalette,
     /// Start one of our kernel's layouts in a QEMU of our own, and attach.
     StartDemo(&'static str),
+    /// Show the lecture of this name, which the program carries.
+    OpenLecture(&'static str),
     /// Attach to the guest at this address, with this ELF where one is named.
     Attach {
         /// As typed: `127.0.0.1:1234`.
