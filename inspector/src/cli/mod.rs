@@ -12,6 +12,7 @@ mod follow;
 mod format;
 mod interrupt;
 mod kernel;
+mod lecture;
 mod map;
 mod open;
 mod regions;
@@ -94,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::Check(options) => check::run(&options),
         Command::Diff(options) => diff::run(&options),
         Command::Export(options) => export::run(&options),
+        Command::Lecture(options) => lecture::run(&options),
         Command::Kernel(options) => kernel::run(&options),
     };
     match result {

@@ -116,7 +116,7 @@ fn first_events(session: &Session) -> Result<Vec<Event>, Failure> {
     Ok(events)
 }
 
-fn show(app: App) -> Result<Answer, Failure> {
+pub(super) fn show(app: App) -> Result<Answer, Failure> {
     app::run(app).map(|()| Answer::Yes).map_err(|error| {
         Failure::Usage(format!(
             "no window could be opened ({error}); `pagescope map` and `pagescope snapshot` work \

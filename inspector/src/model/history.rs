@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pagescope_protocol::snapshot::text::{self, Document};
 use pagescope_protocol::snapshot::{Bookmark, Recording, RecordingError, Snapshot};
 
 use super::mapping_names::named_moments;
@@ -72,6 +73,23 @@ impl History {
         };
         history.notebook = Notebook::of(pages);
         Ok(history)
+    }
+
+    /// The moments that a file's text holds.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong, and where.
+    pub fn from_text(text: &str) -> Result<Self, String> {
+        match text::from_text(text).map_err(|error| error.to_string())? {
+            Document::Snapshot(snapshot) => {
+                let mut history = Self::new();
+                history.push(Arc::new(snapshot));
+                Ok(history)
+            }
+            Document::Recording(recording) => {
+                Self::from_recording(&recording).map_err(|error| error.to_string())
+            }
+        }
     }
 
     /// Adds a stop; the look moves to it when it was at the end.
