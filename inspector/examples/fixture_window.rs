@@ -4,7 +4,7 @@
 //! cargo run --example fixture_window -- [--steps N] [--pages N] [--light] [--size 1440x900]
 //!     [--live | --bare | --unreadable | --lost | --connecting | --empty] [--select 0x87ff3000]
 //!     [--spaces [--space "hart 1"] [--compare "hart 1"]] [--tab Regions]
-//!     [--mode Sv32|Sv48|Sv57 | --guest]
+//!     [--mode Sv32|Sv48|Sv57 | --guest | --large]
 //!     [--tables pool|self-leaf|mirror|demand] [--broken] [--table 0x87ffd000] [--check]
 //! ```
 
@@ -17,7 +17,7 @@ use pagescope::app::{self, App, Link};
 use pagescope::model::{History, Selection, fixture};
 use pagescope::session::{Command, Connection, Event};
 use pagescope::views::{Tab, UiCommand};
-use pagescope_protocol::{Level, PhysPage, TranslationMode};
+use pagescope_protocol::{LeafFlags, Level, PhysAddr, PhysPage, TranslationMode, VirtAddr};
 use table_fixtures::{Built, Strategy};
 
 fn main() -> Result<(), eframe::Error> {
@@ -47,6 +47,8 @@ fn main() -> Result<(), eframe::Error> {
         let mut history = History::new();
         history.push(Arc::new(snapshot));
         App::offline(history, "damaged.ron")
+    } else if has("--large") {
+        large(number("--pages", 262_144))
     } else if has("--spaces") {
         let mut history = History::new();
         history.push(Arc::new(fixture::several_spaces()));
@@ -110,6 +112,28 @@ fn main() -> Result<(), eframe::Error> {
         });
     }
     app::run(app)
+}
+
+/// Scattered pages of two kinds beside the usual ones, more of them than are assessed within a frame.
+fn large(pages: u64) -> App {
+    let mut snapshot = fixture::pseudos(12);
+    snapshot.spaces[0].mappings.edit(|mappings| {
+        let model = mappings[0].clone();
+        for number in 0..pages {
+            let mut page = model.clone();
+            page.virt = VirtAddr::new(0x1_0000_0000 + (number + number / 1000 * 7) * 4096);
+            page.phys = PhysAddr::new(0x8000_0000 + number * 7919 % 32_768 * 4096);
+            (page.size, page.page_size) = (4096, 4096);
+            if number / 300 % 3 == 0 {
+                page.flags -= LeafFlags::WRITE;
+            }
+            mappings.push(page);
+        }
+        mappings.sort_by_key(|mapping| mapping.virt);
+    });
+    let mut history = History::new();
+    history.push(Arc::new(snapshot));
+    App::offline(history, "large.ron")
 }
 
 /// Tables of one strategy, built by hand; broken ones have something for the check to find.

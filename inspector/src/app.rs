@@ -245,6 +245,7 @@ impl App {
         // A field that Esc was pressed in has lost the keyboard by now, and the key was its own.
         let types = self.was_typing || ctx.egui_wants_keyboard_input();
         self.copies(ctx, types);
+        self.close_questions(ctx);
         for action in actions::pressed(ctx, types) {
             match (action.why_not)(&self.state) {
                 None => self.queued.push((action.command)(&self.state)),

@@ -142,6 +142,12 @@ fn keys_step_as_their_buttons_do() {
     harness.key_press_modifiers(egui::Modifiers::SHIFT, egui::Key::F9);
     harness.run();
     harness.get_by_label("Run until it is so");
+    let selection = harness.state().state().selection;
+    harness.key_press(egui::Key::Escape);
+    harness.run();
+    assert!(harness.query_by_label("Run until it is so").is_none());
+    // Esc closed the question, and took nothing else with it.
+    assert_eq!(harness.state().state().selection, selection);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use egui::{
     ViewportId, vec2,
 };
 use pagescope::app::App;
+use pagescope::views::UiCommand;
 use rustix::time::{ClockId, clock_gettime};
 
 /// The window's size, in points.
@@ -34,6 +35,13 @@ impl Window {
         window.settle();
         window.frames.clear();
         window
+    }
+
+    /// Asks the window's program for `command`, as a view would.
+    pub(crate) fn queue(&mut self, command: UiCommand) {
+        self.app.queue(command);
+        self.settle();
+        self.frames.clear();
     }
 
     /// Draws a frame with `events`; how long the window may sleep after it.

@@ -16,8 +16,7 @@ use drive::Cost;
 /// What is measured, one after the other.
 const SCENARIOS: &[fn() -> Vec<Cost>] = &[
     maps::costs,
-    // Scrubbing through a recording of many steps goes here: `scrub::costs`. `Window` wants a method then that gives its
-    // program, to queue commands.
+    // Scrubbing through a recording of many steps goes here: `scrub::costs`.
 ];
 
 fn main() -> ExitCode {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use egui::{Event, Pos2, pos2, vec2};
 use pagescope::app::App;
 use pagescope::capture::Capturer;
-use pagescope::model::History;
+use pagescope::model::{History, Sign};
 use pagescope::views::columns::{Columns, MARGIN};
+use pagescope::views::{LookCommand, UiCommand};
 use pagescope_protocol::snapshot::{PhysicalKind, Snapshot};
 
 use crate::drive::{Cost, SIZE, Window, button, wheel};
@@ -57,6 +58,14 @@ pub(crate) fn costs() -> Vec<Cost> {
         costs.push(window.cost(&format!("{name}, zoomed"), MEDIAN_MS, P99_MS));
         pan(&mut window, at);
         costs.push(window.cost(&format!("{name}, panned"), MEDIAN_MS, P99_MS));
+    }
+    window.queue(UiCommand::Look(LookCommand::ToggleRibbons));
+    zoom(&mut window, maps[0].1);
+    costs.push(window.cost("virtual map, zoomed with all ribbons", MEDIAN_MS, P99_MS));
+    window.queue(UiCommand::Look(LookCommand::Filter(Some(Sign::Shared))));
+    for (name, at) in [maps[1], maps[3]] {
+        zoom(&mut window, at);
+        costs.push(window.cost(&format!("{name}, zoomed with a filter"), MEDIAN_MS, P99_MS));
     }
     window.frame(vec![Event::PointerGone]);
     let is_idle = window.settle();

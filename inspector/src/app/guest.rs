@@ -20,6 +20,7 @@ impl App {
                 count: self.state.step_count,
             }),
             GuestCommand::ToggleRunUntil => {
+                self.state.guest.asks_picture = false;
                 self.state.guest.asks_run_until = !self.state.guest.asks_run_until;
             }
             GuestCommand::RunUntil(goal) => self.run_until(goal),
@@ -41,6 +42,7 @@ impl App {
                 self.ask(Command::Watch(self.state.guest.watches.clone()));
             }
             GuestCommand::ToggleExport => {
+                self.state.guest.asks_run_until = false;
                 self.state.guest.asks_picture = !self.state.guest.asks_picture;
             }
             GuestCommand::SetPicture(picture) => self.state.guest.picture = picture,
@@ -56,6 +58,21 @@ impl App {
                 }
             }
             GuestCommand::Complain(why) => self.complain(why),
+        }
+    }
+
+    /// Esc closes what is asked, before it means anything else.
+    pub(super) fn close_questions(&mut self, ctx: &egui::Context) {
+        let guest = &mut self.state.guest;
+        let asks = guest.asks_run_until || guest.asks_picture;
+        if !asks || egui::Popup::is_any_open(ctx) {
+            return;
+        }
+        let closes = |input: &mut egui::InputState| {
+            input.consume_key(egui::Modifiers::NONE, egui::Key::Escape)
+        };
+        if ctx.input_mut(closes) {
+            (guest.asks_run_until, guest.asks_picture) = (false, false);
         }
     }
 

@@ -76,6 +76,8 @@ pub const LABEL_LEAST: f32 = 11.0;
 
 /// Zoomed out, neighbours that are lower than this share a line.
 const GROUPED: f64 = 12.0;
+/// And a line that several share is as high as this, where there are enough of them.
+const GROUP_LEAST: f64 = 15.0;
 
 /// Something to paint in a window onto the stack.
 #[derive(Clone, PartialEq, Debug)]
@@ -189,7 +191,11 @@ impl Stack {
             let height = height_at(band, *usual, zoom);
             self.tops.push(top);
             match self.rows.last_mut() {
-                Some(last) if zoom < 1.0 && height < GROUPED && last.height < GROUPED => {
+                Some(last)
+                    if zoom < 1.0
+                        && height < GROUPED
+                        && last.height < if last.count > 1 { GROUP_LEAST } else { GROUPED } =>
+                {
                     last.count += 1;
                     last.height += height;
                 }
@@ -552,7 +558,7 @@ mod tests {
         stack.zoom_to(&many, least);
         assert!((stack.height() - 600.0).abs() < 0.5);
         let items = stack.items(&many, 0.0, 600.0);
-        assert!(items.len() <= 51, "{}", items.len());
+        assert!(items.len() <= 42, "{}", items.len());
         let shown: usize = items
             .iter()
             .map(|item| match item {

@@ -16,6 +16,8 @@ use crate::model::{Band, BandKind};
 const MOST_OF_BAND: usize = 48;
 /// Ends within this many points of each other are one.
 const STEP: f32 = 4.0;
+/// Most ribbons: more of them are a wall.
+const MOST: usize = 400;
 /// Points along a ribbon.
 const SEGMENTS: usize = 18;
 
@@ -28,6 +30,14 @@ pub struct Ribbon {
     pub to: (f32, f32),
     /// What it leads to.
     pub kind: BandKind,
+}
+
+impl Ribbon {
+    fn take_in(&mut self, other: &Self) {
+        let wider = |one: (f32, f32), two: (f32, f32)| (one.0.min(two.0), one.1.max(two.1));
+        self.from = wider(self.from, other.from);
+        self.to = wider(self.to, other.to);
+    }
 }
 
 /// The two columns that ribbons hang between.
@@ -60,10 +70,7 @@ pub fn ribbons(ends: &Ends<'_>, scene: &Scene<'_>) -> Vec<Ribbon> {
         let ribbon = Ribbon { from, to, kind };
         found
             .entry(key)
-            .and_modify(|known| {
-                known.from = (known.from.0.min(from.0), known.from.1.max(from.1));
-                known.to = (known.to.0.min(to.0), known.to.1.max(to.1));
-            })
+            .and_modify(|known| known.take_in(&ribbon))
             .or_insert(ribbon);
     };
     let stretches: Vec<(u64, u64)> = match (scene.state.look.shows_all_ribbons, derived.focus.virt)
@@ -122,7 +129,24 @@ pub fn ribbons(ends: &Ends<'_>, scene: &Scene<'_>) -> Vec<Ribbon> {
             }
         }
     }
+    let mut step = 1;
+    while found.len() > MOST {
+        step *= 2;
+        found = coarser(found, step);
+    }
     found.into_values().collect()
+}
+
+/// The same ribbons, those that begin and end close to each other as one.
+fn coarser(found: BTreeMap<(i32, i32), Ribbon>, step: i32) -> BTreeMap<(i32, i32), Ribbon> {
+    let mut merged: BTreeMap<(i32, i32), Ribbon> = BTreeMap::new();
+    for ((from, to), ribbon) in found {
+        merged
+            .entry((from / step * step, to / step * step))
+            .and_modify(|known| known.take_in(&ribbon))
+            .or_insert(ribbon);
+    }
+    merged
 }
 
 fn kind_of(band: &Band) -> BandKind {
@@ -135,7 +159,7 @@ fn kind_of(band: &Band) -> BandKind {
 /// Paints `ribbons` between the two columns, from `left` to `right`.
 pub fn paint(painter: &Painter, ribbons: &[Ribbon], left: f32, right: f32, scene: &Scene<'_>) {
     // Many ribbons over each other stay something to see through.
-    let strength = (2.4 / (ribbons.len().max(1) as f32).sqrt()).clamp(0.10, 0.30);
+    let strength = (2.4 / (ribbons.len().max(1) as f32).sqrt()).clamp(0.08, 0.30);
     let mut mesh = Mesh::default();
     for ribbon in ribbons {
         let color = scene.palette.band(ribbon.kind);
@@ -161,5 +185,24 @@ fn add_ribbon(mesh: &mut Mesh, ribbon: &Ribbon, left: f32, right: f32, color: Co
         let at = first + step * 2;
         mesh.add_triangle(at, at + 1, at + 2);
         mesh.add_triangle(at + 1, at + 2, at + 3);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ribbons_close_to_each_other_become_one_and_none_is_lost() {
+        let ribbon = |at: i32| Ribbon {
+            from: (at as f32 * STEP, at as f32 * STEP + 1.0),
+            to: (0.0, 5.0),
+            kind: BandKind::Data,
+        };
+        let many: BTreeMap<_, _> = (0..1000).map(|at| ((at, 0), ribbon(at))).collect();
+        let merged = coarser(many, 4);
+        assert_eq!(merged.len(), 250);
+        assert_eq!(merged[&(0, 0)].from, (0.0, 3.0 * STEP + 1.0));
+        assert_eq!(merged[&(996, 0)].from.1, 999.0 * STEP + 1.0);
     }
 }

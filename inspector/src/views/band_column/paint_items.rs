@@ -130,24 +130,33 @@ impl BandColumn<'_> {
     fn paint_group(&self, ui: &Ui, bar: Rect, stack: &Stack, shift: f64, scene: &Scene<'_>) {
         let painter = ui.painter();
         painter.rect_filled(bar, 0.0, scene.palette.panel);
-        for line in 0..bar.height().ceil() as usize {
-            let y = bar.top() + line as f32;
+        let fill_at = |y: f32| {
             let from = f64::from(y) + shift;
             let bands = stack.between(from, from + 1.0);
-            let Some(band) = stack.telling_of(self.bands, bands) else {
-                continue;
-            };
-            let band = &self.bands[band];
+            let band = &self.bands[stack.telling_of(self.bands, bands)?];
             if !band.is_something() && band.kind != BandKind::Guard {
-                continue;
+                return None;
             }
             let fill = match band.fresh {
                 true => scene.palette.fresh,
                 false => scene.palette.band_fill(band.kind),
             };
-            let fill = scene.filtered(fill, &scene.seen(band));
-            let stripe = Rect::from_min_size(pos2(bar.left(), y), vec2(bar.width(), 1.0));
-            painter.rect_filled(stripe.intersect(bar), 0.0, fill);
+            Some(scene.filtered(fill, &scene.seen(band)))
+        };
+        let mut run: Option<(f32, Color32)> = None;
+        for line in 0..=bar.height().ceil() as usize {
+            let y = (bar.top() + line as f32).min(bar.bottom());
+            let fill = (y < bar.bottom()).then(|| fill_at(y)).flatten();
+            if let Some((top, color)) = run
+                && fill != Some(color)
+            {
+                let stripe = Rect::from_x_y_ranges(bar.x_range(), top..=y);
+                painter.rect_filled(stripe, 0.0, color);
+                run = None;
+            }
+            if run.is_none() {
+                run = fill.map(|fill| (y, fill));
+            }
         }
     }
 

@@ -89,10 +89,18 @@ fn last_trap(hart: &Hart) -> String {
         Some("VS" | "VU") => "vscause",
         _ => "scause",
     };
-    let register = hart.registers.iter().find(|register| register.name == name);
-    let Some(cause) = register.map(|register| register.value) else {
+    let value = |name: &str| {
+        let mut registers = hart.registers.iter();
+        let found = registers.find(|register| register.name == name);
+        found.map(|register| register.value)
+    };
+    let Some(cause) = value(name) else {
         return String::new();
     };
+    // Cause 0 at address 0 is what a machine has before its first trap.
+    if cause == 0 && value(&name.replace("cause", "epc")) == Some(0) {
+        return "none yet".into();
+    }
     let top = match hart.satp.map(|satp| satp.xlen()) {
         Some(pagescope_protocol::Xlen::Rv32) => 31,
         _ => 63,

@@ -31,11 +31,13 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     }
     let before = registers_before(scene, hart);
     let xlen = hart.satp.map_or(Xlen::Rv64, |satp| satp.xlen());
-    let (csrs, integers): (Vec<_>, Vec<_>) = hart
+    let (mut csrs, integers): (Vec<_>, Vec<_>) = hart
         .registers
         .iter()
         .map(|register| (register, csr(&register.name, register.value, xlen)))
         .partition(|(_, csr)| csr.is_some());
+    // What decides about addresses comes first.
+    csrs.sort_by_key(|(register, _)| !matches!(&*register.name, "satp" | "vsatp" | "hgatp"));
     let mut title = format!("hart {}", hart.id);
     if let Some(mode) = &hart.privilege {
         title.push_str(&format!(", {mode}-mode"));
