@@ -371,9 +371,9 @@ mod tests {
             pages.lecture.push(slide);
         });
         let recording = history.to_recording().unwrap();
-        let text = pagescope_protocol::snapshot::text::recording_to_text(&recording);
-        let read = pagescope_protocol::snapshot::text::from_text(&text).unwrap();
-        let pagescope_protocol::snapshot::text::Document::Recording(read) = read else {
+        let text = text::recording_to_text(&recording);
+        let read = text::from_text(&text).unwrap();
+        let Document::Recording(read) = read else {
             panic!("a recording")
         };
         let read = History::from_recording(&read).unwrap();
