@@ -13,6 +13,7 @@ runs, and never stopped. It is read from the file that holds its RAM (memory-bac
 QEMU's own memory where the system allows that.
 
 Try it:
+  pagescope                               a window that offers what to begin with
   pagescope demo                          a window on our kernel, in a QEMU of its own
   pagescope attach :1234 --elf kernel.elf a window on a guest that runs already
   pagescope walk :1234 0x80200000         one translation, every step
@@ -29,9 +30,9 @@ read.";
 #[derive(Debug, Parser)]
 #[command(name = "pagescope", version, about, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Arguments {
-    /// What to do.
+    /// What to do; without it the window opens, and offers what to begin with
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 /// The commands.

@@ -66,21 +66,8 @@ impl Failure {
     }
 }
 
-/// Does what the program's arguments say.
-pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("PAGESCOPE_LOG");
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,winit=error"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        // Where the standard error is closed there is nobody to tell, and telling would panic.
-        .log_internal_errors(false)
-        .init();
-    if let Err(error) = interrupt::install() {
-        tracing::warn!(%error, "signals end the program at once");
-    }
-    let result = match arguments.command {
+fn obey(command: Command) -> Result<Answer, Failure> {
+    match command {
         Command::Demo(options) => demo::run(&options),
         Command::Attach(options) => open::attach(&options),
         Command::Open(options) => open::open(&options),
@@ -97,6 +84,26 @@ pub fn main() -> ExitCode {
         Command::Export(options) => export::run(&options),
         Command::Lecture(options) => lecture::run(&options),
         Command::Kernel(options) => kernel::run(&options),
+    }
+}
+
+/// Does what the program's arguments say.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PAGESCOPE_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,winit=error"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // Where the standard error is closed there is nobody to tell, and telling would panic.
+        .log_internal_errors(false)
+        .init();
+    if let Err(error) = interrupt::install() {
+        tracing::warn!(%error, "signals end the program at once");
+    }
+    let result = match arguments.command {
+        Some(command) => obey(command),
+        None => open::without_command(),
     };
     match result {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
