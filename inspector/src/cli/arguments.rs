@@ -113,6 +113,13 @@ pub enum Command {
         after_help = "Examples:\n  pagescope export lecture.ron --svg -o layout.svg\n  pagescope export lecture.ron --text --space \"process 3\" --schematic --high-first"
     )]
     Export(Export),
+    /// Show a lecture full screen, or write it as a page for a browser
+    ///
+    /// A lecture is a recording with captions, or with notes. Without a name, those that come with the program are listed.
+    #[command(
+        after_help = "Examples:\n  pagescope lecture self-map\n  pagescope lecture lecture.ron --html -o lecture.html"
+    )]
+    Lecture(Lecture),
     /// Write our kernel's ELF, to boot it yourself
     Kernel(Kernel),
 }
@@ -673,6 +680,23 @@ pub struct ExportKind {
     /// A drawing in characters
     #[arg(long)]
     pub text: bool,
+    /// A page for a browser: every step of the lecture, its caption and its picture
+    #[arg(long)]
+    pub html: bool,
+}
+
+/// `lecture`
+#[derive(Debug, Args)]
+pub struct Lecture {
+    /// A lecture that comes with the program, or a file
+    #[arg(value_name = "NAME|FILE")]
+    pub name: Option<String>,
+    /// Write one page with every step, its caption and its picture, which needs no network
+    #[arg(long, requires = "name")]
+    pub html: bool,
+    /// With --html: the file to write; the page goes to the terminal without it
+    #[arg(short, long, value_name = "OUT.html", requires = "html")]
+    pub out: Option<PathBuf>,
 }
 
 /// `kernel`

@@ -12,6 +12,7 @@ mod follow;
 mod format;
 mod interrupt;
 mod kernel;
+mod lecture;
 mod map;
 mod open;
 mod regions;
@@ -81,6 +82,7 @@ fn obey(command: Command) -> Result<Answer, Failure> {
         Command::Check(options) => check::run(&options),
         Command::Diff(options) => diff::run(&options),
         Command::Export(options) => export::run(&options),
+        Command::Lecture(options) => lecture::run(&options),
         Command::Kernel(options) => kernel::run(&options),
     }
 }

@@ -130,7 +130,7 @@ pub(super) fn without_command() -> Result<Answer, Failure> {
     show(app)
 }
 
-fn show(mut app: App) -> Result<Answer, Failure> {
+pub(super) fn show(mut app: App) -> Result<Answer, Failure> {
     if let Some(path) = app::settings_file() {
         app.remember_in(path);
     }
