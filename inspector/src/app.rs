@@ -12,6 +12,8 @@ mod files;
 mod guest;
 mod lecture;
 mod look;
+mod open;
+mod remember;
 mod time;
 
 use std::sync::Arc;
@@ -24,11 +26,12 @@ use pagescope_protocol::snapshot::Snapshot;
 use crate::link::Cancel;
 use crate::model::selection::newest;
 use crate::model::{History, Selection};
-use crate::session::{Command, Connection, Event};
+use crate::session::{Command, Connection, Event, Session};
 use crate::views::actions;
 use crate::views::state::{Contents, NoticeKind, SourceLine, State};
 use crate::views::{UiCommand, Views, theme};
 use files::Files;
+pub use remember::settings_file;
 
 /// How long one frame may spend on receiving.
 const RECEIVE_BUDGET: Duration = Duration::from_millis(4);
@@ -52,6 +55,10 @@ pub struct App {
     state: State,
     views: Views,
     link: Option<Link>,
+    /// The session, where the window itself has started it.
+    session: Option<Session>,
+    /// Where the window's settings are kept, if anywhere.
+    memory: Option<remember::Memory>,
     files: Files,
     queued: Vec<UiCommand>,
     on_create: Vec<OnCreate>,
@@ -82,6 +89,8 @@ impl App {
             state,
             views: Views::default(),
             link,
+            session: None,
+            memory: None,
             files: Files::default(),
             queued: Vec::new(),
             on_create: Vec::new(),
@@ -127,6 +136,7 @@ impl App {
         self.size_lecture(ui.ctx());
         self.state.time.refresh(&self.state.history);
         self.queued = self.views.show(ui, &self.state);
+        self.remember(ui.ctx());
         self.was_typing = ui.ctx().egui_wants_keyboard_input();
         if !self.queued.is_empty() {
             ui.ctx().request_repaint();
@@ -151,7 +161,7 @@ impl App {
             }
         }
         for done in self.files.take_done() {
-            self.take_file(done);
+            self.take_file(done, ctx);
         }
     }
 
@@ -267,7 +277,7 @@ impl App {
 
     fn send(&mut self, command: Command) {
         let Some(link) = &self.link else {
-            let why = "There is no guest to ask: this is a file. `pagescope demo` starts one.";
+            let why = "There is no guest to ask: this is a file. Close it (Ctrl+W) and start the demo, or attach to one.";
             return self.state.notify(NoticeKind::Problem, why);
         };
         if matches!(command, Command::Reconnect) {

@@ -10,6 +10,7 @@
 //! the link on a thread of its own; `app` and `cli` are thin.
 
 pub mod app;
+pub mod assets;
 pub mod capture;
 pub mod cli;
 pub mod export;

@@ -24,7 +24,9 @@ pub mod command;
 pub mod compare;
 pub mod derived;
 pub mod detail;
+pub mod edges;
 pub mod export_picture;
+pub mod first_run;
 pub mod help;
 pub mod lecture;
 pub mod legend;
@@ -75,6 +77,7 @@ pub struct Views {
     physical_map: physical_map::PhysicalMap,
     bottom: bottom::Bottom,
     detail: detail::Detail,
+    first_run: first_run::FirstRun,
     prompt: prompt::Prompt,
     /// A step of the camera that the next frame makes.
     step: Option<CameraStep>,
@@ -153,7 +156,8 @@ impl Views {
             return self.lecture(ui, show, scene, out);
         }
         let size = ui.max_rect().size();
-        let columns = Columns::new(size.x, size.y);
+        let panels = scene.state.desk.panels;
+        let columns = Columns::with_detail(size.x, size.y, panels.detail);
         let bar = |vertical: i8| {
             Frame::NONE
                 .fill(palette.panel)
@@ -179,16 +183,24 @@ impl Views {
             .frame(bar(0))
             .show(ui, |ui| status_bar::show(ui, scene, out));
         if scene.state.snapshot().is_none() {
-            CentralPanel::default().show(ui, |ui| notices::welcome(ui, scene, out));
+            CentralPanel::default().show(ui, |ui| {
+                if !notices::welcome(ui, scene, out) {
+                    self.first_run.show(ui, scene, out);
+                }
+            });
         } else {
-            Panel::bottom("bottom")
-                .exact_size(columns.bottom_of(scene.state.tab, size.y))
+            let bottom = match panels.bottom {
+                Some(made) => Columns::bottom_made(size.y, made),
+                None => columns.bottom_of(scene.state.tab, size.y),
+            };
+            let lower = Panel::bottom("bottom")
+                .exact_size(bottom)
                 .frame(bar(10))
                 .show(ui, |ui| {
                     let side = columns.detail - 2.0 * MARGIN;
                     self.bottom.show(ui, side, scene, out);
                 });
-            Panel::right("detail")
+            let side = Panel::right("detail")
                 .exact_size(columns.detail)
                 .resizable(false)
                 .frame(
@@ -200,7 +212,9 @@ impl Views {
             CentralPanel::no_frame()
                 .frame(Frame::NONE.fill(palette.background))
                 .show(ui, |ui| self.picture(ui, &columns, scene, out));
+            edges::show(ui, scene, side.response.rect, lower.response.rect, out);
         }
+        edges::drop_hint(ui, scene);
         self.prompt.show(ui, scene, out);
         self.palette.show(ui, scene, out);
         self.run_until.show(ui, scene, out);

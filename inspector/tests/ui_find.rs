@@ -276,7 +276,7 @@ fn the_detail_pane_draws_the_bits_the_walk_and_the_history() {
     harness.get_by_label("W, bit 2, 1");
     harness.get_by_label("reserved, bits 60–54, 0x0");
     harness.get_by_label("va[0] = 499, bits 20 to 12");
-    harness.get_by_label("L0 0x87ffe000 + 499·8 → 0x21ffcce7");
+    harness.get_by_label("L0 0x87ffe000 + 499·8 → 0x21ffccc7");
     harness.get_by_label("handed out, as page 11");
     harness.get_by_label("mapped at 0x87ff3000");
     // The addresses of the walk are links.

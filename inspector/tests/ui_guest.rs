@@ -96,8 +96,17 @@ fn registers(harts: &[(u32, &[(&str, u64)])]) -> Snapshot {
 
 #[test]
 fn the_toolbar_steps_to_the_next_table_change_at_every_width() {
-    for size in [[1000.0, 700.0], [1440.0, 900.0]] {
+    for size in [
+        [1000.0, 700.0],
+        [1400.0, 900.0],
+        [1440.0, 900.0],
+        [1700.0, 1000.0],
+        [2560.0, 1440.0],
+    ] {
         let (mut harness, guest) = live(size);
+        let menu = harness.get_by_label("More ways to step").rect();
+        let address = harness.get_by_label("Address").rect();
+        assert!(!menu.intersects(address), "at {size:?}");
         for name in [
             "Run",
             "Pause",

@@ -439,7 +439,7 @@ fn strange_snapshots_are_drawn_all_the_same() {
 #[test]
 fn nothing_open_says_what_to_do() {
     let harness = window(App::offline(History::new(), ""), [1440.0, 900.0]);
-    harness.get_by_label("pagescope demo");
+    harness.get_by_label("Start the demo");
     harness.get_by_label("Open a file…");
 }
 

@@ -19,6 +19,7 @@ mod failure;
 mod fuzz;
 mod guests;
 mod install;
+mod lectures;
 mod needs;
 mod soak;
 mod test;
@@ -78,6 +79,10 @@ Pagescope's own commands. Each installs what is missing, builds, and runs.
       The long runs: 1,000 times attach, capture and detach leak nothing; QEMU is killed 200 times while it
       is looked at. `cargo xtask test` runs the same, shorter. NAME runs only the tests whose names have it.
 
+  cargo xtask lectures [NAME…]
+      Makes the lectures in assets/lectures again: what assets/lectures/scripts says is typed at our kernel's
+      console, what is there then is captured, and the captions get the guest's numbers.
+
   cargo xtask guests [--xv6 DIR] [--linux DIR --initrd FILE]
       The checks of other people's kernels that were built on this machine: attach while they run, all spaces
       named and found, 20 steps of kalloc, still alive afterwards. FILE has an /init that starts processes.
@@ -98,7 +103,9 @@ fn main() -> ExitCode {
             print!("{HELP}");
             Ok(())
         }
-        "bench" | "demo" | "docs" | "fuzz" | "guests" | "soak" | "test" if asks_for_help => {
+        "bench" | "demo" | "docs" | "fuzz" | "guests" | "lectures" | "soak" | "test"
+            if asks_for_help =>
+        {
             print!("{HELP}");
             Ok(())
         }
@@ -106,6 +113,7 @@ fn main() -> ExitCode {
         "demo" => demo::run(rest),
         "docs" => docs::run(rest),
         "fuzz" => fuzz::run(rest),
+        "lectures" => lectures::run(rest),
         "guests" => guests::run(rest),
         "soak" => soak::run(rest),
         "test" => test::run(rest),

@@ -19,6 +19,8 @@ pub(crate) enum Work {
     Window,
     /// Testing a window without a screen.
     WindowTest,
+    /// Testing the page of a lecture in a browser.
+    PageTest,
     /// Fuzzing: libFuzzer is built from its source.
     Fuzz,
 }
@@ -55,7 +57,7 @@ const fn need(work: Work, thing: Thing, packages: &'static [&'static str]) -> Ne
 /// Debian 13; before that they are among the miscellaneous ones.
 const NEEDS: &[Need] = {
     use Thing::{GraphicsDriver, Library, Program};
-    use Work::{Fuzz, Guest, GuestTest, Window, WindowTest};
+    use Work::{Fuzz, Guest, GuestTest, PageTest, Window, WindowTest};
     &[
         need(
             Guest,
@@ -63,6 +65,11 @@ const NEEDS: &[Need] = {
             &["qemu-system-riscv", "qemu-system-misc"],
         ),
         need(GuestTest, Program("gdb-multiarch"), &["gdb-multiarch"]),
+        need(
+            PageTest,
+            Program("chromium"),
+            &["chromium", "chromium-browser"],
+        ),
         need(Window, Library("libX11.so.6"), &["libx11-6"]),
         need(Window, Library("libX11-xcb.so.1"), &["libx11-xcb1"]),
         need(Window, Library("libXcursor.so.1"), &["libxcursor1"]),

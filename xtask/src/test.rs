@@ -119,7 +119,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     }
     let mut works = Vec::new();
     if named("test") && !quick {
-        works.extend([Work::Guest, Work::GuestTest]);
+        works.extend([Work::Guest, Work::GuestTest, Work::PageTest]);
     }
     if named("docs") {
         works.push(Work::Guest);

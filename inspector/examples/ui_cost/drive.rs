@@ -33,6 +33,14 @@ impl Window {
         };
         window.app.install(&window.ctx);
         window.settle();
+        // A large space is worked out by another thread, which wakes the window.
+        for _ in 0..500 {
+            std::thread::sleep(Duration::from_millis(10));
+            if window.ctx.has_requested_repaint() {
+                break;
+            }
+        }
+        window.settle();
         window.frames.clear();
         window
     }

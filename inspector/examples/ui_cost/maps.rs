@@ -8,10 +8,11 @@ use pagescope::capture::Capturer;
 use pagescope::model::{History, Sign};
 use pagescope::views::columns::{Columns, MARGIN};
 use pagescope::views::{LookCommand, UiCommand};
+use pagescope_protocol::LeafFlags;
 use pagescope_protocol::snapshot::{PhysicalKind, Snapshot};
 
 use crate::drive::{Cost, SIZE, Window, button, wheel};
-use crate::ram_target::{RamTarget, scattered};
+use crate::ram_target::{RamTarget, scattered, scattered_leaf};
 
 /// Mappings, no two of which go on in physical memory.
 const MAPPINGS: usize = 262_144;
@@ -21,8 +22,21 @@ const FRAMES: u64 = 4 << 20;
 const MEDIAN_MS: f64 = 4.0;
 const P99_MS: f64 = 12.0;
 
-fn snapshot() -> Snapshot {
+/// Whether pages of two kinds take turns, so that none can be drawn as one band with its neighbour.
+#[derive(Clone, Copy)]
+enum Kinds {
+    One,
+    Turns,
+}
+
+fn snapshot(kinds: Kinds) -> Snapshot {
     let mut target = RamTarget::new(&scattered(MAPPINGS));
+    if let Kinds::Turns = kinds {
+        for number in (0..MAPPINGS).step_by(2) {
+            let read_only = scattered_leaf(number).bits() & !u64::from(LeafFlags::WRITE.bits());
+            *target.leaf(MAPPINGS, number) = read_only;
+        }
+    }
     let mut capturer = Capturer::new(&mut target, None).expect("an array can always be asked");
     let captured = capturer.capture(&mut target, "bench");
     let mut snapshot = Snapshot::clone(&captured.expect("an array can always be read"));
@@ -36,8 +50,14 @@ fn snapshot() -> Snapshot {
 
 /// Pans and zooms each map.
 pub(crate) fn costs() -> Vec<Cost> {
+    let mut costs = costs_of("", Kinds::One);
+    costs.extend(costs_of("kinds in turns: ", Kinds::Turns));
+    costs
+}
+
+fn costs_of(what: &str, kinds: Kinds) -> Vec<Cost> {
     let mut history = History::new();
-    history.push(Arc::new(snapshot()));
+    history.push(Arc::new(snapshot(kinds)));
     let mut window = Window::new(App::offline(history, "bench"));
     let columns = Columns::new(SIZE.x, SIZE.y);
     let middle = SIZE.y * 0.3;
@@ -55,17 +75,21 @@ pub(crate) fn costs() -> Vec<Cost> {
     let mut costs = Vec::new();
     for (name, at) in maps {
         zoom(&mut window, at);
-        costs.push(window.cost(&format!("{name}, zoomed"), MEDIAN_MS, P99_MS));
+        costs.push(window.cost(&format!("{what}{name}, zoomed"), MEDIAN_MS, P99_MS));
         pan(&mut window, at);
-        costs.push(window.cost(&format!("{name}, panned"), MEDIAN_MS, P99_MS));
+        costs.push(window.cost(&format!("{what}{name}, panned"), MEDIAN_MS, P99_MS));
     }
     window.queue(UiCommand::Look(LookCommand::ToggleRibbons));
     zoom(&mut window, maps[0].1);
-    costs.push(window.cost("virtual map, zoomed with all ribbons", MEDIAN_MS, P99_MS));
+    costs.push(window.cost(
+        &format!("{what}virtual map, all ribbons"),
+        MEDIAN_MS,
+        P99_MS,
+    ));
     window.queue(UiCommand::Look(LookCommand::Filter(Some(Sign::Shared))));
     for (name, at) in [maps[1], maps[3]] {
         zoom(&mut window, at);
-        costs.push(window.cost(&format!("{name}, zoomed with a filter"), MEDIAN_MS, P99_MS));
+        costs.push(window.cost(&format!("{what}{name}, with a filter"), MEDIAN_MS, P99_MS));
     }
     window.frame(vec![Event::PointerGone]);
     let is_idle = window.settle();

@@ -9,8 +9,9 @@ use super::App;
 use super::files::Done;
 use crate::capture::scan::Candidate;
 use crate::model::{History, Selection};
-use crate::session::{Command, Connection, FollowReport, Rate};
-use crate::views::state::{LectureState, NoticeKind, TimeState};
+use crate::session::{Command, Connection, Rate};
+use crate::views::command::LectureCommand;
+use crate::views::state::NoticeKind;
 use crate::views::{FilePurpose, UiCommand};
 
 impl App {
@@ -210,35 +211,33 @@ impl App {
     }
 
     /// What a file job has come to.
-    pub(super) fn take_file(&mut self, done: Done) {
+    pub(super) fn take_file(&mut self, done: Done, ctx: &egui::Context) {
         match done {
+            Done::Guests(guests) => self.state.desk.guests = Some(guests),
+            Done::Elf(address, elf) => self.take_elf(address, elf, ctx),
             Done::Saved(path) => {
+                self.state.desk.remember_file(super::open::whole(&path));
                 let words = format!("Saved {}", path.display());
                 self.state.notify(NoticeKind::Done, words);
             }
             Done::NoDialog(purpose) => self.state.prompt = Some(purpose),
             Done::Failed(why) => self.state.notify(NoticeKind::Problem, why),
-            Done::Opened(title, history) => self.show_file(title, *history),
+            Done::Opened(path, title, history) => {
+                match &path {
+                    Some(path) => self.state.desk.remember_file(super::open::whole(path)),
+                    // What the program carries is a lecture, and is shown as one.
+                    None => self.queued.push(LectureCommand::Present.into()),
+                }
+                self.show_file(title, *history);
+            }
         }
     }
 
     /// A file takes the place of what was shown; a guest is left as it was found.
     fn show_file(&mut self, title: String, history: History) {
-        if let Some(link) = self.link.take() {
-            // Full or gone, the session ends all the same when its channels do.
-            let _ = link.commands.try_send(Command::Detach);
-        }
-        self.state.has_session = false;
-        self.state.connection = Connection::None;
-        self.state.follow = FollowReport::default();
-        self.state.target.clear();
+        self.leave();
         self.state.title = title;
-        self.state.time = TimeState::default();
-        self.state.lecture = LectureState::default();
         self.state.history = history;
-        self.state.forget_contents();
-        self.state.notice = None;
-        self.select(Selection::Nothing);
         self.follow_newest();
     }
 }
@@ -256,8 +255,8 @@ fn zoom(ctx: &egui::Context, by: i8) {
     let now = ctx.zoom_factor();
     let next = match by {
         0 => 1.0,
-        1.. => (now + 0.1).min(3.0),
-        _ => (now - 0.1).max(0.5),
+        1.. => (now + 0.1).min(*super::remember::ZOOM.end()),
+        _ => (now - 0.1).max(*super::remember::ZOOM.start()),
     };
     ctx.set_zoom_factor((next * 10.0).round() / 10.0);
 }

@@ -58,6 +58,17 @@ impl App {
 
     pub(super) fn apply_desk(&mut self, command: DeskCommand, ctx: &egui::Context) {
         match command {
+            DeskCommand::StartDemo(layout) => self.start_demo(layout, ctx),
+            DeskCommand::Attach { address, elf } => self.attach_to(&address, &elf, ctx),
+            DeskCommand::OpenLecture(name) => {
+                if let Some(lecture) = crate::assets::lecture(name) {
+                    self.files.open_lecture(lecture);
+                }
+            }
+            DeskCommand::FindGuests => self.find_guests(),
+            DeskCommand::Close => self.leave(),
+            DeskCommand::ForgetRecent => self.state.desk.recent.clear(),
+            DeskCommand::Resize(panels) => self.state.desk.panels = panels,
             DeskCommand::CopySelection => self.copy_selection(ctx),
             DeskCommand::TogglePalette => {
                 self.state.desk.has_palette = !self.state.desk.has_palette;

@@ -9,9 +9,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use pagescope_protocol::snapshot::text::{self, Document};
 
+use crate::assets::Lecture;
 use crate::export::html::lecture_html;
 use crate::export::text::layout_text;
 use crate::export::view::{view_png, view_svg};
+use crate::guest::ElfFile;
+use crate::link::Address;
+use crate::link::local::LocalGuest;
 use crate::model::History;
 use crate::views::FilePurpose;
 use crate::views::state::State;
@@ -21,8 +25,12 @@ use crate::views::state::State;
 pub(super) enum Done {
     /// Written here.
     Saved(PathBuf),
-    /// Read: its name and its moments.
-    Opened(String, Box<History>),
+    /// Read: where, its name and its moments.
+    Opened(Option<PathBuf>, String, Box<History>),
+    /// Found: the guests of this machine that can be attached to.
+    Guests(Vec<LocalGuest>),
+    /// Read: the ELF of the guest at this address.
+    Elf(Address, Arc<ElfFile>),
     /// The desktop has no file dialog: a path has to be typed.
     NoDialog(FilePurpose),
     /// It did not work; why, and what to do.
@@ -110,6 +118,31 @@ impl Files {
     /// Reads `path`, or a file that the user names.
     pub(super) fn open(&self, path: Option<PathBuf>) {
         self.job(move || Ok(read(&path_for(FilePurpose::Open, path)?)));
+    }
+
+    /// Reads a lecture that the program carries.
+    pub(super) fn open_lecture(&self, lecture: &'static Lecture) {
+        self.run(move || opened(lecture.title.to_owned(), None, lecture.text));
+    }
+
+    /// Reads the ELF of a guest that is to be attached to.
+    pub(super) fn read_elf(&self, address: Address, path: PathBuf) {
+        self.run(move || match ElfFile::open(&path) {
+            Ok(elf) => Done::Elf(address, Arc::new(elf)),
+            Err(error) => Done::Failed(format!("{error}.")),
+        });
+    }
+
+    /// Does something that takes longer than a frame.
+    pub(super) fn run(&self, work: impl FnOnce() -> Done + Send + 'static) {
+        self.job(move || Ok(work()));
+    }
+
+    /// The same, for what nobody waits for.
+    pub(super) fn run_quietly(&self, work: impl FnOnce() + Send + 'static) {
+        let thread = std::thread::Builder::new().name("pagescope-file".into());
+        // Where there is no thread for it, it is done the next time.
+        let _ = thread.spawn(work);
     }
 
     /// Runs `work` on its own thread.
@@ -215,7 +248,12 @@ fn read(path: &Path) -> Done {
             return Done::Failed(format!("{name} could not be read: {error}."));
         }
     };
-    let history = match text::from_text(&text) {
+    opened(name, Some(path), &text)
+}
+
+/// Reads a text that the program carries, or that a file holds.
+fn opened(name: String, path: Option<&Path>, text: &str) -> Done {
+    let history = match text::from_text(text) {
         Ok(Document::Snapshot(snapshot)) => {
             let mut history = History::new();
             history.push(Arc::new(snapshot));
@@ -227,7 +265,7 @@ fn read(path: &Path) -> Done {
         Err(error) => Err(error.to_string()),
     };
     match history {
-        Ok(history) => Done::Opened(name, Box::new(history)),
+        Ok(history) => Done::Opened(path.map(Path::to_owned), name, Box::new(history)),
         Err(why) => Done::Failed(format!("{name}: {why}")),
     }
 }
@@ -246,7 +284,7 @@ mod tests {
         let saved = save(&path, &text::recording_to_text(&recording));
         assert!(matches!(saved, Done::Saved(_)), "{saved:?}");
         match read(&path) {
-            Done::Opened(name, read) => {
+            Done::Opened(_, name, read) => {
                 assert_eq!(name, "lecture.ron");
                 assert_eq!(read.moments().len(), 4);
             }

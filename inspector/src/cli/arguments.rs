@@ -13,6 +13,7 @@ runs, and never stopped. It is read from the file that holds its RAM (memory-bac
 QEMU's own memory where the system allows that.
 
 Try it:
+  pagescope                               a window that offers what to begin with
   pagescope demo                          a window on our kernel, in a QEMU of its own
   pagescope attach :1234 --elf kernel.elf a window on a guest that runs already
   pagescope walk :1234 0x80200000         one translation, every step
@@ -29,9 +30,9 @@ read.";
 #[derive(Debug, Parser)]
 #[command(name = "pagescope", version, about, after_help = AFTER_HELP, max_term_width = 100)]
 pub struct Arguments {
-    /// What to do.
+    /// What to do; without it the window opens, and offers what to begin with
     #[command(subcommand)]
-    pub command: Command,
+    pub command: Option<Command>,
 }
 
 /// The commands.
@@ -112,6 +113,13 @@ pub enum Command {
         after_help = "Examples:\n  pagescope export lecture.ron --svg -o layout.svg\n  pagescope export lecture.ron --text --space \"process 3\" --schematic --high-first"
     )]
     Export(Export),
+    /// Show a lecture full screen, or write it as a page for a browser
+    ///
+    /// A lecture is a recording with captions, or with notes. Without a name, those that come with the program are listed.
+    #[command(
+        after_help = "Examples:\n  pagescope lecture self-map\n  pagescope lecture lecture.ron --html -o lecture.html"
+    )]
+    Lecture(Lecture),
     /// Write our kernel's ELF, to boot it yourself
     Kernel(Kernel),
 }
@@ -672,6 +680,23 @@ pub struct ExportKind {
     /// A drawing in characters
     #[arg(long)]
     pub text: bool,
+    /// A page for a browser: every step of the lecture, its caption and its picture
+    #[arg(long)]
+    pub html: bool,
+}
+
+/// `lecture`
+#[derive(Debug, Args)]
+pub struct Lecture {
+    /// A lecture that comes with the program, or a file
+    #[arg(value_name = "NAME|FILE")]
+    pub name: Option<String>,
+    /// Write one page with every step, its caption and its picture, which needs no network
+    #[arg(long, requires = "name")]
+    pub html: bool,
+    /// With --html: the file to write; the page goes to the terminal without it
+    #[arg(short, long, value_name = "OUT.html", requires = "html")]
+    pub out: Option<PathBuf>,
 }
 
 /// `kernel`

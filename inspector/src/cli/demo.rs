@@ -52,7 +52,7 @@ pub(super) fn run(options: &arguments::Demo) -> Result<Answer, Failure> {
 }
 
 /// Whether a window could be opened.
-fn has_display() -> bool {
+pub(super) fn has_display() -> bool {
     ["DISPLAY", "WAYLAND_DISPLAY"]
         .iter()
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))

@@ -2,7 +2,7 @@
 
 use super::arguments::{Export, PictureTheme, PictureView};
 use super::source::Place;
-use super::{Answer, Failure, format, source};
+use super::{Answer, Failure, format, lecture, source};
 use crate::export::file::write_atomically;
 use crate::export::png::png_from_svg;
 use crate::export::svg::{Theme, layout_svg};
@@ -27,6 +27,11 @@ pub(super) fn run(options: &Export) -> Result<Answer, Failure> {
             history
         }
     };
+    if options.kind.html {
+        let title = options.file.file_name().unwrap_or_default();
+        let title = title.to_string_lossy();
+        return lecture::write_html(&history, &title, options.out.as_deref());
+    }
     let moments = history.moments();
     let last = moments.len().saturating_sub(1);
     let chosen = options.moment.unwrap_or(last);

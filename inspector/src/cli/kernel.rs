@@ -3,14 +3,16 @@
 use super::arguments::{Kernel, Layout};
 use super::{Answer, Failure, format};
 use crate::export::file::write_atomically;
+use crate::session::ours::OURS;
 
 /// The kernel's ELF with the layout's program, as the build script joined it.
-pub(super) const fn image(layout: Layout) -> &'static [u8] {
+pub(super) fn image(layout: Layout) -> &'static [u8] {
+    let [pseudos, hypervisor, process, nanos] = &OURS;
     match layout {
-        Layout::Pseudos => include_bytes!(concat!(env!("OUT_DIR"), "/pseudos.elf")),
-        Layout::Hypervisor => include_bytes!(concat!(env!("OUT_DIR"), "/hypervisor.elf")),
-        Layout::Process => include_bytes!(concat!(env!("OUT_DIR"), "/process.elf")),
-        Layout::Nanos => include_bytes!(concat!(env!("OUT_DIR"), "/nanos.elf")),
+        Layout::Pseudos => pseudos.image,
+        Layout::Hypervisor => hypervisor.image,
+        Layout::Process => process.image,
+        Layout::Nanos => nanos.image,
     }
 }
 

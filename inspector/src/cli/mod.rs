@@ -12,6 +12,7 @@ mod follow;
 mod format;
 mod interrupt;
 mod kernel;
+mod lecture;
 mod map;
 mod open;
 mod regions;
@@ -65,6 +66,27 @@ impl Failure {
     }
 }
 
+fn obey(command: Command) -> Result<Answer, Failure> {
+    match command {
+        Command::Demo(options) => demo::run(&options),
+        Command::Attach(options) => open::attach(&options),
+        Command::Open(options) => open::open(&options),
+        Command::Walk(options) => walk::run(&options),
+        Command::Map(options) => map::run(&options),
+        Command::Follow(options) => follow::run(&options),
+        Command::Spaces(options) => spaces::run(&options),
+        Command::Regions(options) => regions::run(&options),
+        Command::Trace(options) => trace::run(&options),
+        Command::Snapshot(options) => snapshot::run(&options),
+        Command::Step(options) => step::run(&options),
+        Command::Check(options) => check::run(&options),
+        Command::Diff(options) => diff::run(&options),
+        Command::Export(options) => export::run(&options),
+        Command::Lecture(options) => lecture::run(&options),
+        Command::Kernel(options) => kernel::run(&options),
+    }
+}
+
 /// Does what the program's arguments say.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -80,21 +102,8 @@ pub fn main() -> ExitCode {
         tracing::warn!(%error, "signals end the program at once");
     }
     let result = match arguments.command {
-        Command::Demo(options) => demo::run(&options),
-        Command::Attach(options) => open::attach(&options),
-        Command::Open(options) => open::open(&options),
-        Command::Walk(options) => walk::run(&options),
-        Command::Map(options) => map::run(&options),
-        Command::Follow(options) => follow::run(&options),
-        Command::Spaces(options) => spaces::run(&options),
-        Command::Regions(options) => regions::run(&options),
-        Command::Trace(options) => trace::run(&options),
-        Command::Snapshot(options) => snapshot::run(&options),
-        Command::Step(options) => step::run(&options),
-        Command::Check(options) => check::run(&options),
-        Command::Diff(options) => diff::run(&options),
-        Command::Export(options) => export::run(&options),
-        Command::Kernel(options) => kernel::run(&options),
+        Some(command) => obey(command),
+        None => open::without_command(),
     };
     match result {
         Ok(Answer::Yes) => ExitCode::SUCCESS,

@@ -9,6 +9,7 @@ use super::source::Place;
 use super::{Answer, Failure, interrupt, source};
 use crate::app::{self, App, Link};
 use crate::link::Address;
+use crate::model::History;
 use crate::session::{Connection, Event, Session, Source, Waker};
 
 /// How long the window waits for the link to fail at once, so that a wrong address is an answer in
@@ -116,7 +117,23 @@ fn first_events(session: &Session) -> Result<Vec<Event>, Failure> {
     Ok(events)
 }
 
-fn show(app: App) -> Result<Answer, Failure> {
+/// A window with nothing in it yet: the first screen.
+pub(super) fn without_command() -> Result<Answer, Failure> {
+    if !super::demo::has_display() {
+        return Err(Failure::Usage(
+            "there is no display for a window; `pagescope --help` says what works without one"
+                .into(),
+        ));
+    }
+    let mut app = App::offline(History::new(), "");
+    app.on_create(interrupt::closes);
+    show(app)
+}
+
+pub(super) fn show(mut app: App) -> Result<Answer, Failure> {
+    if let Some(path) = app::settings_file() {
+        app.remember_in(path);
+    }
     app::run(app).map(|()| Answer::Yes).map_err(|error| {
         Failure::Usage(format!(
             "no window could be opened ({error}); `pagescope map` and `pagescope snapshot` work \

@@ -117,6 +117,11 @@ fn step(
     let at = match slide.select {
         Selection::Nothing => None,
         select => {
+            // A table is looked at where it can be written: through its window.
+            let select = match select {
+                Selection::Table { frame, .. } => Selection::Physical(frame.start()),
+                other => other,
+            };
             let index = space.map_or_else(ReverseIndex::default, ReverseIndex::new);
             Focus::resolve(space, &index, select).virt
         }

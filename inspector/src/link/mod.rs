@@ -26,6 +26,7 @@ pub mod dump;
 pub mod error;
 pub mod gdb;
 pub mod launch;
+pub mod local;
 pub mod memory;
 pub mod monitor;
 pub mod progress;

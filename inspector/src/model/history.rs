@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use pagescope_protocol::snapshot::text::{self, Document};
 use pagescope_protocol::snapshot::{Bookmark, Recording, RecordingError, Snapshot};
 
 use super::mapping_names::named_moments;
@@ -72,6 +73,23 @@ impl History {
         };
         history.notebook = Notebook::of(pages);
         Ok(history)
+    }
+
+    /// The moments that a file's text holds.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong, and where.
+    pub fn from_text(text: &str) -> Result<Self, String> {
+        match text::from_text(text).map_err(|error| error.to_string())? {
+            Document::Snapshot(snapshot) => {
+                let mut history = Self::new();
+                history.push(Arc::new(snapshot));
+                Ok(history)
+            }
+            Document::Recording(recording) => {
+                Self::from_recording(&recording).map_err(|error| error.to_string())
+            }
+        }
     }
 
     /// Adds a stop; the look moves to it when it was at the end.
@@ -353,9 +371,9 @@ mod tests {
             pages.lecture.push(slide);
         });
         let recording = history.to_recording().unwrap();
-        let text = pagescope_protocol::snapshot::text::recording_to_text(&recording);
-        let read = pagescope_protocol::snapshot::text::from_text(&text).unwrap();
-        let pagescope_protocol::snapshot::text::Document::Recording(read) = read else {
+        let text = text::recording_to_text(&recording);
+        let read = text::from_text(&text).unwrap();
+        let Document::Recording(read) = read else {
             panic!("a recording")
         };
         let read = History::from_recording(&read).unwrap();

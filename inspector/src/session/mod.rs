@@ -7,6 +7,7 @@ pub mod console;
 pub mod follow;
 mod names;
 pub mod opening;
+pub mod ours;
 pub mod stepping;
 pub mod worker;
 

@@ -115,7 +115,7 @@ impl ColumnCache {
 
     /// Zooms to `zoom`, as far as that goes.
     fn zoom_to(&mut self, bands: &[Band], zoom: f64) {
-        let (least, most) = self.stack.zooms(bands, self.available);
+        let (least, most) = self.stack.zooms(self.available);
         let zoom = zoom.clamp(least, most);
         if zoom != self.stack.zoom() {
             self.stack.zoom_to(bands, zoom);

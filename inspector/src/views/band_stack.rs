@@ -50,6 +50,8 @@ pub struct Stack {
     height: f64,
     usual_height: f64,
     zoom: f64,
+    /// The zoom at which each page has a line.
+    most_zoom: f64,
     /// Bytes of what is something, before each band.
     bytes_before: Vec<u64>,
     /// The most telling band of each [`BLOCK`].
@@ -177,6 +179,11 @@ impl Stack {
             .filter_map(|block| most_telling(bands, block))
             .collect();
         stack.usual_height = stack.usual.iter().copied().map(f64::from).sum();
+        let all = bands.iter().zip(&stack.usual);
+        stack.most_zoom = all
+            .filter(|(band, _)| grows(band))
+            .map(|(band, usual)| pages_of(band) as f64 * PAGE_ROW / f64::from(*usual).max(1.0))
+            .fold(1.0, f64::max);
         stack.zoom_to(bands, 1.0);
         stack
     }
@@ -217,14 +224,9 @@ impl Stack {
     }
 
     /// The least and the largest zoom that make sense where `available` is in view: all of it, and a line for each page.
-    pub fn zooms(&self, bands: &[Band], available: f32) -> (f64, f64) {
+    pub fn zooms(&self, available: f32) -> (f64, f64) {
         let least = (f64::from(available) / self.usual_height.max(1.0)).min(1.0);
-        let all = bands.iter().zip(&self.usual);
-        let most = all
-            .filter(|(band, _)| grows(band))
-            .map(|(band, usual)| pages_of(band) as f64 * PAGE_ROW / f64::from(*usual).max(1.0))
-            .fold(1.0, f64::max);
-        (least, most)
+        (least, self.most_zoom)
     }
 
     /// The zoom at which a band is `height` high, or its pages have a line each.
@@ -508,7 +510,7 @@ mod tests {
         #[test]
         fn pointing_and_placing_agree(part in 0f64..1.0, zoom in 0f64..1.0, bands in any_bands()) {
             let mut stack = Stack::new(&bands, 600.0, 18.0);
-            let (least, most) = stack.zooms(&bands, 600.0);
+            let (least, most) = stack.zooms(600.0);
             stack.zoom_to(&bands, least * (most / least).powf(zoom));
             let (index, within) = stack.at(part * (stack.height() - 1e-6)).unwrap();
             let page = page_at(&bands[index], within);
@@ -524,7 +526,7 @@ mod tests {
             place in 0f64..1.0,
         ) {
             let mut stack = Stack::new(&bands, available, 17.0);
-            let (least, most) = stack.zooms(&bands, available);
+            let (least, most) = stack.zooms(available);
             stack.zoom_to(&bands, least * (most / least).powf(zoom));
             let top = (stack.height() - f64::from(available)).max(0.0) * place;
             let items = stack.items(&bands, top, available);
@@ -554,7 +556,7 @@ mod tests {
             many.push(band);
         }
         let mut stack = Stack::new(&many, 600.0, 18.0);
-        let (least, most) = stack.zooms(&many, 600.0);
+        let (least, most) = stack.zooms(600.0);
         stack.zoom_to(&many, least);
         assert!((stack.height() - 600.0).abs() < 0.5);
         let items = stack.items(&many, 0.0, 600.0);

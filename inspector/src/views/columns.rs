@@ -21,6 +21,9 @@ pub struct Columns {
     pub bottom: f32,
 }
 
+/// The detail pane is never narrower.
+const LEAST_DETAIL: f32 = 210.0;
+
 /// At the left and right of everything.
 pub const MARGIN: f32 = 16.0;
 
@@ -41,6 +44,32 @@ impl Columns {
             gap,
             bottom: (height * 0.188).clamp(132.0, 240.0),
         }
+    }
+
+    /// The same with what somebody has made of the detail pane: within limits, and the others share the rest.
+    pub fn with_detail(width: f32, height: f32, detail: Option<f32>) -> Self {
+        let usual = Self::new(width, height);
+        let Some(detail) = detail else { return usual };
+        let most = (width - 2.0 * MARGIN - 540.0).max(usual.detail);
+        let detail = detail.clamp(LEAST_DETAIL.min(most), most);
+        let inner = (width - detail - 2.0 * MARGIN).max(480.0);
+        let gap = (inner * 0.038).clamp(18.0, 80.0);
+        let virtual_map = (inner * 0.225).clamp(150.0, 420.0);
+        let physical = (inner * 0.262).clamp(192.0, 540.0);
+        let tables = (inner - virtual_map - physical - 2.0 * gap).max(160.0);
+        Self {
+            detail,
+            virtual_map,
+            tables,
+            physical,
+            gap,
+            ..usual
+        }
+    }
+
+    /// The height of the lower part where somebody has made it this high.
+    pub fn bottom_made(height: f32, made: f32) -> f32 {
+        made.clamp(96.0_f32.min(height * 0.3), (height * 0.6).max(96.0))
     }
 
     /// For a lecture: no detail pane and no lower part, and one view larger than the others where a step says so.

@@ -184,7 +184,9 @@ fn unsettled(ui: &mut Ui, scene: &Scene<'_>) {
 fn heading(ui: &mut Ui, scene: &Scene<'_>, title: &str, remark: &str) {
     ui.add_space(10.0);
     ui.horizontal(|ui| {
-        ui.label(RichText::new(title).font(theme::strong(theme::BODY)));
+        if !title.is_empty() {
+            ui.label(RichText::new(title).font(theme::strong(theme::BODY)));
+        }
         if !remark.is_empty() {
             let remark = RichText::new(remark).size(theme::SMALL);
             ui.add(egui::Label::new(remark.color(scene.palette.dim)).truncate());

@@ -68,10 +68,21 @@ fn strip(
         });
 }
 
-/// What stands where the picture will be: how to get one.
-pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+/// What stands where the picture will be while there is a guest but no picture of it yet; whether there is nothing else
+/// to begin with.
+pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) -> bool {
     let palette = scene.palette;
-    let top = (ui.available_height() * 0.2).max(16.0);
+    if scene.state.connection == Connection::None {
+        return false;
+    }
+    let is_over = matches!(
+        scene.state.connection,
+        Connection::Lost { .. } | Connection::Detached
+    );
+    let top = match is_over {
+        true => 16.0,
+        false => (ui.available_height() * 0.2).max(16.0),
+    };
     ui.add_space(top);
     ui.vertical_centered(|ui| {
         ui.spacing_mut().item_spacing.y = 10.0;
@@ -91,7 +102,6 @@ pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
                 if ui.button("Cancel").clicked() {
                     out.push(UiCommand::Cancel);
                 }
-                return;
             }
             Connection::Lost { why } => {
                 ui.label(RichText::new("No link to the guest").font(theme::strong(22.0)));
@@ -105,7 +115,6 @@ pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
                 ui.label(RichText::new("The guest runs").font(theme::strong(22.0)));
                 let words = "Pause it (F6) or step an allocation (F8) to see its memory.";
                 ui.label(RichText::new(words).color(palette.dim));
-                return;
             }
             Connection::Busy { what } => {
                 ui.label(RichText::new("Reading the guest's memory").font(theme::strong(22.0)));
@@ -114,7 +123,6 @@ pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
                 if ui.button("Cancel").clicked() {
                     out.push(UiCommand::Cancel);
                 }
-                return;
             }
             // The picture comes before it is said that the guest stands still: reading it was ended.
             Connection::Stopped | Connection::Dump => {
@@ -125,11 +133,8 @@ pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
                 if ui.button("Read it now").clicked() {
                     out.push(UiCommand::Session(Command::Capture));
                 }
-                return;
             }
-            Connection::None => {
-                ui.label(RichText::new("Nothing is open").font(theme::strong(22.0)));
-            }
+            Connection::None => {}
             Connection::Detached => {
                 ui.label(RichText::new("The guest goes on without us").font(theme::strong(22.0)));
                 if scene.state.has_session && ui.button("Reconnect").clicked() {
@@ -137,31 +142,6 @@ pub fn welcome(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
                 }
             }
         }
-        let words = "Pagescope shows the memory of a running system: every page table, every \
-                     mapping, every frame.";
-        ui.label(RichText::new(words).color(palette.dim));
-        ui.add_space(10.0);
-        for (command, what) in [
-            (
-                "pagescope demo",
-                "start our kernel in QEMU and attach to it",
-            ),
-            (
-                "pagescope attach 127.0.0.1:1234",
-                "attach to a guest that runs already",
-            ),
-            (
-                "pagescope open lecture.ron",
-                "look at a saved snapshot or recording",
-            ),
-        ] {
-            let text = RichText::new(command).font(theme::numbers(14.0));
-            ui.label(text);
-            ui.label(RichText::new(what).size(theme::SMALL).color(palette.dim));
-        }
-        ui.add_space(10.0);
-        if ui.button("Open a file…").clicked() {
-            out.push(UiCommand::Open);
-        }
     });
+    !is_over
 }

@@ -109,7 +109,7 @@ impl Views {
                 maps.show(ui, column, scene, &mut anchors, out);
             }
             ViewPart::Frames => {
-                let column = centred(inner, inner.height() * 1.4, f32::INFINITY);
+                let column = centred(inner, 600.0, f32::INFINITY);
                 let maps = &mut self.physical_map;
                 maps.show_frames(ui, column, scene, &mut anchors, out);
             }

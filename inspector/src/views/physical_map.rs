@@ -70,11 +70,13 @@ impl PhysicalMap {
         out: &mut Vec<UiCommand>,
     ) {
         let body = paint::column_title(ui, rect, "Frames", "all of RAM, one cell a frame");
-        let height = legend::height(ui, body.width(), scene);
-        let legend = body.with_min_y(body.bottom() - height);
-        let room = (legend.top() - 8.0 - body.top()).max(40.0);
+        let below = legend::height(ui, body.width(), scene);
+        let room = (body.height() - below - 8.0).max(40.0);
         let height = self.grid.height(body.width(), room).min(room);
         let grid = body.with_max_y(body.top() + height);
+        let legend = body
+            .with_min_y(grid.bottom() + 8.0)
+            .with_max_y(grid.bottom() + 8.0 + below);
         self.grid.show(ui, grid, scene, anchors, out);
         legend::show(ui, legend, scene, out);
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use pagescope_protocol::snapshot::{Hart, Snapshot, Space};
 use pagescope_protocol::{PhysPage, TranslationMode};
 
-pub use desk::{DeskState, SourceLine};
+pub use desk::{DeskState, Panels, RECENT, SourceLine};
 pub use guest::GuestState;
 pub use lecture::{Before, LectureState, Show};
 pub use look::LookState;

@@ -1,7 +1,7 @@
 //! The bar at the top: what the guest is doing, what is being looked at, and what can be done.
 
 use super::address_box::AddressBox;
-use super::command::UiCommand;
+use super::command::{FilePurpose, UiCommand};
 use super::scene::Scene;
 use super::theme::{self, Palette};
 use super::{actions, export_picture};
@@ -16,13 +16,9 @@ mod spaces;
 use spaces::space_chooser;
 
 /// Below this width the bar has two rows.
-const TWO_ROWS: f32 = 1400.0;
-/// What stands left of the address box where there is one row, without the words on the connection.
-const LEFT: f32 = 958.0;
-/// The words on the connection have at most this.
-const WORDS: f32 = 190.0;
-/// The address box has at least this.
-const BOX: f32 = 160.0;
+const TWO_ROWS: f32 = 1640.0;
+/// What stands left of the address box where there is one row.
+const LEFT: f32 = 1262.0;
 /// Room for `LIVE 9.9 Hz · 1234 torn`.
 const FOLLOWED: f32 = 160.0;
 const ROW: f32 = 46.0;
@@ -71,9 +67,7 @@ impl Toolbar {
         } else {
             all.width() - LEFT - menus - 28.0
         };
-        let words_width = (room - BOX).clamp(90.0, WORDS);
-        let room = if has_two_rows { room } else { room - words_width };
-        let box_width = room.clamp(BOX, 320.0);
+        let box_width = room.clamp(160.0, 320.0);
         self.address.show(&mut right, box_width, scene, out);
         let left_end = right.min_rect().left() - 12.0;
         let mut left = ui.new_child(line(first.with_max_x(left_end)));
@@ -83,7 +77,7 @@ impl Toolbar {
         let words_width = if has_two_rows {
             left.available_width() - 100.0
         } else {
-            words_width
+            190.0
         };
         connection(&mut left, words_width, scene, out);
         if has_two_rows {
@@ -138,29 +132,33 @@ impl Toolbar {
 
 fn file_menu(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     ui.menu_button("File ▾", |ui| {
-        let has_moment = scene.state.snapshot().is_some();
-        for (name, keys, is_enabled, command) in [
-            ("Open…", "Ctrl+O", true, UiCommand::Open),
-            (
-                "Save snapshot…",
-                "Ctrl+S",
-                has_moment,
-                UiCommand::SaveSnapshot,
-            ),
-            (
-                "Save recording…",
-                "Ctrl+Shift+S",
-                has_moment,
-                UiCommand::SaveRecording,
-            ),
-        ] {
-            let button = Button::new(name).shortcut_text(keys);
-            let response = ui.add_enabled(is_enabled, button);
+        for name in ["Open…", "Save snapshot…", "Save recording…", "Close"] {
+            let Some(action) = actions::named(name) else {
+                continue;
+            };
+            let why_not = (action.why_not)(scene.state);
+            let button = Button::new(name).shortcut_text(action.keys_text());
+            let response = ui.add_enabled(why_not.is_none(), button);
+            let response = response.on_hover_text(action.about);
             if response
-                .on_disabled_hover_text("There is nothing to save yet.")
+                .on_disabled_hover_text(why_not.unwrap_or_default())
                 .clicked()
             {
-                out.push(command);
+                out.push((action.command)(scene.state));
+                ui.close();
+            }
+        }
+        let recent = &scene.state.desk.recent;
+        if recent.is_empty() {
+            return;
+        }
+        ui.separator();
+        ui.label(RichText::new("Open again").color(scene.palette.dim));
+        for path in recent {
+            let (name, _) = super::first_run::shown(path);
+            let button = ui.button(name);
+            if button.on_hover_text(path.display().to_string()).clicked() {
+                out.push(UiCommand::File(FilePurpose::Open, path.clone()));
                 ui.close();
             }
         }
@@ -173,6 +171,9 @@ fn file_menu(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
 pub fn connection_words(scene: &Scene<'_>) -> (egui::Color32, String) {
     let palette = scene.palette;
     match &scene.state.connection {
+        Connection::None if scene.state.snapshot().is_none() => {
+            (palette.dim, "nothing is open".into())
+        }
         Connection::None => (palette.dim, "file: read only".into()),
         Connection::Connecting { what } if what.is_empty() => (
             palette.level(pagescope_protocol::Level::L1),

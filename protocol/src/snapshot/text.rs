@@ -391,6 +391,8 @@ impl Writer {
             let escape = if letter == '\\' { letters.next() } else { None };
             match escape {
                 Some('n') => self.text.push('\n'),
+                // Needs no escape between double quotes.
+                Some('\'') => self.text.push('\''),
                 other => {
                     self.text.push(letter);
                     self.text.extend(other);

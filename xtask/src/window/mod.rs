@@ -29,6 +29,9 @@ use crate::failure::Failure;
 /// How long a scene may take, from its first process to its last one's end.
 const SCENE_LIMIT: Duration = Duration::from_secs(120);
 
+/// How long a lecturer's session may: it waits for a still picture twelve times.
+const SESSION_LIMIT: Duration = Duration::from_secs(300);
+
 /// The layouts, and how often kalloc is stepped in each.
 const LAYOUTS: [(&str, u32); 4] = [
     ("pseudos", 5),
@@ -44,7 +47,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     eprintln!("   {build}\n");
     build.run()?;
     let places = Places::find()?;
-    scenes::session(&places, Deadline::after(SCENE_LIMIT))?;
+    scenes::session(&places, Deadline::after(SESSION_LIMIT))?;
     for (layout, steps) in LAYOUTS {
         scenes::demo(&places, layout, steps, Deadline::after(SCENE_LIMIT))?;
     }

@@ -74,7 +74,7 @@ h2 code{font-weight:400;overflow-wrap:anywhere}
 .changes .changed{border-color:var(--counter)}
 .changes .removed{border-color:var(--alarm)}
 @media screen{.one .step{display:none;border:0}.one .step.shown{display:block}
-.one .picture{max-height:calc(100vh - 18rem);min-height:20rem}}
+.one .picture{max-height:calc(100vh - 21rem);min-height:20rem}}
 @media print{header{border:0;padding:0}nav,nav[hidden]{display:none}main{padding:0}.step{break-inside:avoid;border:0;padding:.5rem 0 1.5rem}.caption{font-size:1rem}}
 "#;
 
@@ -91,8 +91,9 @@ const SCRIPT: &str = r##""use strict";
     at("place").textContent = `${shown + 1} of ${steps.length}`;
     at("back").disabled = shown === 0;
     at("on").disabled = shown === steps.length - 1;
-    if (!document.body.classList.contains("one")) steps[shown].scrollIntoView();
     history.replaceState(null, "", "#" + steps[shown].id);
+    if (document.body.classList.contains("one")) scrollTo(0, 0);
+    else steps[shown].scrollIntoView();
   };
   const all = () => {
     const one = document.body.classList.toggle("one");
@@ -120,5 +121,7 @@ const SCRIPT: &str = r##""use strict";
   document.querySelector("nav").hidden = false;
   document.body.classList.add("one");
   show(named());
+  // A browser goes to what the address names once more when all is there.
+  addEventListener("load", () => show(shown));
 })();
 "##;

@@ -5,7 +5,7 @@ use egui::{Key, Modifiers};
 use super::{Action, Group, Keys};
 use crate::model::Selection;
 use crate::views::command::{DeskCommand, UiCommand};
-use crate::views::state::State;
+use crate::views::state::{Panels, State};
 
 const NONE: Modifiers = Modifiers::NONE;
 const CTRL: Modifiers = Modifiers::COMMAND;
@@ -56,6 +56,33 @@ pub(super) const ACTIONS: &[Action] = &[
         }
         _ => None,
     }),
+    Action::new(
+        Group::Desk,
+        "Close",
+        "Leave what is open, and go back to the first screen.",
+        &[Keys::always(CTRL, Key::W)],
+        |_| UiCommand::Desk(DeskCommand::Close),
+    )
+    .unless(
+        |state| match state.has_session || state.snapshot().is_some() {
+            true => None,
+            false => Some("Nothing is open.".into()),
+        },
+    ),
+    Action::new(
+        Group::Desk,
+        "Start the demo",
+        "Start our own kernel in QEMU, and attach to it.",
+        &[],
+        |_| UiCommand::Desk(DeskCommand::StartDemo("pseudos")),
+    ),
+    Action::new(
+        Group::Desk,
+        "Panels as they were",
+        "Give the panels the sizes that fit the window.",
+        &[],
+        |_| UiCommand::Desk(DeskCommand::Resize(Panels::default())),
+    ),
     Action::new(
         Group::Desk,
         "Dark or light",

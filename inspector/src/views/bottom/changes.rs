@@ -116,6 +116,8 @@ fn foot(ui: &mut Ui, rect: Rect, moment: &Moment, scene: &Scene<'_>, out: &mut V
     let has_others = scene.state.history.moments().len() > 1;
     let words = match time.base {
         Some(_) => "Other step…",
+        // Beside a narrow pane the whole of it would push the note out of the card.
+        None if row.available_width() < 210.0 => "Compare…",
         None => "Compare with step…",
     };
     let ask = row.add_enabled(has_others, Button::new(words));

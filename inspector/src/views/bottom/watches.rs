@@ -190,7 +190,12 @@ fn row(ui: &mut Ui, width: f32, watch: &Watch, scene: &Scene<'_>, out: &mut Vec<
         line.spacing_mut().item_spacing.x = 8.0;
         let name_width = (width * 0.26).clamp(110.0, 260.0);
         let cell = |line: &mut Ui, width: f32, text: &str, color, numbers: bool| {
-            let (rect, response) = line.allocate_exact_size(vec2(width, ROW), egui::Sense::click());
+            // Only the name is pressed.
+            let sense = match numbers {
+                true => egui::Sense::hover(),
+                false => egui::Sense::click(),
+            };
+            let (rect, response) = line.allocate_exact_size(vec2(width, ROW), sense);
             let font = match numbers {
                 true => theme::numbers(theme::NUMBERS),
                 false => theme::words(12.5),

@@ -97,7 +97,7 @@ fn row(
             let anchor = egui::Align2::CENTER_CENTER;
             painter.text(center, anchor, digit, digits.clone(), ink);
         }
-        numbers(ui, scene, cells, (from, to), &tiny);
+        numbers(ui, scene, cells, (from, to), to == low, &tiny);
         name(ui, scene, cells, field, cell);
         let id = ui.scope_id().with(("field", field.bits.0, high));
         let whole = cells.with_min_y(rect.top()).with_max_y(rect.bottom());
@@ -121,7 +121,14 @@ fn row(
 }
 
 /// The numbers of a field's first and last bit, where there is room for them.
-fn numbers(ui: &Ui, scene: &Scene<'_>, cells: Rect, (from, to): (u32, u32), font: &egui::FontId) {
+fn numbers(
+    ui: &Ui,
+    scene: &Scene<'_>,
+    cells: Rect,
+    (from, to): (u32, u32),
+    ends_row: bool,
+    font: &egui::FontId,
+) {
     let painter = ui.painter();
     let place = Rect::from_min_max(
         pos2(cells.left(), cells.top() - NUMBERS_HEIGHT),
@@ -143,7 +150,8 @@ fn numbers(ui: &Ui, scene: &Scene<'_>, cells: Rect, (from, to): (u32, u32), font
         }
         return;
     }
-    if wide(&first) + wide(&last) + 3.0 <= place.width() {
+    // The next field's first bit says where this one ends, except at the end of the row.
+    if ends_row && wide(&first) + wide(&last) + 3.0 <= place.width() {
         paint::line(painter, place, Align::Min, &first, font.clone(), dim);
         paint::line(painter, place, Align::Max, &last, font.clone(), dim);
     } else if wide(&first) <= place.width() + 1.0 {

@@ -112,8 +112,9 @@ fn who_maps(
     }
     for other in elsewhere {
         ui.horizontal_wrapped(|ui| {
+            ui.style_mut().wrap_mode = Some(egui::TextWrapMode::Extend);
             ui.spacing_mut().item_spacing.x = 6.0;
-            ui.label(RichText::new(&other.space).size(12.0));
+            ui.label(RichText::new(format!("{}:", other.space)).size(12.0));
             let address = RichText::new(other.virt.to_string()).font(theme::numbers(11.5));
             let go = ui.add(egui::Link::new(address));
             let said = format!("{} in {}", other.virt, other.space);

@@ -74,6 +74,7 @@ fn symbol(ui: &mut Ui, scene: &Scene<'_>, symbol: &str, virt: u64, out: &mut Vec
 
 fn region(ui: &mut Ui, scene: &Scene<'_>, region: &Region, out: &mut Vec<UiCommand>) {
     ui.horizontal_wrapped(|ui| {
+        ui.style_mut().wrap_mode = Some(egui::TextWrapMode::Extend);
         let stretch = Stretch {
             space: region.space,
             start: region.start,

@@ -28,6 +28,7 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, facts: &StretchFacts, out: &m
     };
     entry::title(ui, &name, out);
     ui.horizontal_wrapped(|ui| {
+        ui.style_mut().wrap_mode = Some(egui::TextWrapMode::Extend);
         let ends = [stretch.start, stretch.last()];
         for (place, address) in ends.into_iter().enumerate() {
             if place == 1 {
@@ -74,6 +75,7 @@ fn mapped(
     heading(ui, scene, "Mapped", &how_much);
     for piece in &facts.pieces {
         ui.horizontal_wrapped(|ui| {
+            ui.style_mut().wrap_mode = Some(egui::TextWrapMode::Extend);
             ui.spacing_mut().item_spacing.x = 6.0;
             link::virt(ui, piece.virt, out);
             let words = format!("{} {}", size_text(piece.size), piece.flags);

@@ -91,6 +91,7 @@ fn what_is_missing(ui: &mut Ui, scene: &Scene<'_>, missing: &Missing, out: &mut 
     ui.label(&missing.words);
     let row = |ui: &mut Ui, words: &str, what: &mut dyn FnMut(&mut Ui)| {
         ui.horizontal_wrapped(|ui| {
+            ui.style_mut().wrap_mode = Some(egui::TextWrapMode::Extend);
             let words = RichText::new(words).size(12.0).color(scene.palette.dim);
             ui.label(words);
             what(ui);
@@ -296,7 +297,10 @@ fn step_lines(
                 link::phys(ui, leaf.page.start(), out);
             }
             PteKind::Invalid => sign(ui, "invalid: V is clear"),
-            PteKind::Reserved(why) => sign(ui, &format!("reserved: {why}")),
+            PteKind::Reserved(why) => {
+                ui.label(RichText::new("reserved").color(scene.palette.danger))
+                    .on_hover_text(why.to_string());
+            }
         }
     });
 }
@@ -435,6 +439,8 @@ fn line(
         }
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing = vec2(5.0, 1.0);
+            // An address is not broken in two: it goes to the next line as a whole.
+            ui.style_mut().wrap_mode = Some(egui::TextWrapMode::Extend);
             rest(ui, out);
         });
     });

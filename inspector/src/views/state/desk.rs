@@ -1,11 +1,13 @@
 //! What the views read of the window itself: panels, recent files, the palette of commands.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use pagescope_protocol::{Level, PhysPage};
 
 use super::State;
+use crate::link::local::LocalGuest;
 use crate::model::expression::{ExpressionError, Scope, evaluate};
 use crate::model::{Selection, Symbols};
 
@@ -23,8 +25,26 @@ pub struct DeskState {
     pub has_palette: bool,
     /// What was typed into the address box, the newest last.
     pub entered: Vec<String>,
+    /// Files that were open, the newest first.
+    pub recent: Vec<PathBuf>,
+    /// How large the panels were made.
+    pub panels: Panels,
+    /// The guests of this machine that can be attached to; `None` while they are looked for.
+    pub guests: Option<Vec<LocalGuest>>,
     lines: BTreeMap<u64, SourceLine>,
 }
+
+/// How large the panels were made; `None` where nobody has moved them.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Panels {
+    /// The width of the detail pane.
+    pub detail: Option<f32>,
+    /// The height of what stands under the picture.
+    pub bottom: Option<f32>,
+}
+
+/// Files that are remembered.
+pub const RECENT: usize = 10;
 
 /// Where an address comes from in the source.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +58,13 @@ pub enum SourceLine {
 }
 
 impl DeskState {
+    /// Remembers that this file was open.
+    pub fn remember_file(&mut self, path: PathBuf) {
+        self.recent.retain(|known| *known != path);
+        self.recent.insert(0, path);
+        self.recent.truncate(RECENT);
+    }
+
     /// Remembers what was typed into the address box.
     pub fn remember_entered(&mut self, text: &str) {
         let text = text.trim();

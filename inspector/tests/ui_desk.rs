@@ -1,0 +1,320 @@
+//! The window itself: its first screen, what it remembers, files that are dropped on it, and names for everything
+//! that can be pressed.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use egui::accesskit::{Action, Role};
+use egui::{Key, Modifiers};
+use egui_kittest::Harness;
+use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use pagescope::app::App;
+use pagescope::model::{History, Selection, fixture};
+use pagescope::views::command::DeskCommand;
+use pagescope::views::{Tab, UiCommand};
+use pagescope_protocol::VirtAddr;
+use pagescope_protocol::snapshot::text::recording_to_text;
+
+fn window(app: App, size: [f32; 2]) -> Harness<'static, App> {
+    let mut harness = Harness::builder()
+        .with_size(size)
+        .with_max_steps(30)
+        .build_ui_state(
+            |ui, app: &mut App| {
+                if ui.ctx().cumulative_pass_nr() == 0 {
+                    app.install(ui.ctx());
+                } else {
+                    app.frame(ui);
+                }
+            },
+            app,
+        );
+    harness.run();
+    harness
+}
+
+const SIZE: [f32; 2] = [1440.0, 900.0];
+
+fn offline(steps: u64) -> Harness<'static, App> {
+    window(App::offline(fixture::history(steps), "lecture.ron"), SIZE)
+}
+
+/// A file that is let go over the window.
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl egui::DroppedFile for Dropped {
+    fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|error| error.to_string())
+    }
+}
+
+fn type_into(harness: &mut Harness<'_, App>, label: &str, text: &str) {
+    harness.get_by_label(label).focus();
+    harness.run();
+    harness.get_by_label(label).type_text(text);
+    harness.run();
+}
+
+/// Draws until `is_done`, while a thread of the window works.
+fn until(harness: &mut Harness<'_, App>, is_done: impl Fn(&App) -> bool) {
+    for _ in 0..500 {
+        harness.run();
+        if is_done(harness.state()) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("it did not come to that");
+}
+
+#[test]
+fn the_first_screen_offers_what_to_begin_with() {
+    let mut harness = window(App::offline(History::new(), ""), SIZE);
+    for label in [
+        "Start the demo",
+        "pseudos",
+        "hypervisor",
+        "process",
+        "nanos",
+    ] {
+        harness.get_by_label(label);
+    }
+    harness.get_by_label("Open a file…");
+    // A wrong address gets an answer, and nothing is started.
+    type_into(&mut harness, "Address of a gdb port", "nowhere at all");
+    harness.run();
+    harness.get_by_label("Attach").click();
+    harness.run();
+    harness.get_by_label_contains("is no address");
+    assert!(!harness.state().state().has_session);
+}
+
+#[test]
+fn a_port_where_nobody_answers_says_so_and_the_first_screen_stays() {
+    let mut harness = window(App::offline(History::new(), ""), SIZE);
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("its number").port()
+    };
+    let address = format!("127.0.0.1:{port}");
+    type_into(&mut harness, "Address of a gdb port", &address);
+    harness.run();
+    harness.get_by_label("Attach").click();
+    until(&mut harness, |app| {
+        matches!(
+            app.state().connection,
+            pagescope::session::Connection::Lost { .. }
+        )
+    });
+    harness.get_by_label("No link to the guest");
+    harness.get_by_label("Reconnect");
+    harness.get_by_label("Start the demo");
+}
+
+#[test]
+fn an_elf_that_is_none_is_said_before_anything_is_attached() {
+    let mut harness = window(App::offline(History::new(), ""), SIZE);
+    harness
+        .state_mut()
+        .queue(UiCommand::Desk(DeskCommand::Attach {
+            address: "127.0.0.1:1".into(),
+            elf: "/nonexistent/kernel.elf".into(),
+        }));
+    until(&mut harness, |app| {
+        let notice = app.state().notice.as_ref();
+        notice.is_some_and(|notice| notice.text.contains("cannot read"))
+    });
+    assert!(!harness.state().state().has_session);
+}
+
+#[test]
+fn a_file_that_was_open_is_offered_again_and_remembered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("lecture.ron");
+    let recording = fixture::history(3).to_recording().expect("moments");
+    std::fs::write(&file, recording_to_text(&recording)).expect("written");
+    let settings = folder.path().join("settings").join("window.ron");
+    let started = |settings: &PathBuf| {
+        let mut app = App::offline(History::new(), "");
+        app.remember_in(settings.clone());
+        window(app, SIZE)
+    };
+    let mut harness = started(&settings);
+    // Dropped on the window.
+    harness.input_mut().dropped_files = vec![std::sync::Arc::new(Dropped(file))];
+    harness.step();
+    until(&mut harness, |app| app.state().snapshot().is_some());
+    harness.state_mut().queue(UiCommand::ShowTab(Tab::Regions));
+    harness
+        .state_mut()
+        .queue(UiCommand::Desk(DeskCommand::Resize(
+            pagescope::views::state::Panels {
+                detail: Some(400.0),
+                bottom: Some(260.0),
+            },
+        )));
+    harness
+        .state_mut()
+        .queue(UiCommand::Theme(egui::ThemePreference::Light));
+    harness.run();
+    harness.run();
+    for _ in 0..200 {
+        let text = std::fs::read_to_string(&settings).unwrap_or_default();
+        if text.contains("light") && text.contains("260") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    // The next time.
+    let mut harness = started(&settings);
+    assert_eq!(harness.state().state().tab, Tab::Regions);
+    assert_eq!(harness.state().state().desk.panels.detail, Some(400.0));
+    assert!(!harness.ctx.global_style().visuals.dark_mode);
+    harness.get_by_label("lecture.ron").click();
+    until(&mut harness, |app| app.state().snapshot().is_some());
+    assert_eq!(harness.state().state().history.moments().len(), 4);
+    // Closing goes back to the first screen.
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::W);
+    harness.run();
+    harness.get_by_label("Start the demo");
+}
+
+#[test]
+fn panels_are_dragged_within_limits() {
+    let mut harness = offline(2);
+    let width = |harness: &Harness<'_, App>| {
+        let edge = harness.get_by_label("Width of the detail pane").rect();
+        SIZE[0] - edge.center().x
+    };
+    let before = width(&harness);
+    let from = harness
+        .get_by_label("Width of the detail pane")
+        .rect()
+        .center();
+    for x in [-60.0, -120.0] {
+        if x == -60.0 {
+            harness.drag_at(from);
+            harness.run();
+        }
+        harness.hover_at(from + egui::vec2(x, 0.0));
+        harness.run();
+    }
+    harness.drop_at(from + egui::vec2(-120.0, 0.0));
+    harness.run();
+    let after = width(&harness);
+    assert!((after - before - 120.0).abs() < 8.0, "{before} {after}");
+    // What no window has room for is not done.
+    harness
+        .state_mut()
+        .queue(UiCommand::Desk(DeskCommand::Resize(
+            pagescope::views::state::Panels {
+                detail: Some(5000.0),
+                bottom: Some(5000.0),
+            },
+        )));
+    harness.run();
+    assert!(width(&harness) < 900.0);
+    harness.get_by_label("Timeline");
+}
+
+#[test]
+fn a_file_held_over_the_window_is_named() {
+    let mut harness = offline(1);
+    harness.input_mut().hovered_files = vec![egui::HoveredFile {
+        path: Some("/x/lecture.ron".into()),
+        ..Default::default()
+    }];
+    harness.step();
+    assert_eq!(texts(&harness, "Let go to open lecture.ron"), 1);
+}
+
+/// How often this text was painted in the last frame.
+fn texts(harness: &Harness<'_, App>, wanted: &str) -> usize {
+    let shapes = harness.output().shapes.iter();
+    shapes
+        .filter(|clipped| match &clipped.shape {
+            egui::Shape::Text(text) => text.galley.text() == wanted,
+            _ => false,
+        })
+        .count()
+}
+
+/// What can be pressed or typed into in the window, and has no name.
+fn nameless(harness: &Harness<'_, App>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut left: Vec<_> = harness.root().children().collect();
+    while let Some(node) = left.pop() {
+        let inner = node.accesskit_node();
+        let is_active = inner.data().supports_action(Action::Click)
+            || matches!(
+                inner.role(),
+                Role::Button
+                    | Role::TextInput
+                    | Role::ComboBox
+                    | Role::Slider
+                    | Role::SpinButton
+                    | Role::CheckBox
+                    | Role::RadioButton
+                    | Role::Link
+                    | Role::Canvas
+            );
+        let name = inner.label().or_else(|| inner.value()).unwrap_or_default();
+        if is_active
+            && name.trim().is_empty()
+            && !matches!(inner.role(), Role::GenericContainer | Role::ScrollBar)
+        {
+            let bounds = inner.bounding_box();
+            found.push(format!("{:?} {bounds:?}", inner.role()));
+        }
+        left.extend(node.children());
+    }
+    found
+}
+
+#[test]
+fn everything_that_can_be_pressed_has_a_name() {
+    let mut seen = BTreeSet::new();
+    let mut harness = offline(4);
+    for tab in Tab::ALL {
+        harness.state_mut().queue(UiCommand::ShowTab(tab));
+        for selection in [
+            Selection::Nothing,
+            Selection::Virtual(VirtAddr::new(0x87ff_3008)),
+            Selection::Virtual(VirtAddr::new(0x8021_6000)),
+        ] {
+            harness.state_mut().queue(UiCommand::Select(selection));
+            harness.run();
+            seen.extend(
+                nameless(&harness)
+                    .into_iter()
+                    .map(|node| format!("{}: {node}", tab.name())),
+            );
+        }
+    }
+    for command in [
+        UiCommand::ToggleHelp,
+        UiCommand::Desk(DeskCommand::TogglePalette),
+    ] {
+        harness.state_mut().queue(command.clone());
+        harness.run();
+        seen.extend(
+            nameless(&harness)
+                .into_iter()
+                .map(|node| format!("{command:?}: {node}")),
+        );
+        harness.state_mut().queue(command);
+        harness.run();
+    }
+    let first = window(App::offline(History::new(), ""), SIZE);
+    seen.extend(
+        nameless(&first)
+            .into_iter()
+            .map(|node| format!("first screen: {node}")),
+    );
+    assert!(seen.is_empty(), "{seen:#?}");
+}
