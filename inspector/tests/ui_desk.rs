@@ -318,3 +318,17 @@ fn everything_that_can_be_pressed_has_a_name() {
     );
     assert!(seen.is_empty(), "{seen:#?}");
 }
+
+#[test]
+fn a_lecture_that_the_program_carries_is_shown_from_the_first_screen() {
+    let mut harness = window(App::offline(History::new(), ""), SIZE);
+    let lecture = pagescope::assets::lectures()
+        .first()
+        .expect("there are some");
+    harness.get_by_label(lecture.title).click();
+    until(&mut harness, |app| app.state().snapshot().is_some());
+    harness.run();
+    // What the program carries is no file that was open.
+    assert!(harness.state().state().desk.recent.is_empty());
+    assert_eq!(harness.state().state().title, lecture.title);
+}
