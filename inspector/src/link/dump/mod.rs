@@ -118,7 +118,9 @@ impl DumpTarget {
         if known > 0 && told > known {
             return Err(wrong(
                 path,
-                format!("it has {known} harts, and --satp is given {told} times: once for each hart at most"),
+                format!(
+                    "it has {known} harts, and --satp is given {told} times: once for each hart at most"
+                ),
             ));
         }
         let needed = options.satps.len().clamp(1, MAX_HARTS);
