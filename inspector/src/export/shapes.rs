@@ -5,7 +5,7 @@
 //!               ─▶ text ─▶ a <text> for each run of one colour and typeface, as wide as it was laid out
 //!               ─▶ mesh ─▶ polygons; with a texture an <image> of the part that it shows
 //! ```
-//! Everything that a guest can name passes through [`escaped`]. Nothing refers to anything outside of the file.
+//! Everything that a guest can name passes through `escaped`. Nothing refers to anything outside of the file.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -44,7 +44,12 @@ pub fn frame_history(history: &History, frame: PhysPage) -> Vec<FrameMoment> {
         }
         // The kernel's own account, as far as its ring still holds it.
         let seen = last_event;
-        for event in snapshot.trace.iter() {
+        let is_as_before = place > 0 && {
+            let before = &history.moments()[place - 1].snapshot;
+            snapshot.trace.is_shared_with(&before.trace)
+        };
+        let events = snapshot.trace.iter().filter(|_| !is_as_before);
+        for event in events {
             let is_new = seen.is_none_or(|seen| event.sequence > seen);
             last_event = last_event.max(Some(event.sequence));
             if !is_new || PhysPage::from_truncated(event.address / PAGE_SIZE) != frame {

@@ -17,6 +17,9 @@ use crate::views::scene::Scene;
 use crate::views::state::Span;
 use crate::views::theme::{self, Palette};
 
+/// By how much at a time the room for the plotted values grows.
+const ROOM_STEP: f32 = 32.0;
+
 /// What the last frame worked out, kept while moments, width and what is plotted stay.
 #[derive(Default)]
 pub(super) struct Timeline {
@@ -93,7 +96,9 @@ impl Timeline {
             let wide = paint::width(ui.painter(), text, font.clone());
             wide + 12.0
         });
-        let room = room.sum::<f32>().min(rect.width() * 0.35) + 4.0;
+        // In steps: an axis that moved with each number's width would be worked out anew for each moment.
+        let room = (room.sum::<f32>() / ROOM_STEP).ceil() * ROOM_STEP;
+        let room = room.min(rect.width() * 0.35) + 4.0;
         let axis = Axis::new(
             moments.len(),
             scene.state.time.span,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pagescope_protocol::snapshot::{Snapshot, Table};
 use pagescope_protocol::{Level, PhysPage, Pte, PteKind};
 
-use crate::model::Focus;
+use crate::model::{Change, Difference, Focus};
 use crate::views::state::State;
 
 /// A moment at which an entry became what it is called.
@@ -54,7 +54,10 @@ impl EntryTrack {
             };
         }
         for (number, moment) in moments.iter().enumerate().skip(self.read) {
-            self.read_moment(number, &moment.snapshot);
+            // What a moment changed says whether it is worth looking at: most of ten thousand are not.
+            if number == 0 || touches(&moment.difference, step.table, step.index) {
+                self.read_moment(number, &moment.snapshot);
+            }
         }
         self.read = moments.len();
         self.newest = moments.last().map(|moment| Arc::clone(&moment.snapshot));
@@ -98,6 +101,17 @@ impl EntryTrack {
             words,
         });
     }
+}
+
+/// Whether a moment with this difference may have another entry there than the one before it.
+fn touches(difference: &Difference, frame: PhysPage, place: usize) -> bool {
+    difference.changes.iter().any(|change| match change {
+        Change::Entry { table, index, .. } => *table == frame && *index == place,
+        Change::Table { frame: table, .. } => *table == frame,
+        // The space has another root, so other tables.
+        Change::Root { .. } => true,
+        Change::HeapCounter { .. } => false,
+    })
 }
 
 fn words(kind: PteKind, moment: usize, last: Option<Option<Pte>>) -> String {
