@@ -10,6 +10,10 @@ use pagescope_protocol::snapshot::LectureView;
 use pagescope_protocol::{PhysAddr, VirtAddr};
 
 fn window(history: History, size: [f32; 2]) -> Harness<'static, App> {
+    window_on(App::offline(history, "lecture.ron"), size)
+}
+
+fn window_on(app: App, size: [f32; 2]) -> Harness<'static, App> {
     let mut harness = Harness::builder()
         .with_size(size)
         .with_max_steps(20)
@@ -21,7 +25,7 @@ fn window(history: History, size: [f32; 2]) -> Harness<'static, App> {
                     app.frame(ui);
                 }
             },
-            App::offline(history, "lecture.ron"),
+            app,
         );
     harness.run();
     harness
@@ -135,6 +139,33 @@ fn leaving_puts_everything_back_as_it_was() {
     key(&mut harness, egui::Key::Escape);
     assert!(harness.state().state().lecture.show.is_none());
     assert_eq!(facts(&harness), before);
+}
+
+/// Closing the window in a lecture is leaving it: the next window is not light and large because of it.
+#[test]
+fn a_lecture_s_theme_and_scale_are_not_remembered() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = folder.path().join("window.ron");
+    std::fs::write(&settings, "(theme: \"dark\", zoom: Some(1.2))").expect("written");
+    let mut app = App::offline(lecture(), "lecture.ron");
+    app.remember_in(settings.clone());
+    let mut harness = window_on(app, [1400.0, 900.0]);
+    harness.key_press_modifiers(egui::Modifiers::SHIFT, egui::Key::F5);
+    harness.run();
+    assert_eq!(harness.ctx.theme(), egui::Theme::Light);
+    // Something else to remember, so that it is written.
+    harness.state_mut().queue(UiCommand::ShowTab(Tab::Regions));
+    harness.run();
+    let mut text = String::new();
+    for _ in 0..400 {
+        text = std::fs::read_to_string(&settings).unwrap_or_default();
+        if text.contains("Regions") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(25));
+    }
+    assert!(text.contains("Regions"), "{text}");
+    assert!(text.contains("dark") && text.contains("1.2"), "{text}");
 }
 
 #[test]

@@ -141,10 +141,16 @@ impl App {
     }
 
     fn to_remember(&self, ctx: &egui::Context) -> Remembered {
-        let chosen = ctx.options(|options| options.theme_preference);
+        // A lecture has its own theme and scale, and gives them back: closing the window in it is leaving it.
+        let (chosen, zoom) = match &self.state.lecture.show {
+            Some(show) => (show.before.theme, show.before.zoom),
+            None => (
+                ctx.options(|options| options.theme_preference),
+                ctx.zoom_factor(),
+            ),
+        };
         let theme = THEMES.iter().find(|(_, theme)| *theme == chosen);
         let desk = &self.state.desk;
-        let zoom = ctx.zoom_factor();
         let entered = desk.entered.len().saturating_sub(ENTERED);
         Remembered {
             theme: theme.map_or_else(String::new, |(name, _)| (*name).to_owned()),
