@@ -150,10 +150,12 @@ fn no_text_is_cut_off_or_lies_on_another() {
             harness.state_mut().queue(UiCommand::Theme(theme));
             for tab in Tab::ALL {
                 harness.state_mut().queue(UiCommand::ShowTab(tab));
-                for selection in [
-                    Selection::Virtual(VirtAddr::new(0x87ff_3008)),
-                    Selection::Virtual(VirtAddr::new(0x8021_6000)),
+                // At the end, and in the past, which has a way back.
+                for (place, selection) in [
+                    (usize::MAX, Selection::Virtual(VirtAddr::new(0x87ff_3008))),
+                    (1, Selection::Virtual(VirtAddr::new(0x8021_6000))),
                 ] {
+                    harness.state_mut().queue(UiCommand::Seek(place));
                     harness.state_mut().queue(UiCommand::Select(selection));
                     harness.run();
                     let name = tab.name();

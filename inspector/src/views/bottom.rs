@@ -86,7 +86,11 @@ impl Bottom {
                 .id_salt("tabs")
                 .layout(Layout::left_to_right(Align::Center)),
         );
-        row.spacing_mut().item_spacing.x = if head.width() > 620.0 { 14.0 } else { 4.0 };
+        row.spacing_mut().item_spacing.x = match head.width() {
+            wide if wide > 860.0 => 14.0,
+            wide if wide > 620.0 => 8.0,
+            _ => 4.0,
+        };
         for tab in Tab::ALL {
             let is_shown = scene.state.tab == tab;
             let faults = match tab {

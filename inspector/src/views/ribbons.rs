@@ -17,9 +17,11 @@ const MOST_OF_BAND: usize = 48;
 /// Ends within this many points of each other are one.
 const STEP: f32 = 4.0;
 /// Most ribbons: more of them are a wall.
-const MOST: usize = 400;
+const MOST: usize = 256;
+/// Most bands that are looked at: a column has no more lines.
+const MOST_BANDS: usize = 700;
 /// Points along a ribbon.
-const SEGMENTS: usize = 18;
+const SEGMENTS: usize = 16;
 
 /// A ribbon: its upper and lower edge at each end.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -94,7 +96,7 @@ pub fn ribbons(ends: &Ends<'_>, scene: &Scene<'_>) -> Vec<Ribbon> {
         let until = bands.partition_point(|band| band.start <= last);
         let in_view = bands.get(from..until.max(from)).unwrap_or(&[]);
         // More bands than lines: of those that share a line one stands for all.
-        let stride = in_view.len().div_ceil(1200).max(1);
+        let stride = in_view.len().div_ceil(MOST_BANDS).max(1);
         for band in in_view
             .iter()
             .step_by(stride)

@@ -35,7 +35,7 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         });
     }
     whole(ui, scene, out);
-    back(ui, scene, out);
+    back(ui, has_room, scene, out);
 }
 
 /// A menu under `button` that stays open while something is typed or chosen in it.
@@ -68,19 +68,21 @@ fn going(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     }
 }
 
-/// The way back to the present.
-fn back(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+/// The way back to the present; in one word where there is no room for more.
+fn back(ui: &mut Ui, has_room: bool, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let history = &scene.state.history;
     let last = history.moments().len().saturating_sub(1);
     if history.cursor() < last {
-        let text = if scene.state.has_session {
-            "Back to now"
+        let (name, short) = if scene.state.has_session {
+            ("Back to now", "Now")
         } else {
-            "To the end"
+            ("To the end", "End")
         };
-        let button = Button::new(text).fill(scene.palette.raised);
+        let text = if has_room { name } else { short };
+        let response = ui.add(Button::new(text).fill(scene.palette.raised));
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, name));
         let hint = actions::hint("Back to now");
-        if ui.add(button).on_hover_text(hint).clicked() {
+        if response.on_hover_text(hint).clicked() {
             out.push(UiCommand::Seek(last));
         }
     }
