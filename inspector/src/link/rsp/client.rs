@@ -448,13 +448,19 @@ impl Client {
     /// # Errors
     /// When the connection is lost.
     pub fn start(&mut self, request: &[u8]) -> Result<(), LinkError> {
-        if self.owed > 0 {
-            // Acknowledging them while the machine runs would stop it: any byte does.
-            self.request(b"qC")?;
-        }
+        self.take_owed()?;
         self.stopped = None;
         self.wire.queue(request);
         self.wire.send_all()
+    }
+
+    /// Takes the replies that nobody waited for, before the machine may run: acknowledging them then would stop it,
+    /// as any byte does.
+    fn take_owed(&mut self) -> Result<(), LinkError> {
+        if self.owed > 0 {
+            self.request(b"qC")?;
+        }
+        Ok(())
     }
 
     /// Sends the byte that stops a running machine.
@@ -472,6 +478,7 @@ impl Client {
     /// # Errors
     /// When no reply comes.
     pub fn farewell(&mut self, request: &[u8]) -> Result<(), LinkError> {
+        self.take_owed()?;
         self.wire.queue(request);
         self.reply(request, 1, None)?;
         self.wire.close();
