@@ -296,6 +296,9 @@ fn an_unmapped_address_says_what_is_missing_and_what_is_near() {
     type_address(&mut harness, "0x80216000");
     press(&mut harness, NONE, Key::Enter);
     harness.get_by_label_contains("The first missing entry is L0[22] of the table 0x87ff9000");
+    // Further down in the pane: it is brought into view first.
+    harness.get_by_label("0x80217000").scroll_to_me();
+    harness.run();
     harness.get_by_label("0x80217000").click();
     harness.run();
     assert_eq!(
