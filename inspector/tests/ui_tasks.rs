@@ -25,7 +25,10 @@ fn lecture(app: App) -> Harness<'static, App> {
     harness
 }
 
+/// Scrolls there, as one does who reads on, and presses it.
 fn press(harness: &mut Harness<'_, App>, label: &str) {
+    harness.get_by_label(label).scroll_to_me();
+    harness.run();
     harness.get_by_label(label).click();
     harness.run();
 }
