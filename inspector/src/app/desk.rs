@@ -42,7 +42,8 @@ impl App {
         let guest = &mut state.guest;
         let asks = guest.asks_run_until || guest.asks_picture;
         let is_any = state.prompt.is_some() || asks || state.help;
-        if !is_any || egui::Popup::is_any_open(ctx) {
+        // The palette lies over them, and closes itself.
+        if !is_any || state.desk.has_palette || egui::Popup::is_any_open(ctx) {
             return;
         }
         let closes = |input: &mut egui::InputState| {
