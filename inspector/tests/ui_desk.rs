@@ -15,7 +15,7 @@ use pagescope::views::command::DeskCommand;
 use pagescope::views::{Tab, UiCommand};
 use pagescope_protocol::VirtAddr;
 use pagescope_protocol::snapshot::text::recording_to_text;
-use ui_support::painted::words;
+use ui_support::painted::texts;
 use ui_support::{SIZE, Window, first_screen, offline, type_into, until, window};
 
 /// A file that is let go over the window.
@@ -191,7 +191,7 @@ fn a_file_held_over_the_window_is_named() {
         ..Default::default()
     }];
     harness.step();
-    let words = words(&harness);
+    let words = texts(&harness);
     assert!(
         words
             .iter()

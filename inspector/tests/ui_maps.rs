@@ -15,7 +15,7 @@ use pagescope::views::theme::DARK;
 use pagescope::views::{LookCommand, UiCommand};
 use pagescope_protocol::snapshot::RegionSpace;
 use pagescope_protocol::{Level, PhysAddr, VirtAddr};
-use ui_support::painted::{place_of, words};
+use ui_support::painted::{place_of, texts};
 use ui_support::{SIZE, Window, go_to, selection, sized, until, window_as};
 
 fn maps(steps: u64) -> Window {
@@ -110,7 +110,7 @@ fn pages_are_shown_one_by_one_and_nothing_stays_folded() {
     go_to(&mut harness, "0x80218000");
     harness.key_press(Key::Z);
     harness.run();
-    let words = words(&harness);
+    let words = texts(&harness);
     for page in ["→ 0x80218000", "→ 0x80219000", "→ 0x8021a000"] {
         assert!(
             words.iter().any(|word| word == page),
@@ -119,7 +119,7 @@ fn pages_are_shown_one_by_one_and_nothing_stays_folded() {
     }
     harness.key_press(Key::Num0);
     harness.run();
-    let words = words(&harness);
+    let words = texts(&harness);
     assert!(!words.iter().any(|word| word == "→ 0x80219000"));
     assert!(
         words.iter().any(|word| word == "256 GiB unmapped"),
@@ -385,7 +385,7 @@ fn a_quarter_of_a_million_pages_come_beside_the_window() {
     let command = LookCommand::Hover(Selection::Physical(PhysAddr::new(0x8000_0000)));
     harness.state_mut().queue(UiCommand::Look(command));
     harness.run();
-    let words = words(&harness);
+    let words = texts(&harness);
     assert!(
         !words.iter().any(|word| word.contains("catching up")),
         "{words:?}"

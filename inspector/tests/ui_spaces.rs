@@ -2,12 +2,9 @@
 
 mod ui_support;
 
-use std::sync::Arc;
-
 use egui_kittest::kittest::Queryable as _;
-use pagescope::app::App;
 use pagescope::model::fixture::{CPU_STRUCT, several_spaces};
-use pagescope::model::{History, Selection, fixture};
+use pagescope::model::{Selection, fixture};
 use pagescope::views::{Tab, UiCommand};
 use pagescope_protocol::VirtAddr;
 use pagescope_protocol::snapshot::{RegionSpace, Snapshot};

@@ -46,7 +46,7 @@ fn collect(shape: &Shape, clip: Rect, found: &mut Vec<Painted>) {
 }
 
 /// The words of every line that can be seen.
-pub(crate) fn words(window: &Window) -> Vec<String> {
+pub(crate) fn texts(window: &Window) -> Vec<String> {
     painted(window).into_iter().map(|text| text.words).collect()
 }
 
