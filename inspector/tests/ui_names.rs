@@ -5,7 +5,7 @@ mod ui_support;
 use std::collections::{BTreeMap, BTreeSet};
 
 use egui::accesskit::{Action, Role};
-use egui::{Order, Rect};
+use egui::{Order, Popup, Rect};
 use egui_kittest::Node;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use pagescope::views::actions;
@@ -13,7 +13,7 @@ use ui_support::Window;
 use ui_support::screens::everywhere;
 
 /// Buttons that stand for an action and are called otherwise, where less or more is to be said.
-const OTHER_NAMES: [(&str, &str); 9] = [
+const OTHER_NAMES: [(&str, &str); 12] = [
     ("Back to now", "Back to now"),
     ("To the end", "Back to now"),
     ("Steps", "List of steps"),
@@ -23,6 +23,9 @@ const OTHER_NAMES: [(&str, &str); 9] = [
     ("Other step…", "Compare with step…"),
     ("Bookmark this step", "Bookmark"),
     ("Open a file…", "Open…"),
+    ("Show", "Show the lecture"),
+    ("Save…", "Save recording…"),
+    ("All steps", "All of the timeline"),
 ];
 
 /// Every node of the window.
@@ -57,6 +60,12 @@ fn is_pressed_or_typed_into(node: &Node<'_>) -> bool {
         )
 }
 
+fn is_title_bar(window: &Window, node: &Node<'_>) -> bool {
+    let mut closes = window.query_all_by_label("Close window");
+    node.accesskit_node().role() == Role::Unknown
+        && closes.any(|close| node.rect().contains(close.rect().center()))
+}
+
 #[test]
 fn everything_that_can_be_pressed_has_a_name() {
     let mut nameless = BTreeMap::new();
@@ -69,8 +78,8 @@ fn everything_that_can_be_pressed_has_a_name() {
             count += 1;
             let inner = node.accesskit_node();
             let name = inner.label().or_else(|| inner.value()).unwrap_or_default();
-            // A sign is no name.
-            if !name.chars().any(char::is_alphanumeric) {
+            // A sign is no name. The title bars of egui's own windows are named by what is in them.
+            if !is_title_bar(window, &node) && !name.chars().any(char::is_alphanumeric) {
                 let what = format!("{:?} {name:?}", inner.role());
                 let place = format!("{screen}, at {:?}", inner.bounding_box());
                 nameless.entry(what).or_insert(place);
@@ -139,6 +148,8 @@ fn things(window: &Window, wanted: impl Fn(&Node<'_>) -> bool) -> Vec<Thing> {
             && all.contains(rect.center())
             && rect.is_positive()
             && is_over_the_window(&node) == is_covered(window, rect)
+            // An open menu keeps the tooltips of what is under it away.
+            && (is_over_the_window(&node) || !Popup::is_any_open(&window.ctx))
             && wanted(&node)
         {
             found.push(Thing { name, rect });
@@ -150,6 +161,14 @@ fn things(window: &Window, wanted: impl Fn(&Node<'_>) -> bool) -> Vec<Thing> {
 /// The action that something of this name stands for.
 fn action_of(window: &Window, name: &str) -> Option<&'static actions::Action> {
     let state = window.state().state();
+    // A line of a menu says its key, too.
+    let with_keys = |action: &&actions::Action| {
+        let line = format!("{} {}", action.title(state), action.keys_text());
+        line == name
+    };
+    if let Some(action) = actions::all().find(with_keys) {
+        return Some(action);
+    }
     let other = OTHER_NAMES.iter().find(|(label, _)| *label == name);
     let name = other.map_or(name, |(_, action)| *action);
     actions::all().find(|action| action.name == name || action.title(state) == name)
@@ -163,7 +182,7 @@ fn tooltips_tell_the_keys() {
         let is_action = |node: &Node<'_>| {
             let name = node.accesskit_node().label().unwrap_or_default();
             !node.accesskit_node().is_disabled()
-                && node.accesskit_node().role() != Role::TextInput
+                && node.accesskit_node().role() == Role::Button
                 && action_of(window, &name).is_some_and(|action| !action.keys.is_empty())
         };
         let is_over = |window: &Window, thing: &Thing| is_covered(window, thing.rect);

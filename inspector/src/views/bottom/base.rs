@@ -61,9 +61,9 @@ impl AskBase {
                             left && input.key_pressed(Key::Escape),
                         )
                     });
-                    let pressed = ui
-                        .add_enabled(place.is_some(), Button::new("Compare"))
-                        .clicked();
+                    let compare = ui.add_enabled(place.is_some(), Button::new("Compare"));
+                    let why_not = format!("Type the number of a step first: 0 to {last}.");
+                    let pressed = compare.on_disabled_hover_text(why_not).clicked();
                     if let Some(place) = place
                         && (entered || pressed)
                     {

@@ -263,12 +263,18 @@ impl FrameGrid {
             let room = size_text(view.room() * PAGE_SIZE);
             let up = child.add_enabled(view.frames.end < ram.end, Button::new(small("▶")));
             up.widget_info(|| named(&format!("Next {room} of RAM")));
-            if up.on_hover_text(format!("The next {room}")).clicked() {
+            let up = up.on_hover_text(format!("The next {room}"));
+            if up
+                .on_disabled_hover_text("This is the end of RAM.")
+                .clicked()
+            {
                 self.moved_to = Some(view.frames.start + view.room());
             }
             let down = child.add_enabled(view.frames.start > ram.start, Button::new(small("◀")));
             down.widget_info(|| named(&format!("Previous {room} of RAM")));
-            if down.on_hover_text(format!("The {room} before")).clicked() {
+            let down = down.on_hover_text(format!("The {room} before"));
+            let why_not = "This is where RAM begins.";
+            if down.on_disabled_hover_text(why_not).clicked() {
                 let to = view.frames.start.saturating_sub(view.room());
                 self.moved_to = Some(to.max(ram.start));
             }
