@@ -63,7 +63,7 @@ fn is_pressed_or_typed_into(node: &Node<'_>) -> bool {
 fn is_title_bar(window: &Window, node: &Node<'_>) -> bool {
     let mut closes = window.query_all_by_label("Close window");
     node.accesskit_node().role() == Role::Unknown
-        && closes.any(|close| node.rect().contains(close.rect().center()))
+        && closes.any(|close| node.rect().y_range().contains(close.rect().center().y))
 }
 
 #[test]
@@ -109,8 +109,33 @@ fn is_over_the_window(node: &Node<'_>) -> bool {
     true
 }
 
+/// What is said when the mouse rests on it; where it is scrolled away, it is brought into view.
+fn tooltip(window: &mut Window, thing: &Thing) -> String {
+    let words = tooltip_at(window, rect_of(window, thing, false));
+    if !words.is_empty() {
+        return words;
+    }
+    rect_of(window, thing, true);
+    window.run_steps(8);
+    tooltip_at(window, rect_of(window, thing, false))
+}
+
+/// Where it is now: what was hovered before may have scrolled it.
+fn rect_of(window: &Window, thing: &Thing, is_scrolled_to: bool) -> Rect {
+    let same = window.query_all_by_label(&thing.name);
+    let near = same
+        .filter(|node| is_over_the_window(node) == thing.is_over)
+        .min_by_key(|node| node.rect().center().distance(thing.rect.center()) as u32);
+    near.map_or(thing.rect, |node| {
+        if is_scrolled_to {
+            node.scroll_to_me();
+        }
+        node.rect()
+    })
+}
+
 /// What is said when the mouse rests on this place.
-fn tooltip(window: &mut Window, rect: Rect) -> String {
+fn tooltip_at(window: &mut Window, rect: Rect) -> String {
     window.remove_cursor();
     window.run_steps(2);
     window.hover_at(rect.center());
@@ -131,6 +156,7 @@ fn tooltip(window: &mut Window, rect: Rect) -> String {
 struct Thing {
     name: String,
     rect: Rect,
+    is_over: bool,
 }
 
 /// What can be hovered on this screen, of what is `wanted`.
@@ -152,7 +178,12 @@ fn things(window: &Window, wanted: impl Fn(&Node<'_>) -> bool) -> Vec<Thing> {
             && (is_over_the_window(&node) || !Popup::is_any_open(&window.ctx))
             && wanted(&node)
         {
-            found.push(Thing { name, rect });
+            let is_over = is_over_the_window(&node);
+            found.push(Thing {
+                name,
+                rect,
+                is_over,
+            });
         }
     }
     found
@@ -185,16 +216,15 @@ fn tooltips_tell_the_keys() {
                 && node.accesskit_node().role() == Role::Button
                 && action_of(window, &name).is_some_and(|action| !action.keys.is_empty())
         };
-        let is_over = |window: &Window, thing: &Thing| is_covered(window, thing.rect);
         for thing in things(window, is_action) {
-            let place = (thing.name.clone(), is_over(window, &thing));
+            let place = (thing.name.clone(), thing.is_over);
             let Some(action) = action_of(window, &thing.name) else {
                 continue;
             };
             if seen.insert(place, action.name).is_some() {
                 continue;
             }
-            let words = tooltip(window, thing.rect);
+            let words = tooltip(window, &thing);
             if !words.contains(&format!("({})", action.keys_text())) {
                 let name = &thing.name;
                 silent.insert(format!("{name} ({}) in {screen}: {words:?}", action.name));
@@ -218,7 +248,7 @@ fn what_is_switched_off_says_why() {
             if !seen.insert((thing.name.clone(), why_not.clone())) {
                 continue;
             }
-            let words = tooltip(window, thing.rect);
+            let words = tooltip(window, &thing);
             if words.is_empty() || why_not.is_some_and(|why_not| !words.contains(&why_not)) {
                 silent.insert(format!("{} in {screen}: {words:?}", thing.name));
             }
