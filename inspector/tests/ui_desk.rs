@@ -3,17 +3,14 @@
 
 mod ui_support;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use egui::accesskit::{Action, Role};
 use egui::{Key, Modifiers};
-use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use egui_kittest::kittest::Queryable as _;
 use pagescope::app::App;
-use pagescope::model::{History, Selection, fixture};
+use pagescope::model::{History, fixture};
 use pagescope::views::command::DeskCommand;
 use pagescope::views::{Tab, UiCommand};
-use pagescope_protocol::VirtAddr;
 use pagescope_protocol::snapshot::text::recording_to_text;
 use ui_support::painted::texts;
 use ui_support::{SIZE, Window, first_screen, offline, type_into, until, window};
