@@ -11,6 +11,7 @@
 
 mod partition;
 mod unmapped;
+mod unread;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -62,6 +63,8 @@ pub enum BandKind {
     Nothing,
     /// Addresses that the mode cannot translate.
     NonCanonical,
+    /// Addresses whose table could not be read: whether anything is mapped there is not known.
+    Unread,
 }
 
 /// A stretch of one map.
@@ -116,7 +119,11 @@ impl Band {
     pub const fn is_something(&self) -> bool {
         !matches!(
             self.kind,
-            BandKind::Nothing | BandKind::NonCanonical | BandKind::Guard | BandKind::Reserved
+            BandKind::Nothing
+                | BandKind::NonCanonical
+                | BandKind::Guard
+                | BandKind::Reserved
+                | BandKind::Unread
         )
     }
 
@@ -256,7 +263,8 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
         }
     }
     let bands = fold_recursion(space, bands);
-    unmapped::fill(snapshot, &regions, space.mode, bands)
+    let bands = unmapped::fill(snapshot, &regions, space.mode, bands);
+    unread::cut(bands, own_space)
 }
 
 /// Through a recursive root the entries of an L1 are read as if they were an L0's, so each superpage

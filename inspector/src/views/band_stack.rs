@@ -427,7 +427,7 @@ fn is_gap(band: &Band) -> bool {
 /// How much of the spare height a band asks for.
 fn weight(band: &Band) -> f32 {
     match band.kind {
-        BandKind::Nothing | BandKind::NonCanonical | BandKind::Reserved => 0.55,
+        BandKind::Nothing | BandKind::NonCanonical | BandKind::Reserved | BandKind::Unread => 0.55,
         BandKind::Guard => 0.1,
         BandKind::Free | BandKind::Ram => 2.0,
         _ => 0.4 + (pages_of(band) as f64).log2() as f32 * 0.45,

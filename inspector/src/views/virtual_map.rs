@@ -42,7 +42,7 @@ impl VirtualMap {
             (false, true) => "what a guest has",
             (false, false) => "what addresses mean",
         };
-        let list = paint::column_title(ui, rect, title, about);
+        let list = paint::column_title(ui, rect, title, scene.remark(about));
         let bands = &scene.derived.virtual_bands;
         if bands.is_empty() {
             let text = if scene.derived.is_behind() {
@@ -135,6 +135,13 @@ fn label(band: &Band, scene: &Scene<'_>) -> Label {
             color: palette.dim,
             is_thing: false,
         },
+        BandKind::Unread => Label {
+            name: format!("? {} could not be read", size_text(band.size)),
+            short: Some("? unreadable".into()),
+            detail: String::new(),
+            color: palette.text,
+            is_thing: false,
+        },
         BandKind::NonCanonical => Label {
             name: "non-canonical hole".into(),
             short: Some("no addresses".into()),
@@ -210,6 +217,7 @@ fn hover(band: &Band, page: u64, scene: &Scene<'_>, ui: &mut Ui) {
     let title = match band.kind {
         BandKind::Nothing => "Nothing is mapped here".into(),
         BandKind::NonCanonical => "No address: bits above the translated ones differ".into(),
+        BandKind::Unread => "The table of these addresses could not be read".into(),
         BandKind::Guard if band.name.is_empty() => "guard".into(),
         _ => name_of(band),
     };
@@ -218,6 +226,7 @@ fn hover(band: &Band, page: u64, scene: &Scene<'_>, ui: &mut Ui) {
     match band.kind {
         BandKind::Guard => ui.label("Never mapped: an access faults"),
         BandKind::Reserved => ui.label("Kept for this, and not mapped now"),
+        BandKind::Unread => ui.label("Whether anything is mapped here is not known"),
         _ => ui.response(),
     };
     ui.monospace(format!("{:#x} – {:#x}", band.start, band.last()));

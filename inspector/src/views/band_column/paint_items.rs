@@ -187,6 +187,10 @@ impl BandColumn<'_> {
                 let inside = StrokeKind::Inside;
                 painter.rect_stroke(bar, CornerRadius::ZERO, stroke, inside);
             }
+            BandKind::Unread => {
+                painter.rect_filled(bar, 0.0, palette.raised);
+                paint::hatch(painter, bar, scene.filtered(palette.dim, &seen), 9.0);
+            }
             BandKind::Guard => {
                 painter.rect_filled(bar, 0.0, palette.raised);
                 paint::hatch(painter, bar, scene.filtered(palette.danger, &seen), 8.0);

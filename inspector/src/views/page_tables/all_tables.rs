@@ -106,7 +106,8 @@ fn chip(ui: &mut Ui, width: f32, table: &Table, scene: &Scene<'_>, out: &mut Vec
         is_mapped: false,
         is_fresh,
         is_shared: false,
-        is_unsure: table.entries.is_none() || scene.is_torn(frame),
+        is_unsure: scene.is_torn(frame),
+        is_unread: table.entries.is_none(),
     };
     let color = scene.filtered(color, &seen);
     let stroke = match (is_fresh, is_drawn) {
