@@ -420,9 +420,7 @@ fn the_palette_lists_the_names_of_the_layout_that_runs() {
     app.take(Event::Symbols(Arc::new(Symbols::new(symbols))));
     let mut harness = window(app);
     press(&mut harness, Modifiers::COMMAND, Key::K);
-    harness
-        .get_by_label("Find a command")
-        .type_text("kall");
+    harness.get_by_label("Find a command").type_text("kall");
     harness.run();
     harness.get_by_label("Go to kalloc");
     assert!(harness.query_by_label("Go to process.kalloc").is_none());
