@@ -36,6 +36,31 @@ impl App {
         }
     }
 
+    /// Esc closes what lies over the window, the uppermost first, before it means anything else.
+    pub(super) fn close_questions(&mut self, ctx: &egui::Context) {
+        let state = &mut self.state;
+        let guest = &mut state.guest;
+        let asks = guest.asks_run_until || guest.asks_picture;
+        let is_any = state.prompt.is_some() || asks || state.help;
+        // The palette lies over them, and closes itself.
+        if !is_any || state.desk.has_palette || egui::Popup::is_any_open(ctx) {
+            return;
+        }
+        let closes = |input: &mut egui::InputState| {
+            input.consume_key(egui::Modifiers::NONE, egui::Key::Escape)
+        };
+        if !ctx.input_mut(closes) {
+            return;
+        }
+        if state.prompt.is_some() {
+            state.prompt = None;
+        } else if asks {
+            (guest.asks_run_until, guest.asks_picture) = (false, false);
+        } else {
+            state.help = false;
+        }
+    }
+
     /// Selects what was typed.
     pub(super) fn go_to(&mut self, text: &str) {
         let tables = self.views.tables();

@@ -61,21 +61,6 @@ impl App {
         }
     }
 
-    /// Esc closes what is asked, before it means anything else.
-    pub(super) fn close_questions(&mut self, ctx: &egui::Context) {
-        let guest = &mut self.state.guest;
-        let asks = guest.asks_run_until || guest.asks_picture;
-        if !asks || egui::Popup::is_any_open(ctx) {
-            return;
-        }
-        let closes = |input: &mut egui::InputState| {
-            input.consume_key(egui::Modifiers::NONE, egui::Key::Escape)
-        };
-        if ctx.input_mut(closes) {
-            (guest.asks_run_until, guest.asks_picture) = (false, false);
-        }
-    }
-
     fn complain(&mut self, why: impl Into<String>) {
         self.state.notify(NoticeKind::Problem, why);
     }

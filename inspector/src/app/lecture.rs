@@ -2,46 +2,18 @@
 
 use std::sync::Arc;
 
-use egui::{Key, Modifiers, ThemePreference, ViewportCommand};
+use egui::{Modifiers, ThemePreference, ViewportCommand};
 use pagescope_protocol::snapshot::MAX_CAPTION_BYTES;
 
 use super::App;
 use crate::model::{Pages, Selection, Slide};
 use crate::views::FilePurpose;
+use crate::views::actions::PRESENTER_KEYS;
 use crate::views::command::LectureCommand;
 use crate::views::state::{Before, NoticeKind, Show};
 
 /// The size of a window in which a lecture is drawn as large as everything else.
 const FULL: egui::Vec2 = egui::vec2(1240.0, 720.0);
-
-/// What each key does while a lecture is shown. Presenters' remotes send the page keys and the dot.
-const KEYS: [(Key, LectureKey); 15] = [
-    (Key::ArrowRight, LectureKey::On),
-    (Key::ArrowDown, LectureKey::On),
-    (Key::Space, LectureKey::On),
-    (Key::Enter, LectureKey::On),
-    (Key::PageDown, LectureKey::On),
-    (Key::ArrowLeft, LectureKey::Back),
-    (Key::ArrowUp, LectureKey::Back),
-    (Key::Backspace, LectureKey::Back),
-    (Key::PageUp, LectureKey::Back),
-    (Key::Home, LectureKey::First),
-    (Key::End, LectureKey::Last),
-    (Key::B, LectureKey::Blank),
-    (Key::Period, LectureKey::Blank),
-    (Key::Escape, LectureKey::Leave),
-    (Key::F11, LectureKey::Leave),
-];
-
-#[derive(Clone, Copy)]
-enum LectureKey {
-    On,
-    Back,
-    First,
-    Last,
-    Blank,
-    Leave,
-}
 
 impl App {
     pub(super) fn apply_lecture(&mut self, command: LectureCommand, ctx: &egui::Context) {
@@ -98,19 +70,11 @@ impl App {
             return false;
         }
         ctx.input_mut(|input| {
-            for (key, does) in KEYS {
-                for _ in 0..input.count_and_consume_key(Modifiers::NONE, key) {
-                    self.queued.push(
-                        match does {
-                            LectureKey::On => LectureCommand::StepBy(1),
-                            LectureKey::Back => LectureCommand::StepBy(-1),
-                            LectureKey::First => LectureCommand::Step(0),
-                            LectureKey::Last => LectureCommand::Step(usize::MAX),
-                            LectureKey::Blank => LectureCommand::Blank,
-                            LectureKey::Leave => LectureCommand::Leave,
-                        }
-                        .into(),
-                    );
+            for row in &PRESENTER_KEYS {
+                for key in row.keys {
+                    for _ in 0..input.count_and_consume_key(Modifiers::NONE, *key) {
+                        self.queued.push(row.command.clone().into());
+                    }
                 }
             }
         });

@@ -137,7 +137,7 @@ impl Sign {
             Self::Table(Level::L4) => "L4",
             Self::Window => "window",
             Self::Shared => "shared",
-            Self::Fresh => "new or changed",
+            Self::Fresh => "new",
             Self::WriteExecute => "W and X",
             Self::Forbidden => "forbidden",
             Self::Machine => "machine",

@@ -7,6 +7,7 @@ mod desk;
 mod guest;
 mod lecture;
 mod look;
+mod presenter;
 mod time;
 
 use std::borrow::Cow;
@@ -14,6 +15,7 @@ use std::borrow::Cow;
 use egui::{Key, KeyboardShortcut, Modifiers};
 
 pub use guest::why_not as guest_why_not;
+pub use presenter::{PRESENTER_KEYS, PresenterKeys};
 
 use super::command::UiCommand;
 use super::state::State;

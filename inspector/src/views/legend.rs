@@ -38,14 +38,26 @@ fn signs(scene: &Scene<'_>) -> Vec<Sign> {
     signs
 }
 
+/// Where the meaning of a sign is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Words {
+    /// Beside its letter.
+    Beside,
+    /// When the mouse rests on its letter: where there is no room.
+    OnHover,
+}
+
 /// Where each entry stands: how far from the left, and in which row; and how many rows there are.
-fn places(ui: &Ui, width: f32, scene: &Scene<'_>) -> (Vec<(f32, usize, f32)>, usize) {
+fn places(ui: &Ui, width: f32, words: Words, scene: &Scene<'_>) -> (Vec<(f32, usize, f32)>, usize) {
     let font = theme::words(theme::SMALL);
     let (mut x, mut row) = (0.0, 0);
     let places = signs(scene)
         .iter()
         .map(|sign| {
-            let wide = SQUARE + paint::width(ui.painter(), sign.name(), font.clone());
+            let wide = match words {
+                Words::Beside => SQUARE + paint::width(ui.painter(), sign.name(), font.clone()),
+                Words::OnHover => 13.0,
+            };
             if x > 0.0 && x + wide > width {
                 x = 0.0;
                 row += 1;
@@ -59,13 +71,13 @@ fn places(ui: &Ui, width: f32, scene: &Scene<'_>) -> (Vec<(f32, usize, f32)>, us
 }
 
 /// The height that the legend takes in `width`.
-pub fn height(ui: &Ui, width: f32, scene: &Scene<'_>) -> f32 {
+pub fn height(ui: &Ui, width: f32, words: Words, scene: &Scene<'_>) -> f32 {
     let filter = f32::from(u8::from(scene.state.look.filter.is_some()));
-    places(ui, width, scene).1 as f32 * ROW + filter * (ROW + 4.0)
+    places(ui, width, words, scene).1 as f32 * ROW + filter * (ROW + 4.0)
 }
 
 /// Draws the legend into `rect`.
-pub fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
+pub fn show(ui: &mut Ui, rect: Rect, words: Words, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let palette = scene.palette;
     let chosen = scene.state.look.filter;
     let mut entries = rect;
@@ -73,7 +85,7 @@ pub fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiCommand>
         filter_line(ui, rect.with_max_y(rect.top() + ROW), sign, scene, out);
         entries = rect.with_min_y(rect.top() + ROW + 4.0);
     }
-    let (places, _) = places(ui, rect.width(), scene);
+    let (places, _) = places(ui, rect.width(), words, scene);
     for (sign, (x, row, wide)) in signs(scene).iter().zip(places) {
         let top = entries.top() + row as f32 * ROW;
         let place = Rect::from_min_size(pos2(rect.left() + x, top), vec2(wide, ROW));
@@ -113,10 +125,12 @@ pub fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiCommand>
             let square = Rect::from_center_size(center, vec2(13.0, 13.0));
             paint::hatch(painter, square, ink, spacing);
         }
-        let text = place.with_min_x(place.left() + SQUARE);
-        let font = theme::words(theme::SMALL);
-        let ink = if is_chosen { palette.text } else { palette.dim };
-        paint::line(painter, text, Align::Min, sign.name(), font, ink);
+        if words == Words::Beside {
+            let text = place.with_min_x(place.left() + SQUARE);
+            let font = theme::words(theme::SMALL);
+            let ink = if is_chosen { palette.text } else { palette.dim };
+            paint::line(painter, text, Align::Min, sign.name(), font, ink);
+        }
         response.widget_info(|| {
             let name = format!("Legend: {}", sign.name());
             egui::WidgetInfo::selected(egui::Role::Button, true, is_chosen, name)
@@ -126,6 +140,9 @@ pub fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiCommand>
             out.push(UiCommand::Look(LookCommand::Filter(filter)));
         }
         response.on_hover_ui(|ui| {
+            if words == Words::OnHover {
+                ui.strong(sign.name());
+            }
             ui.label(sign.about());
             ui.label(match is_chosen {
                 true => "A click shows everything again.",

@@ -164,6 +164,8 @@ impl CommandPalette {
         ScrollArea::vertical()
             .id_salt("palette results")
             .max_height(height)
+            // It is measured once, when it opens, and would stay as low as it was then.
+            .min_scrolled_height(height)
             .auto_shrink([false, true])
             .show(ui, |ui| {
                 ui.spacing_mut().item_spacing.y = 0.0;

@@ -11,9 +11,13 @@ use pagescope_protocol::snapshot::RegionSpace;
 use super::band_column::{BandColumn, BarSide, Clicked, ColumnCache, Label};
 use super::camera::MapId;
 use super::command::UiCommand;
+use super::legend::{self, Words};
+use super::paint;
 use super::scene::{Anchors, PhysicalAnchor, Scene};
-use super::{legend, paint};
 use crate::model::{Band, BandKind, Selection, Stretch, size_text};
+
+/// Below this height the legend and the heap counter make room for the map itself.
+const LOW: f32 = 380.0;
 
 /// What the physical map keeps from frame to frame.
 #[derive(Default)]
@@ -40,13 +44,21 @@ impl PhysicalMap {
     ) {
         let body = paint::column_title(ui, rect, "Physical", scene.remark("where bytes live"));
         // From the bottom up: heap counter, legend, grid. The stack gets what is left.
-        let card_height = if body.height() > 520.0 { 84.0 } else { 50.0 };
+        let is_low = body.height() < LOW;
+        let (card_height, gap, words) = match body.height() {
+            height if height > 520.0 => (84.0, 10.0, Words::Beside),
+            _ if is_low => (26.0, 6.0, Words::OnHover),
+            _ => (50.0, 10.0, Words::Beside),
+        };
         let card = body.with_min_y(body.bottom() - card_height);
-        let legend_height = legend::height(ui, body.width(), scene);
+        let legend_height = legend::height(ui, body.width(), words, scene);
         let legend = body
-            .with_max_y(card.top() - 10.0)
-            .with_min_y(card.top() - 10.0 - legend_height);
-        let grid_room = (body.height() * 0.42).max(96.0);
+            .with_max_y(card.top() - gap)
+            .with_min_y(card.top() - gap - legend_height);
+        let grid_room = match is_low {
+            true => 88.0,
+            false => (body.height() * 0.42).max(96.0),
+        };
         let grid_height = self.grid.height(body.width(), grid_room);
         let grid = body
             .with_max_y(legend.top() - 8.0)
@@ -56,7 +68,7 @@ impl PhysicalMap {
             self.show_stack(ui, stack, scene, anchors, out);
         }
         self.grid.show(ui, grid, scene, anchors, out);
-        legend::show(ui, legend, scene, out);
+        legend::show(ui, legend, words, scene, out);
         heap_card::show(ui, card, scene, out);
     }
 
@@ -75,7 +87,7 @@ impl PhysicalMap {
             "Frames",
             scene.remark("all of RAM, one cell a frame"),
         );
-        let below = legend::height(ui, body.width(), scene);
+        let below = legend::height(ui, body.width(), Words::Beside, scene);
         let room = (body.height() - below - 8.0).max(40.0);
         let height = self.grid.height(body.width(), room).min(room);
         let grid = body.with_max_y(body.top() + height);
@@ -83,7 +95,7 @@ impl PhysicalMap {
             .with_min_y(grid.bottom() + 8.0)
             .with_max_y(grid.bottom() + 8.0 + below);
         self.grid.show(ui, grid, scene, anchors, out);
-        legend::show(ui, legend, scene, out);
+        legend::show(ui, legend, Words::Beside, scene, out);
     }
 
     fn show_stack(

@@ -20,7 +20,7 @@ pub(super) fn cut(bands: Vec<Band>, space: &Space) -> Vec<Band> {
     unread.sort_unstable();
     let mut whole: Vec<Band> = Vec::with_capacity(bands.len() + unread.len());
     for band in bands {
-        if band.is_something() || band.kind == BandKind::NonCanonical {
+        if band.flags.is_some() || band.kind == BandKind::NonCanonical {
             whole.push(band);
             continue;
         }

@@ -42,12 +42,11 @@ impl AskBase {
                 ui.spacing_mut().item_spacing = vec2(6.0, 5.0);
                 let number = self.typed.trim().parse().ok();
                 let place = number.filter(|place: &usize| *place <= last);
-                ui.horizontal(|ui| {
-                    ui.label("Compare with step");
+                ui.horizontal_wrapped(|ui| {
                     let edit = TextEdit::singleline(&mut self.typed)
                         .font(theme::numbers(theme::NUMBERS))
-                        .hint_text(format!("0 to {last}"))
-                        .desired_width(64.0);
+                        .hint_text(format!("step, 0 to {last}"))
+                        .desired_width(96.0);
                     let response = ui.add(edit);
                     response.widget_info(|| {
                         egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Number of the step")

@@ -5,8 +5,8 @@ use egui::{
     Align, Button, Color32, CornerRadius, Layout, Rect, ScrollArea, Sense, Stroke, StrokeKind, Ui,
     UiBuilder, vec2,
 };
-use pagescope_protocol::PteKind;
 use pagescope_protocol::snapshot::Snapshot;
+use pagescope_protocol::{PhysPage, PteKind};
 
 use super::base::AskBase;
 use crate::model::{Change, ChangeKind, Moment, Selection};
@@ -82,8 +82,8 @@ pub(super) fn show(
         } else {
             "Nothing changed."
         };
-        let line = list.with_max_y(list.top() + ROW);
-        paint::line(&painter, line, Align::Min, text, small, palette.dim);
+        let galley = painter.layout(text.into(), small, palette.dim, list.width());
+        painter.galley(list.min, galley, palette.dim);
         return;
     }
     let mut child = ui.new_child(UiBuilder::new().max_rect(list).id_salt("changes"));
@@ -207,14 +207,12 @@ fn row(
     let text = rect
         .with_min_x(mark.right() + 9.0)
         .with_max_x(rect.right() - 6.0);
-    paint::line(
-        painter,
-        text,
-        Align::Min,
-        &words,
-        theme::words(12.5),
-        palette.text,
-    );
+    let font = theme::words(12.5);
+    let shown = match paint::width(painter, &words, font.clone()) <= text.width() {
+        true => words.clone(),
+        false => short_words(change, snapshot).unwrap_or_else(|| words.clone()),
+    };
+    paint::line(painter, text, Align::Min, &shown, font, palette.text);
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &words));
     if response.clicked()
         && let Some(selection) = selection(change, snapshot)
@@ -237,17 +235,42 @@ fn words(change: &Change, snapshot: &Snapshot) -> String {
         } if *kind != ChangeKind::Removed => match mode.classify(*after, *level) {
             PteKind::Leaf(leaf) => {
                 let sign = kind.sign();
-                let page = leaf.page.start();
-                let to = snapshot
-                    .heap
-                    .and_then(|heap| heap.index_of(page))
-                    .map_or_else(|| page.to_string(), |number| format!("kalloc({number})"));
+                let to = page_words(leaf.page, snapshot);
                 format!("{sign} leaf {level}[{index}], {} → {to}", leaf.flags)
             }
             _ => change.to_string(),
         },
         _ => change.to_string(),
     }
+}
+
+/// The same for a narrow card: where the entry is, and where it leads.
+fn short_words(change: &Change, snapshot: &Snapshot) -> Option<String> {
+    let Change::Entry {
+        kind,
+        mode,
+        level,
+        index,
+        after,
+        ..
+    } = change
+    else {
+        return None;
+    };
+    let sign = kind.sign();
+    match mode.classify(*after, *level) {
+        PteKind::Leaf(leaf) if *kind != ChangeKind::Removed => {
+            let to = page_words(leaf.page, snapshot);
+            Some(format!("{sign} {level}[{index}] → {to}"))
+        }
+        _ => Some(format!("{sign} {level}[{index}]")),
+    }
+}
+
+/// The number of the page, where the allocator handed it out, else its address.
+fn page_words(page: PhysPage, snapshot: &Snapshot) -> String {
+    let number = snapshot.heap.and_then(|heap| heap.index_of(page.start()));
+    number.map_or_else(|| page.to_string(), |number| format!("kalloc({number})"))
 }
 
 fn color(change: &Change, scene: &Scene<'_>) -> Color32 {

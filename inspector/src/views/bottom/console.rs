@@ -43,7 +43,7 @@ impl Console {
         let head = rect.with_max_y(rect.top() + 24.0);
         let foot = rect.with_min_y(rect.bottom() - 28.0);
         let body = rect
-            .with_min_y(head.bottom() + 2.0)
+            .with_min_y(head.bottom() + 6.0)
             .with_max_y(foot.top() - 4.0);
         let wanted = self.find.trim().to_lowercase();
         let lines: Vec<&str> = scene.state.console.lines().collect();

@@ -8,6 +8,8 @@ use crate::views::theme;
 
 /// The height of a line.
 pub(super) const LINE: f32 = 16.0;
+/// The room at the right that text leaves to the scroll bar.
+const SCROLL_BAR: f32 = 12.0;
 
 pub(super) fn child(ui: &mut Ui, rect: Rect, name: &str) -> Ui {
     let mut child = ui.new_child(UiBuilder::new().max_rect(rect).id_salt(name));
@@ -42,24 +44,44 @@ pub(super) struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// Draws the lines that are seen.
+    /// Draws the lines that are seen; what is longer than a line goes on in the next.
     pub(super) fn show(&self, ui: &mut Ui, rect: Rect, scene: &Scene<'_>) {
         let mut child = child(ui, rect, self.name);
-        let mut area = ScrollArea::both()
+        let font = theme::numbers(theme::NUMBERS);
+        let advance = ui.ctx().fonts_mut(|fonts| fonts.glyph_width(&font, 'm'));
+        let columns = ((rect.width() - SCROLL_BAR) / advance.max(1.0)) as usize;
+        let rows = rows(self.lines, columns.max(20));
+        let mut area = ScrollArea::vertical()
             .id_salt(self.name)
             .auto_shrink(false)
             .stick_to_bottom(self.follows);
         if let Some(line) = self.to {
-            let offset = line as f32 * LINE - rect.height() / 2.0;
+            let row = rows.partition_point(|(of, _)| *of < line);
+            let offset = row as f32 * LINE - rect.height() / 2.0;
             area = area.vertical_scroll_offset(offset.max(0.0));
         }
-        area.show_rows(&mut child, LINE, self.lines.len(), |ui, range| {
-            for line in &self.lines[range] {
-                let job = marked(line, self.marked, scene);
+        area.show_rows(&mut child, LINE, rows.len(), |ui, range| {
+            for (_, text) in &rows[range] {
+                let job = marked(text, self.marked, scene);
                 ui.add(egui::Label::new(job).extend());
             }
         });
     }
+}
+
+/// The lines in pieces of at most `columns` characters, each with the number of its line.
+fn rows<'a>(lines: &[&'a str], columns: usize) -> Vec<(usize, &'a str)> {
+    let mut rows = Vec::with_capacity(lines.len());
+    for (number, line) in lines.iter().enumerate() {
+        let mut rest = *line;
+        while let Some((end, _)) = rest.char_indices().nth(columns) {
+            let (piece, more) = rest.split_at(end);
+            rows.push((number, piece));
+            rest = more;
+        }
+        rows.push((number, rest));
+    }
+    rows
 }
 
 /// The line with what is looked for in another colour.
@@ -87,4 +109,33 @@ fn marked(line: &str, word: &str, scene: &Scene<'_>) -> LayoutJob {
     }
     job.append(line.get(at..).unwrap_or_default(), 0.0, plain);
     job
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rows;
+
+    #[test]
+    fn long_lines_go_on_in_the_next_row_and_nothing_is_lost() {
+        let lines = [
+            "short",
+            "",
+            "0123456789",
+            "01234567890",
+            "äöüß".repeat(6).leak(),
+        ];
+        let rows = rows(&lines, 10);
+        let of = |line: usize| -> Vec<&str> {
+            let pieces = rows.iter().filter(|(number, _)| *number == line);
+            pieces.map(|(_, text)| *text).collect()
+        };
+        assert_eq!(of(0), ["short"]);
+        assert_eq!(of(1), [""]);
+        assert_eq!(of(2), ["0123456789"]);
+        assert_eq!(of(3), ["0123456789", "0"]);
+        for (number, line) in lines.iter().enumerate() {
+            assert_eq!(of(number).concat(), *line);
+            assert!(of(number).iter().all(|piece| piece.chars().count() <= 10));
+        }
+    }
 }

@@ -93,7 +93,7 @@ pub(super) fn filter_line(
         .font(theme::words(12.0))
         .color(scene.palette.dim);
     line.add(Label::new(text).truncate());
-    (copy.clicked(), rect.with_min_y(head.bottom() + 2.0))
+    (copy.clicked(), rect.with_min_y(head.bottom() + 5.0))
 }
 
 impl List<'_> {

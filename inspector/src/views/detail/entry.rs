@@ -9,8 +9,12 @@ use crate::model::{entry_words, size_text};
 use crate::views::actions;
 use crate::views::command::UiCommand;
 use crate::views::page_tables::OWN_WINDOW;
+use crate::views::paint;
 use crate::views::scene::Scene;
 use crate::views::theme;
+
+/// The size of the heading where there is room.
+const HEADING: f32 = 17.0;
 
 /// Draws the heading and the entry.
 pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
@@ -89,7 +93,14 @@ pub(super) fn title(ui: &mut Ui, scene: &Scene<'_>, words: &str, out: &mut Vec<U
                 ));
             }
             ui.with_layout(egui::Layout::left_to_right(Align::Center), |ui| {
-                let words = RichText::new(words).heading();
+                // A narrow pane has smaller letters rather than half a heading.
+                let sizes = [HEADING, 15.0, 13.5];
+                let fits = |size: &f32| {
+                    let wide = paint::width(ui.painter(), words, theme::strong(*size));
+                    wide <= ui.available_width()
+                };
+                let size = sizes.into_iter().find(fits).unwrap_or(12.0);
+                let words = RichText::new(words).font(theme::strong(size));
                 ui.add(egui::Label::new(words).truncate());
             });
         });

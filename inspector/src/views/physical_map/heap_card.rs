@@ -27,7 +27,7 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
         stroke,
         StrokeKind::Inside,
     );
-    let inner = rect.shrink2(vec2(12.0, 6.0));
+    let inner = rect.shrink2(vec2(12.0, (rect.height() * 0.12).min(6.0)));
     let is_tall = rect.height() > 70.0;
     let head = if is_tall {
         inner.with_max_y(inner.top() + 20.0)
@@ -65,7 +65,11 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     } else {
         inner
     };
-    let size = if is_tall { 32.0 } else { 26.0 };
+    let size = match rect.height() {
+        _ if is_tall => 32.0,
+        height if height < 40.0 => 18.0,
+        _ => 26.0,
+    };
     let number = theme::strong(size);
     let value = heap.counter.to_string();
     let shown = paint::line(painter, body, Align::Min, &value, number, palette.counter);
