@@ -158,7 +158,7 @@ fn resting_on_a_row_marks_its_address_in_all_maps() {
     let pc = hart.pc.expect("it has one");
     let shown = rest_on(&mut harness, Tab::Harts, &format!("hart {}, ", hart.id));
     assert_eq!(shown, Selection::Virtual(pc));
-    let region = rest_on(&mut harness, Tab::Regions, "cpu struct, ");
+    let region = rest_on(&mut harness, Tab::Regions, ", 0x8");
     assert!(matches!(region, Selection::Range(_)), "{region:?}");
     let event = rest_on(&mut harness, Tab::Trace, "0, 0, kalloc");
     assert!(matches!(event, Selection::Virtual(_)), "{event:?}");
