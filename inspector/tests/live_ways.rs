@@ -5,6 +5,7 @@
 mod link_support;
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use link_support::*;
@@ -23,6 +24,38 @@ fn image(folder: &tempfile::TempDir) -> String {
         "loader,file={},addr=0x80000000,force-raw=on",
         path.display()
     )
+}
+
+/// A QEMU whose RAM is in a file in `folder`, with the image in it: `memory` is its size, `share` whether its writes reach
+/// the file.
+fn in_a_file(folder: &tempfile::TempDir, memory: &str, share: &str) -> (PathBuf, Qemu) {
+    let ram = folder.path().join("some ram");
+    let backend = format!(
+        "memory-backend-file,id=mine,size={memory},mem-path={},share={share}",
+        ram.display()
+    );
+    let image = image(folder);
+    let qemu = Qemu::start(&[
+        "-m",
+        memory,
+        "-machine",
+        "memory-backend=mine",
+        "-object",
+        &backend,
+        "-device",
+        &image,
+        "-S",
+    ]);
+    (ram, qemu)
+}
+
+/// Connects as somebody who names RAM's file.
+fn connect_with(qemu: &Qemu, file: RamFile) -> Result<GdbTarget, LinkError> {
+    let options = ConnectOptions {
+        ram_file: Some(file),
+        ..ConnectOptions::default()
+    };
+    GdbTarget::connect(&qemu.address, options)
 }
 
 fn offer(ways: &[WayOffer], way: PhysicalAccess) -> &WayOffer {
@@ -71,23 +104,7 @@ fn compare_all(target: &mut GdbTarget, places: &[u64]) -> Vec<PhysicalAccess> {
 #[test]
 fn a_foreign_qemu_s_file_is_found_and_answers_as_the_port_does() {
     let folder = tempfile::tempdir().unwrap();
-    let ram = folder.path().join("some ram");
-    let backend = format!(
-        "memory-backend-file,id=mine,size=64M,mem-path={},share=on",
-        ram.display()
-    );
-    let image = image(&folder);
-    let qemu = Qemu::start(&[
-        "-m",
-        "64M",
-        "-machine",
-        "memory-backend=mine",
-        "-object",
-        &backend,
-        "-device",
-        &image,
-        "-S",
-    ]);
+    let (_ram, qemu) = in_a_file(&folder, "64M", "on");
     let mut target = qemu.connect_by_any_way();
     // Nobody named it.
     assert_eq!(target.facts().physical, PhysicalAccess::MappedRam);
@@ -204,41 +221,26 @@ fn several_banks_are_one_memory() {
 #[test]
 fn a_file_that_the_guest_s_writes_do_not_reach_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let ram = folder.path().join("ram");
-    let backend = format!(
-        "memory-backend-file,id=mine,size=128M,mem-path={},share=off",
-        ram.display()
-    );
-    let image = image(&folder);
-    let qemu = Qemu::start(&[
-        "-machine",
-        "memory-backend=mine",
-        "-object",
-        &backend,
-        "-device",
-        &image,
-        "-S",
-    ]);
+    let (ram, qemu) = in_a_file(&folder, "128M", "off");
     let mut target = qemu.connect_by_any_way();
     let ways = target.ways().unwrap();
     let why = offer(&ways, PhysicalAccess::MappedRam).why_not.as_deref();
     assert!(why.unwrap().contains("share=on"), "{why:?}");
     drop(target);
     // Nor is it believed when a user names it, or names another place for it.
-    let connect_with = |file: RamFile| {
-        let options = ConnectOptions {
-            ram_file: Some(file),
-            ..ConnectOptions::default()
-        };
-        GdbTarget::connect(&qemu.address, options).map(drop)
-    };
-    let error = connect_with(RamFile::new(&ram)).unwrap_err().to_string();
+    let error = connect_with(&qemu, RamFile::new(&ram))
+        .map(drop)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("something else than"), "{error}");
     let elsewhere = RamFile {
         start: PhysAddr::new(0x1000_0000),
         path: ram,
     };
-    let error = connect_with(elsewhere).unwrap_err().to_string();
+    let error = connect_with(&qemu, elsewhere)
+        .map(drop)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("no RAM there"), "{error}");
 }
 
@@ -246,34 +248,15 @@ fn a_file_that_the_guest_s_writes_do_not_reach_is_refused() {
 #[test]
 fn a_copy_of_the_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let ram = folder.path().join("ram");
-    let backend = format!(
-        "memory-backend-file,id=mine,size=128M,mem-path={},share=on",
-        ram.display()
-    );
-    let image = image(&folder);
-    let qemu = Qemu::start(&[
-        "-machine",
-        "memory-backend=mine",
-        "-object",
-        &backend,
-        "-device",
-        &image,
-        "-S",
-    ]);
-    let connect_with = |file: RamFile| {
-        let options = ConnectOptions {
-            ram_file: Some(file),
-            ..ConnectOptions::default()
-        };
-        GdbTarget::connect(&qemu.address, options)
-    };
-    let target = connect_with(RamFile::new(&ram)).unwrap();
+    let (ram, qemu) = in_a_file(&folder, "128M", "on");
+    let target = connect_with(&qemu, RamFile::new(&ram)).unwrap();
     assert_eq!(target.facts().physical, PhysicalAccess::MappedRam);
     drop(target);
     let copy = folder.path().join("copy");
     fs::copy(&ram, &copy).unwrap();
-    let error = connect_with(RamFile::new(&copy)).map(drop).unwrap_err();
+    let error = connect_with(&qemu, RamFile::new(&copy))
+        .map(drop)
+        .unwrap_err();
     let error = error.to_string();
     assert!(error.contains("it is a copy"), "{error}");
 }
@@ -282,20 +265,7 @@ fn a_copy_of_the_file_is_refused() {
 #[test]
 fn a_ram_file_that_is_cut_ends_nobody_but_its_qemu() {
     let folder = tempfile::tempdir().unwrap();
-    let ram = folder.path().join("ram");
-    let backend = format!(
-        "memory-backend-file,id=mine,size=16M,mem-path={},share=on",
-        ram.display()
-    );
-    let qemu = Qemu::start(&[
-        "-m",
-        "16M",
-        "-machine",
-        "memory-backend=mine",
-        "-object",
-        &backend,
-        "-S",
-    ]);
+    let (ram, qemu) = in_a_file(&folder, "16M", "on");
     let mut target = qemu.connect_by_any_way();
     target.choose_way(PhysicalAccess::MappedRam).unwrap();
     let high = range(0x80f0_0000, 4096);

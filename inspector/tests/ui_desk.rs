@@ -1,12 +1,13 @@
 //! The window itself: its first screen, what it remembers, files that are dropped on it, and names for everything
 //! that can be pressed.
 
+mod ui_support;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use egui::accesskit::{Action, Role};
 use egui::{Key, Modifiers};
-use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use pagescope::app::App;
 use pagescope::model::{History, Selection, fixture};
@@ -14,30 +15,8 @@ use pagescope::views::command::DeskCommand;
 use pagescope::views::{Tab, UiCommand};
 use pagescope_protocol::VirtAddr;
 use pagescope_protocol::snapshot::text::recording_to_text;
-
-fn window(app: App, size: [f32; 2]) -> Harness<'static, App> {
-    let mut harness = Harness::builder()
-        .with_size(size)
-        .with_max_steps(30)
-        .build_ui_state(
-            |ui, app: &mut App| {
-                if ui.ctx().cumulative_pass_nr() == 0 {
-                    app.install(ui.ctx());
-                } else {
-                    app.frame(ui);
-                }
-            },
-            app,
-        );
-    harness.run();
-    harness
-}
-
-const SIZE: [f32; 2] = [1440.0, 900.0];
-
-fn offline(steps: u64) -> Harness<'static, App> {
-    window(App::offline(fixture::history(steps), "lecture.ron"), SIZE)
-}
+use ui_support::painted::texts;
+use ui_support::{SIZE, Window, first_screen, offline, type_into, until, window};
 
 /// A file that is let go over the window.
 #[derive(Debug)]
@@ -53,28 +32,9 @@ impl egui::DroppedFile for Dropped {
     }
 }
 
-fn type_into(harness: &mut Harness<'_, App>, label: &str, text: &str) {
-    harness.get_by_label(label).focus();
-    harness.run();
-    harness.get_by_label(label).type_text(text);
-    harness.run();
-}
-
-/// Draws until `is_done`, while a thread of the window works.
-fn until(harness: &mut Harness<'_, App>, is_done: impl Fn(&App) -> bool) {
-    for _ in 0..500 {
-        harness.run();
-        if is_done(harness.state()) {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("it did not come to that");
-}
-
 #[test]
 fn the_first_screen_offers_what_to_begin_with() {
-    let mut harness = window(App::offline(History::new(), ""), SIZE);
+    let mut harness = first_screen();
     for label in [
         "Start the demo",
         "pseudos",
@@ -96,7 +56,7 @@ fn the_first_screen_offers_what_to_begin_with() {
 
 #[test]
 fn a_port_where_nobody_answers_says_so_and_the_first_screen_stays() {
-    let mut harness = window(App::offline(History::new(), ""), SIZE);
+    let mut harness = first_screen();
     let port = {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.local_addr().expect("its number").port()
@@ -105,9 +65,9 @@ fn a_port_where_nobody_answers_says_so_and_the_first_screen_stays() {
     type_into(&mut harness, "Address of a gdb port", &address);
     harness.run();
     harness.get_by_label("Attach").click();
-    until(&mut harness, |app| {
+    until(&mut harness, "nobody answers", |window| {
         matches!(
-            app.state().connection,
+            window.state().state().connection,
             pagescope::session::Connection::Lost { .. }
         )
     });
@@ -118,15 +78,15 @@ fn a_port_where_nobody_answers_says_so_and_the_first_screen_stays() {
 
 #[test]
 fn an_elf_that_is_none_is_said_before_anything_is_attached() {
-    let mut harness = window(App::offline(History::new(), ""), SIZE);
+    let mut harness = first_screen();
     harness
         .state_mut()
         .queue(UiCommand::Desk(DeskCommand::Attach {
             address: "127.0.0.1:1".into(),
             elf: "/nonexistent/kernel.elf".into(),
         }));
-    until(&mut harness, |app| {
-        let notice = app.state().notice.as_ref();
+    until(&mut harness, "it cannot be read", |window| {
+        let notice = window.state().state().notice.as_ref();
         notice.is_some_and(|notice| notice.text.contains("cannot read"))
     });
     assert!(!harness.state().state().has_session);
@@ -148,7 +108,9 @@ fn a_file_that_was_open_is_offered_again_and_remembered() {
     // Dropped on the window.
     harness.input_mut().dropped_files = vec![std::sync::Arc::new(Dropped(file))];
     harness.step();
-    until(&mut harness, |app| app.state().snapshot().is_some());
+    until(&mut harness, "it is open", |window| {
+        window.state().state().snapshot().is_some()
+    });
     harness.state_mut().queue(UiCommand::ShowTab(Tab::Regions));
     harness
         .state_mut()
@@ -163,20 +125,19 @@ fn a_file_that_was_open_is_offered_again_and_remembered() {
         .queue(UiCommand::Theme(egui::ThemePreference::Light));
     harness.run();
     harness.run();
-    for _ in 0..200 {
+    until(&mut harness, "it is remembered", |_| {
         let text = std::fs::read_to_string(&settings).unwrap_or_default();
-        if text.contains("light") && text.contains("260") {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+        text.contains("light") && text.contains("260")
+    });
     // The next time.
     let mut harness = started(&settings);
     assert_eq!(harness.state().state().tab, Tab::Regions);
     assert_eq!(harness.state().state().desk.panels.detail, Some(400.0));
     assert!(!harness.ctx.global_style().visuals.dark_mode);
     harness.get_by_label("lecture.ron").click();
-    until(&mut harness, |app| app.state().snapshot().is_some());
+    until(&mut harness, "it is open", |window| {
+        window.state().state().snapshot().is_some()
+    });
     assert_eq!(harness.state().state().history.moments().len(), 4);
     // Closing goes back to the first screen.
     harness.key_press_modifiers(Modifiers::COMMAND, Key::W);
@@ -187,7 +148,7 @@ fn a_file_that_was_open_is_offered_again_and_remembered() {
 #[test]
 fn panels_are_dragged_within_limits() {
     let mut harness = offline(2);
-    let width = |harness: &Harness<'_, App>| {
+    let width = |harness: &Window| {
         let edge = harness.get_by_label("Width of the detail pane").rect();
         SIZE[0] - edge.center().x
     };
@@ -230,22 +191,17 @@ fn a_file_held_over_the_window_is_named() {
         ..Default::default()
     }];
     harness.step();
-    assert_eq!(texts(&harness, "Let go to open lecture.ron"), 1);
-}
-
-/// How often this text was painted in the last frame.
-fn texts(harness: &Harness<'_, App>, wanted: &str) -> usize {
-    let shapes = harness.output().shapes.iter();
-    shapes
-        .filter(|clipped| match &clipped.shape {
-            egui::Shape::Text(text) => text.galley.text() == wanted,
-            _ => false,
-        })
-        .count()
+    let words = texts(&harness);
+    assert!(
+        words
+            .iter()
+            .any(|word| word == "Let go to open lecture.ron"),
+        "{words:?}"
+    );
 }
 
 /// What can be pressed or typed into in the window, and has no name.
-fn nameless(harness: &Harness<'_, App>) -> Vec<String> {
+fn nameless(harness: &Window) -> Vec<String> {
     let mut found = Vec::new();
     let mut left: Vec<_> = harness.root().children().collect();
     while let Some(node) = left.pop() {
@@ -310,7 +266,7 @@ fn everything_that_can_be_pressed_has_a_name() {
         harness.state_mut().queue(command);
         harness.run();
     }
-    let first = window(App::offline(History::new(), ""), SIZE);
+    let first = first_screen();
     seen.extend(
         nameless(&first)
             .into_iter()
@@ -321,12 +277,14 @@ fn everything_that_can_be_pressed_has_a_name() {
 
 #[test]
 fn a_lecture_that_the_program_carries_is_shown_from_the_first_screen() {
-    let mut harness = window(App::offline(History::new(), ""), SIZE);
+    let mut harness = first_screen();
     let lecture = pagescope::assets::lectures()
         .first()
         .expect("there are some");
     harness.get_by_label(lecture.title).click();
-    until(&mut harness, |app| app.state().snapshot().is_some());
+    until(&mut harness, "it is open", |window| {
+        window.state().state().snapshot().is_some()
+    });
     harness.run();
     // What the program carries is no file that was open.
     assert!(harness.state().state().desk.recent.is_empty());

@@ -1,39 +1,22 @@
 //! Finding things in the window: the address box and the palette of commands, by label and by keys.
 
+mod ui_support;
+
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
 use egui::{Key, Modifiers};
-use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use pagescope::app::{App, Link};
-use pagescope::link::Cancel;
+use pagescope::app::App;
 use pagescope::model::{Selection, Symbol, Symbols, fixture};
-use pagescope::session::{Command, Connection, Event};
+use pagescope::session::{Command, Event};
 use pagescope_protocol::{Level, PhysAddr, PhysPage, VirtAddr};
+use ui_support::guest::{Guest, stopped};
+use ui_support::{SIZE, Window, chord, key, selection, window};
 
-fn window(app: App) -> Harness<'static, App> {
-    let mut harness = Harness::builder()
-        .with_size([1440.0, 900.0])
-        .with_max_steps(20)
-        .build_ui_state(
-            |ui, app: &mut App| {
-                if ui.ctx().cumulative_pass_nr() == 0 {
-                    app.install(ui.ctx());
-                } else {
-                    app.frame(ui);
-                }
-            },
-            app,
-        );
-    harness.run();
-    harness
-}
-
-fn offline(steps: u64) -> Harness<'static, App> {
+fn offline(steps: u64) -> Window {
     let mut app = App::offline(fixture::history(steps), "lecture.ron");
     app.take(Event::Symbols(Arc::new(symbols())));
-    window(app)
+    window(app, SIZE)
 }
 
 fn symbols() -> Symbols {
@@ -49,22 +32,11 @@ fn symbols() -> Symbols {
     ])
 }
 
-fn press(harness: &mut Harness<'_, App>, modifiers: Modifiers, key: Key) {
-    harness.key_press_modifiers(modifiers, key);
-    harness.run();
-}
-
-fn type_address(harness: &mut Harness<'_, App>, text: &str) {
-    press(harness, Modifiers::COMMAND, Key::L);
+fn type_address(harness: &mut Window, text: &str) {
+    chord(harness, Modifiers::COMMAND, Key::L);
     harness.get_by_label("Address").type_text(text);
     harness.run();
 }
-
-fn selection(harness: &Harness<'_, App>) -> Selection {
-    harness.state().state().selection
-}
-
-const NONE: Modifiers = Modifiers::NONE;
 
 #[test]
 fn what_is_typed_is_explained_before_enter() {
@@ -72,7 +44,7 @@ fn what_is_typed_is_explained_before_enter() {
     type_address(&mut harness, "kalloc+4");
     harness.get_by_label("0x80200104, virtual");
     harness.get_by_label("kalloc+0x4, mapped to 0x80200104, r-x--a-");
-    press(&mut harness, NONE, Key::Enter);
+    key(&mut harness, Key::Enter);
     assert_eq!(
         selection(&harness),
         Selection::Virtual(VirtAddr::new(0x8020_0104))
@@ -87,14 +59,14 @@ fn names_are_completed_with_keys_and_with_the_mouse() {
     type_address(&mut harness, "kall");
     harness.get_by_label("kalloc symbol  0x80200100");
     harness.get_by_label("kalloc_init symbol  0x80200180");
-    press(&mut harness, NONE, Key::ArrowDown);
-    press(&mut harness, NONE, Key::ArrowDown);
-    press(&mut harness, NONE, Key::Tab);
+    key(&mut harness, Key::ArrowDown);
+    key(&mut harness, Key::ArrowDown);
+    key(&mut harness, Key::Tab);
     assert_eq!(
         harness.get_by_label("Address").value().as_deref(),
         Some("kalloc_init")
     );
-    press(&mut harness, NONE, Key::Enter);
+    key(&mut harness, Key::Enter);
     assert_eq!(
         selection(&harness),
         Selection::Virtual(VirtAddr::new(0x8020_0180))
@@ -106,7 +78,7 @@ fn names_are_completed_with_keys_and_with_the_mouse() {
         harness.get_by_label("Address").value().as_deref(),
         Some("kfree")
     );
-    press(&mut harness, NONE, Key::Enter);
+    key(&mut harness, Key::Enter);
     assert_eq!(
         selection(&harness),
         Selection::Virtual(VirtAddr::new(0x8020_0200))
@@ -119,7 +91,7 @@ fn a_wrong_text_stays_and_says_what_is_wrong() {
     let before = selection(&harness);
     type_address(&mut harness, "kalloq + 4");
     harness.get_by_label_contains("did you mean kalloc?");
-    press(&mut harness, NONE, Key::Enter);
+    key(&mut harness, Key::Enter);
     assert_eq!(selection(&harness), before);
     harness.get_by_label_contains("did you mean kalloc?");
     assert!(harness.get_by_label("Address").is_focused());
@@ -130,10 +102,10 @@ fn esc_leaves_the_box_and_keeps_the_selection() {
     let mut harness = offline(1);
     let before = selection(&harness);
     type_address(&mut harness, "kal");
-    press(&mut harness, NONE, Key::Escape);
+    key(&mut harness, Key::Escape);
     assert!(!harness.get_by_label("Address").is_focused());
     assert_eq!(selection(&harness), before);
-    press(&mut harness, NONE, Key::Escape);
+    key(&mut harness, Key::Escape);
     assert_eq!(selection(&harness), Selection::Nothing);
 }
 
@@ -142,7 +114,7 @@ fn up_brings_back_what_was_typed_before() {
     let mut harness = offline(1);
     for text in ["p:0x87fff000", "root[2]"] {
         type_address(&mut harness, text);
-        press(&mut harness, NONE, Key::Enter);
+        key(&mut harness, Key::Enter);
     }
     let entry = Selection::Entry {
         level: Level::L2,
@@ -150,10 +122,10 @@ fn up_brings_back_what_was_typed_before() {
         index: 2,
     };
     assert_eq!(selection(&harness), entry);
-    press(&mut harness, Modifiers::COMMAND, Key::L);
-    press(&mut harness, NONE, Key::ArrowUp);
-    press(&mut harness, NONE, Key::ArrowUp);
-    press(&mut harness, NONE, Key::Enter);
+    chord(&mut harness, Modifiers::COMMAND, Key::L);
+    key(&mut harness, Key::ArrowUp);
+    key(&mut harness, Key::ArrowUp);
+    key(&mut harness, Key::Enter);
     assert_eq!(
         selection(&harness),
         Selection::Physical(PhysAddr::new(0x87ff_f000))
@@ -165,28 +137,28 @@ fn an_entry_of_the_table_that_is_shown_is_reached_by_place() {
     let mut harness = offline(2);
     type_address(&mut harness, "l0[499]");
     harness.get_by_label_contains("L0[499] of the table 0x87ffe000");
-    press(&mut harness, NONE, Key::Enter);
+    key(&mut harness, Key::Enter);
     harness.get_by_label_contains("in L0, entry 499");
 }
 
 #[test]
 fn every_command_is_found_by_a_part_of_its_name_and_done_with_enter() {
     let mut harness = offline(3);
-    press(&mut harness, Modifiers::COMMAND, Key::K);
+    chord(&mut harness, Modifiers::COMMAND, Key::K);
     harness
         .get_by_label("Find a command")
         .type_text("list of keys");
     harness.run();
     harness.get_by_label("Keys");
-    press(&mut harness, NONE, Key::Enter);
+    key(&mut harness, Key::Enter);
     assert!(harness.state().state().help);
     assert!(harness.query_by_label("Find a command").is_none());
     // What was typed is forgotten; Esc closes it, and nothing else happens.
     let before = selection(&harness);
-    press(&mut harness, Modifiers::COMMAND, Key::K);
+    chord(&mut harness, Modifiers::COMMAND, Key::K);
     let value = harness.get_by_label("Find a command").value();
     assert_eq!(value.unwrap_or_default(), "");
-    press(&mut harness, NONE, Key::Escape);
+    key(&mut harness, Key::Escape);
     assert!(harness.query_by_label("Find a command").is_none());
     assert_eq!(selection(&harness), before);
 }
@@ -194,11 +166,11 @@ fn every_command_is_found_by_a_part_of_its_name_and_done_with_enter() {
 #[test]
 fn what_cannot_be_done_says_why_and_is_not_done() {
     let mut harness = offline(3);
-    press(&mut harness, Modifiers::COMMAND, Key::K);
+    chord(&mut harness, Modifiers::COMMAND, Key::K);
     harness.get_by_label("Find a command").type_text("pause");
     harness.run();
     harness.get_by_label_contains("Pause, ");
-    press(&mut harness, NONE, Key::Enter);
+    key(&mut harness, Key::Enter);
     // Still open: nothing was done.
     harness.get_by_label("Find a command");
 }
@@ -206,8 +178,8 @@ fn what_cannot_be_done_says_why_and_is_not_done() {
 #[test]
 fn steps_names_spaces_and_addresses_are_places_to_go() {
     let mut harness = offline(4);
-    let go = |harness: &mut Harness<'_, App>, text: &str, label: &str| {
-        press(harness, Modifiers::COMMAND, Key::K);
+    let go = |harness: &mut Window, text: &str, label: &str| {
+        chord(harness, Modifiers::COMMAND, Key::K);
         harness.get_by_label("Find a command").type_text(text);
         harness.run();
         harness.get_by_label(label).click();
@@ -236,31 +208,18 @@ fn steps_names_spaces_and_addresses_are_places_to_go() {
     harness.get_by_label_contains("Regions");
 }
 
-/// A guest whose side of the channels the test holds.
-fn live() -> (Harness<'static, App>, Receiver<Command>, Sender<Event>) {
-    let (commands, asked) = bounded(8);
-    let (events, received) = bounded(64);
-    let link = Link {
-        commands,
-        events: received,
-        cancel: Cancel::default(),
-    };
-    (window(App::live(link, "guest")), asked, events)
+/// A guest that stands still, and whose names are known.
+fn named() -> (Window, Guest) {
+    let (mut window, guest) = stopped(SIZE);
+    guest.tell(&mut window, [Event::Symbols(Arc::new(symbols()))]);
+    (window, guest)
 }
 
 #[test]
 fn the_guests_own_names_are_known_in_the_box() {
-    let (mut harness, _asked, events) = live();
-    for event in [
-        Event::Connection(Connection::Stopped),
-        Event::Moment(Arc::new(fixture::pseudos(3))),
-        Event::Symbols(Arc::new(symbols())),
-    ] {
-        events.send(event).expect("the window listens");
-    }
-    harness.run();
+    let (mut harness, _guest) = named();
     type_address(&mut harness, "kfree");
-    press(&mut harness, NONE, Key::Enter);
+    key(&mut harness, Key::Enter);
     assert_eq!(
         selection(&harness),
         Selection::Virtual(VirtAddr::new(0x8020_0200))
@@ -271,7 +230,7 @@ fn the_guests_own_names_are_known_in_the_box() {
 fn the_detail_pane_draws_the_bits_the_walk_and_the_history() {
     let mut harness = offline(4);
     type_address(&mut harness, "0x87ff3008");
-    press(&mut harness, NONE, Key::Enter);
+    key(&mut harness, Key::Enter);
     harness.get_by_label("PPN, bits 53–10, 0x87ff3");
     harness.get_by_label("W, bit 2, 1");
     harness.get_by_label("reserved, bits 60–54, 0x0");
@@ -294,7 +253,7 @@ fn the_detail_pane_draws_the_bits_the_walk_and_the_history() {
 fn an_unmapped_address_says_what_is_missing_and_what_is_near() {
     let mut harness = offline(1);
     type_address(&mut harness, "0x80216000");
-    press(&mut harness, NONE, Key::Enter);
+    key(&mut harness, Key::Enter);
     harness.get_by_label_contains("The first missing entry is L0[22] of the table 0x87ff9000");
     // Further down in the pane: it is brought into view first.
     harness.get_by_label("0x80217000").scroll_to_me();
@@ -311,7 +270,7 @@ fn an_unmapped_address_says_what_is_missing_and_what_is_near() {
 fn a_table_is_shown_as_entries_and_as_bytes() {
     let mut harness = offline(1);
     type_address(&mut harness, "root");
-    press(&mut harness, NONE, Key::Enter);
+    key(&mut harness, Key::Enter);
     harness
         .get_by_label("Word 2: 0x21fff401 → 0x87ffd000")
         .click();
@@ -325,7 +284,7 @@ fn a_table_is_shown_as_entries_and_as_bytes() {
         }
     ));
     type_address(&mut harness, "root");
-    press(&mut harness, NONE, Key::Enter);
+    key(&mut harness, Key::Enter);
     harness.get_by_label("Hex").click();
     harness.run();
     harness.get_by_label_contains("010  01 f4 ff 21");
@@ -335,7 +294,7 @@ fn a_table_is_shown_as_entries_and_as_bytes() {
 fn a_region_tells_its_pages_and_how_it_is_mapped() {
     let mut harness = offline(1);
     type_address(&mut harness, ".rodata");
-    press(&mut harness, NONE, Key::Enter);
+    key(&mut harness, Key::Enter);
     harness.get_by_label("16 KiB, 4 pages, physical.");
 }
 
@@ -343,7 +302,7 @@ fn a_region_tells_its_pages_and_how_it_is_mapped() {
 fn what_is_selected_is_copied_as_text() {
     let mut harness = offline(4);
     type_address(&mut harness, "0x87ff3008");
-    press(&mut harness, NONE, Key::Enter);
+    key(&mut harness, Key::Enter);
     harness.event(egui::Event::Copy);
     harness.run();
     harness.get_by_label("What is selected was copied as text.");
@@ -358,30 +317,18 @@ fn what_is_selected_is_copied_as_text() {
 
 #[test]
 fn a_source_line_is_asked_for_and_shown() {
-    let (mut harness, asked, events) = live();
-    for event in [
-        Event::Connection(Connection::Stopped),
-        Event::Moment(Arc::new(fixture::pseudos(3))),
-        Event::Symbols(Arc::new(symbols())),
-    ] {
-        events.send(event).expect("the window listens");
-    }
-    harness.run();
+    let (mut harness, guest) = named();
     type_address(&mut harness, "kalloc + 4");
-    press(&mut harness, NONE, Key::Enter);
-    let asks: Vec<Command> = asked.try_iter().collect();
+    key(&mut harness, Key::Enter);
+    let asks = guest.asked();
     assert!(asks.contains(&Command::FindLine(0x8020_0104)), "{asks:?}");
     let line = Event::Line(0x8020_0104, Some("kernel/kalloc.rs:70".into()));
-    events.send(line).expect("the window listens");
-    harness.run();
+    guest.tell(&mut harness, [line]);
     harness.get_by_label("kalloc+0x4");
     harness.get_by_label("kernel/kalloc.rs:70");
     // It is asked for once.
-    assert!(
-        !asked
-            .try_iter()
-            .any(|ask| matches!(ask, Command::FindLine(_)))
-    );
+    let mut asks = guest.asked().into_iter();
+    assert!(!asks.any(|ask| matches!(ask, Command::FindLine(_))));
 }
 
 #[test]

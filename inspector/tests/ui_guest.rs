@@ -1,80 +1,18 @@
 //! What can be asked of a guest, by label: toolbar, what to run to, console, harts, registers, watches, log.
 
+mod ui_support;
+
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use pagescope::app::{App, Link};
 use pagescope::capture::run_until::Goal;
-use pagescope::link::Cancel;
 use pagescope::model::{Selection, fixture};
-use pagescope::session::{Command, Connection, ConsoleInput, Event, WatchAt};
+use pagescope::session::{Command, ConsoleInput, Event, WatchAt};
 use pagescope::views::{FilePurpose, Tab, UiCommand};
 use pagescope_protocol::snapshot::{Register, Snapshot, Watch};
 use pagescope_protocol::{PhysAddr, VirtAddr};
-
-struct Guest {
-    commands: Receiver<Command>,
-    events: Sender<Event>,
-}
-
-fn live(size: [f32; 2]) -> (Harness<'static, App>, Guest) {
-    let (commands, asked) = bounded(8);
-    let (events, received) = bounded(64);
-    let link = Link {
-        commands,
-        events: received,
-        cancel: Cancel::default(),
-    };
-    let guest = Guest {
-        commands: asked,
-        events,
-    };
-    let mut harness = Harness::builder()
-        .with_size(size)
-        .with_max_steps(20)
-        .build_ui_state(
-            |ui, app: &mut App| {
-                if ui.ctx().cumulative_pass_nr() == 0 {
-                    app.install(ui.ctx());
-                } else {
-                    app.frame(ui);
-                }
-            },
-            App::live(link, "guest"),
-        );
-    harness.run();
-    guest.say(Event::StepSymbol(Some("kalloc".into())));
-    guest.say(Event::FreeSymbol(Some("kfree".into())));
-    guest.say(Event::Connection(Connection::Stopped));
-    guest.say(Event::Moment(Arc::new(fixture::pseudos(3))));
-    harness.run();
-    (harness, guest)
-}
-
-impl Guest {
-    fn say(&self, event: Event) {
-        self.events.send(event).expect("the window listens");
-    }
-
-    fn asked(&self) -> Vec<Command> {
-        self.commands.try_iter().collect()
-    }
-}
-
-fn show(harness: &mut Harness<'static, App>, tab: Tab) {
-    harness.state_mut().queue(UiCommand::ShowTab(tab));
-    harness.run();
-}
-
-fn type_into(harness: &mut Harness<'static, App>, label: &str, text: &str) {
-    let field = harness.get_by_label(label);
-    field.focus();
-    harness.run();
-    harness.get_by_label(label).type_text(text);
-    harness.run();
-}
+use ui_support::guest::stopped;
+use ui_support::{SIZE, Window, ask, type_into, until};
 
 fn registers(harts: &[(u32, &[(&str, u64)])]) -> Snapshot {
     let mut snapshot = fixture::pseudos(3);
@@ -103,7 +41,7 @@ fn the_toolbar_steps_to_the_next_table_change_at_every_width() {
         [1700.0, 1000.0],
         [2560.0, 1440.0],
     ] {
-        let (mut harness, guest) = live(size);
+        let (mut harness, guest) = stopped(size);
         let menu = harness.get_by_label("More ways to step").rect();
         let address = harness.get_by_label("Address").rect();
         assert!(!menu.intersects(address), "at {size:?}");
@@ -141,7 +79,7 @@ fn the_toolbar_steps_to_the_next_table_change_at_every_width() {
 
 #[test]
 fn keys_step_as_their_buttons_do() {
-    let (mut harness, guest) = live([1440.0, 900.0]);
+    let (mut harness, guest) = stopped(SIZE);
     harness.key_press(egui::Key::F9);
     harness.run();
     assert!(matches!(guest.asked()[..], [Command::RunUntil(_)]));
@@ -161,8 +99,8 @@ fn keys_step_as_their_buttons_do() {
 
 #[test]
 fn a_condition_is_asked_for_with_defaults_and_remembered() {
-    let (mut harness, guest) = live([1440.0, 900.0]);
-    let open = |harness: &mut Harness<'static, App>| {
+    let (mut harness, guest) = stopped(SIZE);
+    let open = |harness: &mut Window| {
         harness.key_press_modifiers(egui::Modifiers::SHIFT, egui::Key::F9);
         harness.run();
     };
@@ -210,8 +148,8 @@ fn a_condition_is_asked_for_with_defaults_and_remembered() {
 
 #[test]
 fn what_is_typed_reaches_the_guest() {
-    let (mut harness, guest) = live([1440.0, 900.0]);
-    show(&mut harness, Tab::Console);
+    let (mut harness, guest) = stopped(SIZE);
+    ask(&mut harness, UiCommand::ShowTab(Tab::Console));
     assert!(harness.query_by_label("Type for the guest").is_none());
     let (input, typed) = ConsoleInput::channel();
     guest.say(Event::ConsoleInput(Ok(input)));
@@ -239,8 +177,8 @@ fn what_is_typed_reaches_the_guest() {
 
 #[test]
 fn where_nothing_can_be_typed_it_is_said() {
-    let (mut harness, guest) = live([1440.0, 900.0]);
-    show(&mut harness, Tab::Console);
+    let (mut harness, guest) = stopped(SIZE);
+    ask(&mut harness, UiCommand::ShowTab(Tab::Console));
     let why = "This guest's console belongs to whoever started it: type there.";
     guest.say(Event::ConsoleInput(Err(why.into())));
     harness.run();
@@ -250,10 +188,10 @@ fn where_nothing_can_be_typed_it_is_said() {
 
 #[test]
 fn a_hart_is_chosen_from_the_list() {
-    let (mut harness, guest) = live([1440.0, 900.0]);
+    let (mut harness, guest) = stopped(SIZE);
     let two = registers(&[(0, &[("scause", 13)]), (1, &[("scause", 15)])]);
     guest.say(Event::Moment(Arc::new(two)));
-    show(&mut harness, Tab::Harts);
+    ask(&mut harness, UiCommand::ShowTab(Tab::Harts));
     harness.get_by_label_contains("hart 0,");
     let row = harness.get_by_label_contains("store page fault");
     row.click();
@@ -263,13 +201,13 @@ fn a_hart_is_chosen_from_the_list() {
 
 #[test]
 fn registers_are_taken_apart_and_changes_marked() {
-    let (mut harness, guest) = live([1440.0, 900.0]);
+    let (mut harness, guest) = stopped(SIZE);
     let satp = 0x8000_0000_0008_7ffc;
     let first: &[(&str, u64)] = &[("a0", 1), ("sepc", 0x8020_0000), ("satp", satp)];
     let second: &[(&str, u64)] = &[("a0", 2), ("sepc", 0x8020_0000), ("satp", satp)];
     guest.say(Event::Moment(Arc::new(registers(&[(0, first)]))));
     guest.say(Event::Moment(Arc::new(registers(&[(0, second)]))));
-    show(&mut harness, Tab::Registers);
+    ask(&mut harness, UiCommand::ShowTab(Tab::Registers));
     harness.get_by_label("a0 0x2, was 0x1");
     harness.get_by_label_contains("Sv39 · ASID 0 · root 0x87ffc000");
     harness.get_by_label("sepc 0x80200000").click();
@@ -284,8 +222,8 @@ fn registers_are_taken_apart_and_changes_marked() {
 
 #[test]
 fn numbers_are_watched_and_no_longer() {
-    let (mut harness, guest) = live([1440.0, 900.0]);
-    show(&mut harness, Tab::Watches);
+    let (mut harness, guest) = stopped(SIZE);
+    ask(&mut harness, UiCommand::ShowTab(Tab::Watches));
     type_into(&mut harness, "What to watch", "0x87ff3000");
     harness.get_by_label("Watch").click();
     harness.run();
@@ -322,11 +260,11 @@ fn numbers_are_watched_and_no_longer() {
 
 #[test]
 fn the_log_is_filtered_and_cleared() {
-    let (mut harness, guest) = live([1440.0, 900.0]);
+    let (mut harness, guest) = stopped(SIZE);
     for line in ["connected to :1234", "profile pseudos", "lost once"] {
         guest.say(Event::Log(line.into()));
     }
-    show(&mut harness, Tab::Log);
+    ask(&mut harness, UiCommand::ShowTab(Tab::Log));
     harness.get_by_label("3 lines");
     type_into(&mut harness, "Filter log", "profile");
     harness.get_by_label("1 of 3 lines");
@@ -337,7 +275,7 @@ fn the_log_is_filtered_and_cleared() {
 
 #[test]
 fn a_picture_is_chosen_and_written() {
-    let (mut harness, _guest) = live([1440.0, 900.0]);
+    let (mut harness, _guest) = stopped(SIZE);
     harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::E);
     harness.run();
     harness.get_by_label("Dark").click();
@@ -362,12 +300,7 @@ fn a_picture_is_chosen_and_written() {
         harness
             .state_mut()
             .queue(UiCommand::File(purpose, path.clone()));
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
-        while !path.is_file() {
-            assert!(std::time::Instant::now() < until, "{name} is not written");
-            harness.run();
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+        until(&mut harness, name, |_| path.is_file());
         assert!(std::fs::metadata(&path).expect("it is there").len() > 500);
     }
 }

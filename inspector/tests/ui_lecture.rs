@@ -1,6 +1,7 @@
 //! A lecture in the window: shown with a presenter's keys, left as everything was, and written.
 
-use egui_kittest::Harness;
+mod ui_support;
+
 use egui_kittest::kittest::Queryable as _;
 use pagescope::app::App;
 use pagescope::model::{History, Selection, Slide, fixture};
@@ -8,28 +9,7 @@ use pagescope::views::command::LectureCommand;
 use pagescope::views::{Tab, UiCommand};
 use pagescope_protocol::snapshot::LectureView;
 use pagescope_protocol::{PhysAddr, VirtAddr};
-
-fn window(history: History, size: [f32; 2]) -> Harness<'static, App> {
-    window_on(App::offline(history, "lecture.ron"), size)
-}
-
-fn window_on(app: App, size: [f32; 2]) -> Harness<'static, App> {
-    let mut harness = Harness::builder()
-        .with_size(size)
-        .with_max_steps(20)
-        .build_ui_state(
-            |ui, app: &mut App| {
-                if ui.ctx().cumulative_pass_nr() == 0 {
-                    app.install(ui.ctx());
-                } else {
-                    app.frame(ui);
-                }
-            },
-            app,
-        );
-    harness.run();
-    harness
-}
+use ui_support::{Window, key, press, recording, until, window};
 
 /// Three steps: a virtual address, a physical one, what is newest.
 fn lecture() -> History {
@@ -47,19 +27,9 @@ fn lecture() -> History {
     history
 }
 
-fn key(harness: &mut Harness<'static, App>, key: egui::Key) {
-    harness.key_press(key);
-    harness.run();
-}
-
-fn press(harness: &mut Harness<'static, App>, label: &str) {
-    harness.get_by_label(label).click();
-    harness.run();
-}
-
 #[test]
 fn each_key_of_a_presenter_does_what_it_says() {
-    let mut harness = window(lecture(), [1400.0, 900.0]);
+    let mut harness = recording(lecture(), [1400.0, 900.0]);
     key(&mut harness, egui::Key::F11);
     harness.get_by_label("Pages, one by one");
     harness.get_by_label("Step 1 of 3");
@@ -105,7 +75,7 @@ fn each_key_of_a_presenter_does_what_it_says() {
 
 #[test]
 fn leaving_puts_everything_back_as_it_was() {
-    let mut harness = window(lecture(), [1400.0, 900.0]);
+    let mut harness = recording(lecture(), [1400.0, 900.0]);
     let chosen = Selection::Virtual(VirtAddr::new(0x8020_0000));
     for command in [
         UiCommand::Theme(egui::ThemePreference::Dark),
@@ -117,7 +87,7 @@ fn leaving_puts_everything_back_as_it_was() {
         harness.state_mut().queue(command);
     }
     harness.run();
-    let facts = |harness: &Harness<'static, App>| {
+    let facts = |harness: &Window| {
         let state = harness.state().state();
         let theme = harness.ctx.options(|options| options.theme_preference);
         let zoom = (harness.ctx.zoom_factor() * 100.0).round();
@@ -149,22 +119,18 @@ fn a_lecture_s_theme_and_scale_are_not_remembered() {
     std::fs::write(&settings, "(theme: \"dark\", zoom: Some(1.2))").expect("written");
     let mut app = App::offline(lecture(), "lecture.ron");
     app.remember_in(settings.clone());
-    let mut harness = window_on(app, [1400.0, 900.0]);
+    let mut harness = window(app, [1400.0, 900.0]);
     harness.key_press_modifiers(egui::Modifiers::SHIFT, egui::Key::F5);
     harness.run();
     assert_eq!(harness.ctx.theme(), egui::Theme::Light);
     // Something else to remember, so that it is written.
     harness.state_mut().queue(UiCommand::ShowTab(Tab::Regions));
     harness.run();
-    let mut text = String::new();
-    for _ in 0..400 {
-        text = std::fs::read_to_string(&settings).unwrap_or_default();
-        if text.contains("Regions") {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(25));
-    }
-    assert!(text.contains("Regions"), "{text}");
+    let written = || std::fs::read_to_string(&settings).unwrap_or_default();
+    until(&mut harness, "the tab is remembered", |_| {
+        written().contains("Regions")
+    });
+    let text = written();
     assert!(text.contains("dark") && text.contains("1.2"), "{text}");
 }
 
@@ -175,7 +141,7 @@ fn a_recording_with_notes_is_a_lecture() {
     history.notebook_mut().edit("a note", |pages| {
         pages.notes.insert(id, "The only one.".into());
     });
-    let mut harness = window(history, [1400.0, 900.0]);
+    let mut harness = recording(history, [1400.0, 900.0]);
     key(&mut harness, egui::Key::F11);
     harness.get_by_label("Caption: The only one.");
     harness.get_by_label("Step 1 of 1");
@@ -183,7 +149,7 @@ fn a_recording_with_notes_is_a_lecture() {
 
 #[test]
 fn without_notes_it_is_said_what_to_do() {
-    let mut harness = window(fixture::history(4), [1400.0, 900.0]);
+    let mut harness = recording(fixture::history(4), [1400.0, 900.0]);
     key(&mut harness, egui::Key::F11);
     harness.get_by_label_contains("There is no lecture yet. Write notes with N");
 }
@@ -194,7 +160,7 @@ fn a_caption_of_any_length_stays_in_its_band() {
     history.notebook_mut().edit("long", |pages| {
         pages.lecture[0].caption = "A long sentence about page tables. ".repeat(400).into();
     });
-    let mut harness = window(history, [1000.0, 700.0]);
+    let mut harness = recording(history, [1000.0, 700.0]);
     key(&mut harness, egui::Key::F11);
     let band = harness.get_by_label_contains("Caption: A long").rect();
     let height = 700.0 / harness.ctx.zoom_factor();
@@ -204,7 +170,7 @@ fn a_caption_of_any_length_stays_in_its_band() {
 
 #[test]
 fn a_lecture_is_written_step_by_step() {
-    let mut harness = window(fixture::history(4), [1400.0, 900.0]);
+    let mut harness = recording(fixture::history(4), [1400.0, 900.0]);
     press(&mut harness, "Lecture");
     let title = harness.get_by_label("Title of the lecture");
     title.focus();

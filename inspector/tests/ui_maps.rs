@@ -1,12 +1,13 @@
 //! The maps without a display: panned, zoomed, folded, linked by what is selected and what the mouse rests on, filtered by
 //! their legend.
 
+mod ui_support;
+
 use std::sync::Arc;
 
 use egui::{
     Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, PointerButton, Pos2, Shape, vec2,
 };
-use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
 use pagescope::app::App;
 use pagescope::model::{History, Selection, Sign, Stretch, fixture};
@@ -14,37 +15,27 @@ use pagescope::views::theme::DARK;
 use pagescope::views::{LookCommand, UiCommand};
 use pagescope_protocol::snapshot::RegionSpace;
 use pagescope_protocol::{Level, PhysAddr, VirtAddr};
+use ui_support::painted::{place_of, texts};
+use ui_support::{SIZE, Window, go_to, selection, sized, until, window_as};
 
-fn window(app: App, size: [f32; 2]) -> Harness<'static, App> {
-    let mut harness = Harness::builder()
-        .with_size(size)
-        .with_max_steps(200)
-        .with_step_dt(1.0 / 60.0)
-        .build_ui_state(
-            |ui, app: &mut App| {
-                if ui.ctx().cumulative_pass_nr() == 0 {
-                    app.install(ui.ctx());
-                    ui.ctx().set_theme(egui::Theme::Dark);
-                } else {
-                    app.frame(ui);
-                }
-            },
-            app,
-        );
-    harness.run();
-    harness
+fn maps(steps: u64) -> Window {
+    dark(fixture::history(steps))
 }
 
-fn maps(steps: u64) -> Harness<'static, App> {
-    let app = App::offline(fixture::history(steps), "lecture.ron");
-    window(app, [1440.0, 900.0])
+/// A dark window that moves as on a screen: what glides has frames to glide in.
+fn dark(history: History) -> Window {
+    let builder = sized(SIZE).with_max_steps(200).with_step_dt(1.0 / 60.0);
+    let mut window = window_as(builder, App::offline(history, "lecture.ron"));
+    window.ctx.set_theme(egui::Theme::Dark);
+    window.run();
+    window
 }
 
-fn center(harness: &Harness<'_, App>, label: &str) -> Pos2 {
+fn center(harness: &Window, label: &str) -> Pos2 {
     harness.get_by_label_contains(label).rect().center()
 }
 
-fn wheel(harness: &mut Harness<'_, App>, at: Pos2, lines: f32) {
+fn wheel(harness: &mut Window, at: Pos2, lines: f32) {
     harness.hover_at(at);
     harness.run();
     harness.event(Event::MouseWheel {
@@ -58,7 +49,7 @@ fn wheel(harness: &mut Harness<'_, App>, at: Pos2, lines: f32) {
 }
 
 /// The first and the last address that the virtual map shows.
-fn in_view(harness: &Harness<'_, App>, map: &str) -> Option<(u64, u64)> {
+fn in_view(harness: &Window, map: &str) -> Option<(u64, u64)> {
     let name = harness
         .get_by_label_contains(map)
         .accesskit_node()
@@ -71,39 +62,8 @@ fn in_view(harness: &Harness<'_, App>, map: &str) -> Option<(u64, u64)> {
     Some((number(first)?, number(last)?))
 }
 
-fn selection(harness: &Harness<'_, App>) -> Selection {
-    harness.state().state().selection
-}
-
-fn select(harness: &mut Harness<'_, App>, text: &str) {
-    harness.state_mut().queue(UiCommand::GoTo(text.into()));
-    harness.run();
-}
-
-/// Texts that are painted, with where.
-fn texts(harness: &Harness<'_, App>) -> Vec<(String, egui::Rect)> {
-    let mut found = Vec::new();
-    for clipped in &harness.output().shapes {
-        collect(&clipped.shape, clipped.clip_rect, &mut found);
-    }
-    found
-}
-
-fn collect(shape: &Shape, clip: egui::Rect, found: &mut Vec<(String, egui::Rect)>) {
-    match shape {
-        Shape::Vec(shapes) => shapes.iter().for_each(|shape| collect(shape, clip, found)),
-        Shape::Text(text) => {
-            let rect = text.galley.rect.translate(text.pos.to_vec2());
-            if clip.intersects(rect) {
-                found.push((text.galley.text().to_owned(), rect));
-            }
-        }
-        _ => {}
-    }
-}
-
 /// How many outlines in the colour of what the mouse rests on lie in `rect`.
-fn hover_marks(harness: &Harness<'_, App>, rect: egui::Rect) -> usize {
+fn hover_marks(harness: &Window, rect: egui::Rect) -> usize {
     let is_mark = |shape: &Shape| match shape {
         Shape::Rect(mark) => {
             mark.stroke.color == DARK.text && rect.expand(2.0).contains_rect(mark.rect)
@@ -122,11 +82,8 @@ fn the_wheel_zooms_at_the_pointer_and_a_drag_moves() {
         None,
         "all of it is in view"
     );
-    let stack = texts(&harness)
-        .into_iter()
-        .find(|(text, _)| text == "stack")
-        .unwrap();
-    let at = stack.1.center();
+    let stack = place_of(&harness, "stack");
+    let at = stack.center();
     wheel(&mut harness, at, 6.0);
     let (first, last) = in_view(&harness, "Virtual map").unwrap();
     assert!(
@@ -150,10 +107,10 @@ fn the_wheel_zooms_at_the_pointer_and_a_drag_moves() {
 #[test]
 fn pages_are_shown_one_by_one_and_nothing_stays_folded() {
     let mut harness = maps(4);
-    select(&mut harness, "0x80218000");
+    go_to(&mut harness, "0x80218000");
     harness.key_press(Key::Z);
     harness.run();
-    let words: Vec<String> = texts(&harness).into_iter().map(|(text, _)| text).collect();
+    let words = texts(&harness);
     for page in ["→ 0x80218000", "→ 0x80219000", "→ 0x8021a000"] {
         assert!(
             words.iter().any(|word| word == page),
@@ -162,7 +119,7 @@ fn pages_are_shown_one_by_one_and_nothing_stays_folded() {
     }
     harness.key_press(Key::Num0);
     harness.run();
-    let words: Vec<String> = texts(&harness).into_iter().map(|(text, _)| text).collect();
+    let words = texts(&harness);
     assert!(!words.iter().any(|word| word == "→ 0x80219000"));
     assert!(
         words.iter().any(|word| word == "256 GiB unmapped"),
@@ -229,12 +186,9 @@ fn a_press_in_the_minimap_goes_to_the_upper_half() {
 #[test]
 fn what_the_mouse_rests_on_is_marked_in_every_view() {
     let mut harness = maps(4);
-    select(&mut harness, "0x87ff3000");
-    let heap = texts(&harness)
-        .into_iter()
-        .find(|(text, _)| text == "heap counter")
-        .unwrap();
-    harness.hover_at(heap.1.center());
+    go_to(&mut harness, "0x87ff3000");
+    let heap = place_of(&harness, "heap counter");
+    harness.hover_at(heap.center());
     harness.run();
     let hover = harness.state().state().look.hover;
     assert_eq!(hover, Selection::Virtual(VirtAddr::new(0x87ff_f000)));
@@ -258,11 +212,8 @@ fn what_the_mouse_rests_on_is_marked_in_every_view() {
 #[test]
 fn shift_selects_the_whole_band_and_its_frames_have_a_ribbon() {
     let mut harness = maps(4);
-    let stack = texts(&harness)
-        .into_iter()
-        .find(|(text, _)| text == "stack")
-        .unwrap();
-    let at = stack.1.center();
+    let stack = place_of(&harness, "stack");
+    let at = stack.center();
     harness.hover_at(at);
     harness.run();
     for pressed in [true, false] {
@@ -298,8 +249,8 @@ fn shift_selects_the_whole_band_and_its_frames_have_a_ribbon() {
 #[test]
 fn back_and_forward_go_through_selections() {
     let mut harness = maps(4);
-    select(&mut harness, "0x80200000");
-    select(&mut harness, "p:0x87fff000");
+    go_to(&mut harness, "0x80200000");
+    go_to(&mut harness, "p:0x87fff000");
     let first = Selection::Virtual(VirtAddr::new(0x8020_0000));
     let second = Selection::Physical(PhysAddr::new(0x87ff_f000));
     harness.key_press_modifiers(Modifiers::ALT, Key::ArrowLeft);
@@ -331,7 +282,7 @@ fn back_and_forward_go_through_selections() {
 #[test]
 fn the_legend_is_a_filter_that_says_so_and_ends_with_esc() {
     let mut harness = maps(4);
-    let fills = |harness: &Harness<'_, App>| {
+    let fills = |harness: &Window| {
         let code = DARK.band_fill(pagescope::model::BandKind::Code);
         let shapes = harness.output().shapes.iter();
         let is_code = |shape: &Shape| matches!(shape, Shape::Rect(rect) if rect.fill == code);
@@ -427,19 +378,14 @@ fn a_quarter_of_a_million_pages_come_beside_the_window() {
     });
     let mut history = History::new();
     history.push(Arc::new(snapshot));
-    let mut harness = window(App::offline(history, "large.ron"), [1440.0, 900.0]);
-    for _ in 0..200 {
-        if harness.query_by_label_contains("Virtual map, ").is_some() {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        harness.run();
-    }
-    harness.get_by_label_contains("Virtual map, ");
+    let mut harness = dark(history);
+    until(&mut harness, "the map is there", |window| {
+        window.query_by_label_contains("Virtual map, ").is_some()
+    });
     let command = LookCommand::Hover(Selection::Physical(PhysAddr::new(0x8000_0000)));
     harness.state_mut().queue(UiCommand::Look(command));
     harness.run();
-    let words: Vec<String> = texts(&harness).into_iter().map(|(text, _)| text).collect();
+    let words = texts(&harness);
     assert!(
         !words.iter().any(|word| word.contains("catching up")),
         "{words:?}"

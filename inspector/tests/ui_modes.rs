@@ -2,21 +2,21 @@
 //! QEMU.
 #![allow(clippy::unwrap_used, reason = "a test stops where a step fails")]
 
-use std::process::Command;
-use std::sync::Arc;
+mod ui_support;
 
-use egui_kittest::Harness;
+use std::process::Command;
+
 use egui_kittest::kittest::Queryable as _;
-use pagescope::app::App;
 use pagescope::export::svg::{Theme, layout_svg};
 use pagescope::export::text::layout_text;
 use pagescope::model::fixture::{
     REFUSED, REFUSED_TABLE, guest_in, hypervisor_guest, in_mode, kernel_at,
 };
-use pagescope::model::{Difference, History, Selection};
+use pagescope::model::{Difference, Selection};
 use pagescope::views::UiCommand;
 use pagescope_protocol::snapshot::{Snapshot, text};
 use pagescope_protocol::{TranslationMode, VirtAddr};
+use ui_support::{SIZE, Window, ask, moment};
 
 const SIZES: [[f32; 2]; 2] = [[1440.0, 900.0], [1000.0, 700.0]];
 
@@ -27,30 +27,9 @@ const FIRST_STAGES: [TranslationMode; 4] = [
     TranslationMode::Sv57,
 ];
 
-fn window(snapshot: Snapshot, size: [f32; 2]) -> Harness<'static, App> {
-    let mut history = History::new();
-    history.push(Arc::new(snapshot));
-    let mut harness = Harness::builder()
-        .with_size(size)
-        .with_max_steps(20)
-        .build_ui_state(
-            |ui, app: &mut App| {
-                if ui.ctx().cumulative_pass_nr() == 0 {
-                    app.install(ui.ctx());
-                } else {
-                    app.frame(ui);
-                }
-            },
-            App::offline(history, "modes.ron"),
-        );
-    harness.run();
-    harness
-}
-
-fn select(harness: &mut Harness<'static, App>, address: u64) {
+fn select(harness: &mut Window, address: u64) {
     let at = Selection::Virtual(VirtAddr::new(address));
-    harness.state_mut().queue(UiCommand::Select(at));
-    harness.run();
+    ask(harness, UiCommand::Select(at));
 }
 
 /// Each level's card has as many cells as its mode's tables have entries.
@@ -58,7 +37,7 @@ fn select(harness: &mut Harness<'static, App>, address: u64) {
 fn cards_have_the_modes_entries() {
     for size in SIZES {
         for mode in FIRST_STAGES {
-            let mut harness = window(in_mode(mode), size);
+            let mut harness = moment(in_mode(mode), size);
             select(&mut harness, kernel_at(mode).as_u64() + (64 << 20) + 0x123);
             let app = harness.state();
             let space = app.state().space().unwrap();
@@ -94,7 +73,7 @@ fn cards_have_the_modes_entries() {
 /// The walk's arithmetic and the entry's bits are the mode's own.
 #[test]
 fn the_walk_is_told_with_the_modes_sizes() {
-    let mut harness = window(in_mode(TranslationMode::Sv32), [1440.0, 900.0]);
+    let mut harness = moment(in_mode(TranslationMode::Sv32), SIZE);
     select(
         &mut harness,
         kernel_at(TranslationMode::Sv32).as_u64() + (64 << 20),
@@ -102,7 +81,7 @@ fn the_walk_is_told_with_the_modes_sizes() {
     // Two levels, entries of four bytes.
     assert_eq!(harness.get_all_by_label_contains("·4 → ").count(), 2);
     harness.get_by_label_contains("PPN, bits 31–10");
-    let mut harness = window(in_mode(TranslationMode::Sv57), [1440.0, 900.0]);
+    let mut harness = moment(in_mode(TranslationMode::Sv57), SIZE);
     select(
         &mut harness,
         kernel_at(TranslationMode::Sv57).as_u64() + (64 << 20),
@@ -115,7 +94,7 @@ fn the_walk_is_told_with_the_modes_sizes() {
 #[test]
 fn a_guest_is_followed_through_both_stages() {
     for size in SIZES {
-        let mut harness = window(hypervisor_guest(), size);
+        let mut harness = moment(hypervisor_guest(), size);
         let virt = kernel_at(TranslationMode::Sv39).as_u64() + (64 << 20);
         select(&mut harness, virt);
         harness.get_by_label("Address space, hart 0 guest");

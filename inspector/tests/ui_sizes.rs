@@ -1,13 +1,16 @@
 //! Every view at every size, in both themes and at 2.5 times the scale: no text is cut off without a sign of it, and no
 //! text lies on another. Read from what is painted, so nobody has to look at pictures to know.
 
-use egui::{Rect, Shape};
-use egui_kittest::Harness;
+mod ui_support;
+
+use egui::Rect;
 use pagescope::app::App;
 use pagescope::model::{History, Selection, fixture};
 use pagescope::views::command::DeskCommand;
 use pagescope::views::{Tab, UiCommand};
 use pagescope_protocol::VirtAddr;
+use ui_support::painted::{Painted, painted};
+use ui_support::{Window, sized, window_as};
 
 /// Windows in points, with the scale at which they are drawn: the last one is 2560×1440 at 2.5×.
 const SIZES: [([f32; 2], f32); 4] = [
@@ -17,67 +20,13 @@ const SIZES: [([f32; 2], f32); 4] = [
     ([1024.0, 576.0], 2.5),
 ];
 
-fn window(app: App, (size, scale): ([f32; 2], f32)) -> Harness<'static, App> {
-    let mut harness = Harness::builder()
-        .with_size(size)
-        .with_pixels_per_point(scale)
-        .with_max_steps(30)
-        .build_ui_state(
-            |ui, app: &mut App| {
-                if ui.ctx().cumulative_pass_nr() == 0 {
-                    app.install(ui.ctx());
-                } else {
-                    app.frame(ui);
-                }
-            },
-            app,
-        );
-    harness.run();
-    harness
-}
-
-/// A text as it is painted.
-struct Painted {
-    words: String,
-    /// Where its letters are.
-    place: Rect,
-    /// What of that can be seen.
-    clip: Rect,
-}
-
-fn painted(harness: &Harness<'_, App>) -> Vec<Painted> {
-    let mut found = Vec::new();
-    for clipped in &harness.output().shapes {
-        collect(&clipped.shape, clipped.clip_rect, &mut found);
-    }
-    found.retain(|text| text.place.intersect(text.clip).is_positive());
-    found
-}
-
-fn collect(shape: &Shape, clip: Rect, found: &mut Vec<Painted>) {
-    match shape {
-        Shape::Vec(shapes) => {
-            for shape in shapes {
-                collect(shape, clip, found);
-            }
-        }
-        // A text that is turned is measured otherwise; there is none but on axes.
-        Shape::Text(text) if text.angle == 0.0 && !text.galley.text().trim().is_empty() => {
-            for row in &text.galley.rows {
-                let place = row.rect().translate(text.pos.to_vec2());
-                found.push(Painted {
-                    words: row.glyphs.iter().map(|glyph| glyph.chr).collect(),
-                    place,
-                    clip,
-                });
-            }
-        }
-        _ => {}
-    }
+fn window(app: App, (size, scale): ([f32; 2], f32)) -> Window {
+    let builder = sized(size).with_pixels_per_point(scale);
+    window_as(builder.with_max_steps(30), app)
 }
 
 /// What is wrong with the texts of one frame.
-fn faults(harness: &Harness<'_, App>) -> Vec<String> {
+fn faults(harness: &Window) -> Vec<String> {
     faults_of(&painted(harness))
 }
 

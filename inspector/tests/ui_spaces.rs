@@ -1,54 +1,24 @@
 //! Several address spaces in the window: chosen, listed, compared, without a display.
 
-use std::sync::Arc;
+mod ui_support;
 
-use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use pagescope::app::App;
 use pagescope::model::fixture::{CPU_STRUCT, several_spaces};
-use pagescope::model::{History, Selection, fixture};
+use pagescope::model::{Selection, fixture};
 use pagescope::views::{Tab, UiCommand};
 use pagescope_protocol::VirtAddr;
 use pagescope_protocol::snapshot::{RegionSpace, Snapshot};
+use ui_support::{SIZE, Window, ask, moment, selection};
 
 const SIZES: [[f32; 2]; 3] = [[900.0, 600.0], [1000.0, 700.0], [1440.0, 900.0]];
 
-fn window(snapshot: Snapshot, size: [f32; 2]) -> Harness<'static, App> {
-    let mut history = History::new();
-    history.push(Arc::new(snapshot));
-    let mut harness = Harness::builder()
-        .with_size(size)
-        .with_max_steps(20)
-        .build_ui_state(
-            |ui, app: &mut App| {
-                if ui.ctx().cumulative_pass_nr() == 0 {
-                    app.install(ui.ctx());
-                } else {
-                    app.frame(ui);
-                }
-            },
-            App::offline(history, "spaces.ron"),
-        );
-    harness.run();
-    harness
+fn spaces() -> Window {
+    moment(several_spaces(), SIZE)
 }
 
-fn spaces() -> Harness<'static, App> {
-    window(several_spaces(), [1440.0, 900.0])
-}
-
-fn ask(harness: &mut Harness<'static, App>, command: UiCommand) {
-    harness.state_mut().queue(command);
-    harness.run();
-}
-
-fn space(harness: &Harness<'static, App>) -> String {
+fn space(harness: &Window) -> String {
     let space = harness.state().state().space();
     space.map_or_else(String::new, |space| space.name.clone())
-}
-
-fn selection(harness: &Harness<'static, App>) -> Selection {
-    harness.state().state().selection
 }
 
 /// All spaces are in the list, those that no hart runs in too; the hart follows.
@@ -100,13 +70,13 @@ fn escape_is_the_open_menus_first() {
 /// Pressing a region selects it where it counts, and chooses that space.
 #[test]
 fn a_region_is_selected_everywhere() {
-    let mut harness = window(several_spaces(), [1440.0, 1300.0]);
+    let mut harness = moment(several_spaces(), [1440.0, 1300.0]);
     ask(&mut harness, UiCommand::ShowTab(Tab::Regions));
     harness
         .get_by_label_contains("cpu struct, cpu struct, every space")
         .click();
     harness.run();
-    let starts_at = |harness: &Harness<'static, App>| match selection(harness) {
+    let starts_at = |harness: &Window| match selection(harness) {
         Selection::Range(stretch) => stretch.start,
         other => panic!("{other:?}"),
     };
@@ -129,7 +99,7 @@ fn a_region_is_selected_everywhere() {
 }
 
 /// The rows' first words, from the top down.
-fn names(harness: &Harness<'static, App>) -> Vec<String> {
+fn names(harness: &Window) -> Vec<String> {
     let known: Vec<String> = several_spaces()
         .regions
         .iter()
@@ -151,7 +121,7 @@ fn names(harness: &Harness<'static, App>) -> Vec<String> {
 
 #[test]
 fn regions_are_sorted_and_filtered() {
-    let mut harness = window(several_spaces(), [1440.0, 1300.0]);
+    let mut harness = moment(several_spaces(), [1440.0, 1300.0]);
     ask(&mut harness, UiCommand::ShowTab(Tab::Regions));
     assert_eq!(names(&harness)[0], "zero page", "by address at first");
     harness.get_by_label("Sort regions by Name").click();
@@ -232,7 +202,7 @@ fn the_trace_is_newest_first_and_selects() {
 #[test]
 fn an_empty_column_is_not_there() {
     let titles = |snapshot: Snapshot| {
-        let mut harness = window(snapshot, [1000.0, 700.0]);
+        let mut harness = moment(snapshot, [1000.0, 700.0]);
         ask(&mut harness, UiCommand::ShowTab(Tab::Regions));
         let tag = harness.query_by_label("Sort regions by Tag").is_some();
         let what_for = harness.get_by_label("Sort regions by What for").rect();
@@ -253,7 +223,7 @@ fn an_empty_column_is_not_there() {
 fn lists_with_nothing_in_them_say_why() {
     let mut snapshot = fixture::pseudos(1);
     snapshot.regions.clear();
-    let mut harness = window(snapshot, [1000.0, 700.0]);
+    let mut harness = moment(snapshot, [1000.0, 700.0]);
     ask(&mut harness, UiCommand::ShowTab(Tab::Regions));
     harness.get_by_label_contains("attach with --elf FILE");
     ask(&mut harness, UiCommand::ShowTab(Tab::Trace));
@@ -298,7 +268,7 @@ fn two_spaces_are_compared() {
 #[test]
 fn all_of_it_fits_and_rests() {
     for size in SIZES {
-        let mut harness = window(several_spaces(), size);
+        let mut harness = moment(several_spaces(), size);
         for tab in [Tab::Regions, Tab::Trace] {
             ask(&mut harness, UiCommand::ShowTab(tab));
             assert!(harness.run() <= 2, "{size:?} {tab:?}");

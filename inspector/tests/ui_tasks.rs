@@ -1,51 +1,32 @@
 //! Three tasks for somebody who knows paging and has never seen the tool, done with what can be read on the screen and
 //! nothing else: each step presses or types into something that is found by the words on it.
 
-use egui::{Key, Modifiers};
-use egui_kittest::Harness;
-use egui_kittest::kittest::Queryable as _;
-use pagescope::app::App;
-use pagescope::model::fixture;
+mod ui_support;
 
-fn lecture(app: App) -> Harness<'static, App> {
-    let mut harness = Harness::builder()
-        .with_size([1440.0, 900.0])
-        .with_max_steps(20)
-        .build_ui_state(
-            |ui, app: &mut App| {
-                if ui.ctx().cumulative_pass_nr() == 0 {
-                    app.install(ui.ctx());
-                } else {
-                    app.frame(ui);
-                }
-            },
-            app,
-        );
-    harness.run();
-    harness
-}
+use egui::Key;
+use egui_kittest::kittest::Queryable as _;
+use pagescope::model::fixture;
+use ui_support::{SIZE, Window, key, press, recording};
 
 /// Scrolls there, as one does who reads on, and presses it.
-fn press(harness: &mut Harness<'_, App>, label: &str) {
+fn reach(harness: &mut Window, label: &str) {
     harness.get_by_label(label).scroll_to_me();
     harness.run();
-    harness.get_by_label(label).click();
-    harness.run();
+    press(harness, label);
 }
 
 /// Types into the box that says `Address`, and presses Enter.
-fn look_up(harness: &mut Harness<'_, App>, text: &str) {
-    press(harness, "Address");
+fn look_up(harness: &mut Window, text: &str) {
+    reach(harness, "Address");
     harness.get_by_label("Address").type_text(text);
     harness.run();
-    harness.key_press_modifiers(Modifiers::NONE, Key::Enter);
-    harness.run();
+    key(harness, Key::Enter);
 }
 
 /// The stack overflowed to 0x80216ff8: why does that fault, and where does the stack begin?
 #[test]
 fn why_is_an_address_not_mapped() {
-    let mut harness = lecture(App::offline(fixture::history(4), "lecture.ron"));
+    let mut harness = recording(fixture::history(4), SIZE);
     look_up(&mut harness, "0x80216ff8");
     harness.get_by_label("Not mapped: the L0 entry is invalid.");
     harness.get_by_label_contains(
@@ -55,7 +36,7 @@ fn why_is_an_address_not_mapped() {
     // What would have to be written, and what is mapped next to it.
     harness.get_by_label("the entry to write");
     harness.get_by_label("mapped above, from");
-    press(&mut harness, "0x80217000");
+    reach(&mut harness, "0x80217000");
     harness.get_by_label("Leaf in L0, entry 23");
     harness.get_by_label("stack");
 }
@@ -64,7 +45,7 @@ fn why_is_an_address_not_mapped() {
 #[test]
 fn which_table_appeared_in_step_12() {
     // The heap crosses into the next 2 MiB in this recording.
-    let mut harness = lecture(App::offline(fixture::history_from(492, 16), "lecture.ron"));
+    let mut harness = recording(fixture::history_from(492, 16), SIZE);
     harness.get_by_label_contains("Step 12: ").click();
     harness.run();
     harness.get_by_label_contains("+ L0 table").click();
@@ -80,7 +61,7 @@ fn which_table_appeared_in_step_12() {
 fn which_addresses_reach_a_frame() {
     let mut history = pagescope::model::History::new();
     history.push(std::sync::Arc::new(fixture::several_spaces()));
-    let mut harness = lecture(App::offline(history, "lecture.ron"));
+    let mut harness = recording(history, SIZE);
     look_up(&mut harness, "p:0x87003000");
     harness.get_by_label("Who maps frame 0x87003000");
     harness.get_by_label("0x140000000");

@@ -1,50 +1,15 @@
 //! Moments in the window: found by label, gone to, marked, written about, compared, played.
 
+mod ui_support;
+
 use egui::accesskit;
-use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT as _, Queryable as _};
-use pagescope::app::App;
-use pagescope::model::{History, fixture};
+use pagescope::model::fixture;
 use pagescope::views::UiCommand;
 use pagescope::views::command::TimeCommand;
+use ui_support::{SIZE, Window, cursor, key, offline, press, recording};
 
-fn window(app: App, size: [f32; 2]) -> Harness<'static, App> {
-    let mut harness = Harness::builder()
-        .with_size(size)
-        .with_max_steps(20)
-        .build_ui_state(
-            |ui, app: &mut App| {
-                if ui.ctx().cumulative_pass_nr() == 0 {
-                    app.install(ui.ctx());
-                } else {
-                    app.frame(ui);
-                }
-            },
-            app,
-        );
-    harness.run();
-    harness
-}
-
-fn open(history: History) -> Harness<'static, App> {
-    window(App::offline(history, "lecture.ron"), [1440.0, 900.0])
-}
-
-fn press(harness: &mut Harness<'static, App>, label: &str) {
-    harness.get_by_label(label).click();
-    harness.run();
-}
-
-fn key(harness: &mut Harness<'static, App>, key: egui::Key) {
-    harness.key_press(key);
-    harness.run();
-}
-
-fn cursor(harness: &Harness<'static, App>) -> usize {
-    harness.state().state().history.cursor()
-}
-
-fn note(harness: &Harness<'static, App>, place: usize) -> String {
+fn note(harness: &Window, place: usize) -> String {
     let history = &harness.state().state().history;
     let id = history.id_at(place).expect("the moment is there");
     history.notebook().note(id).to_owned()
@@ -52,7 +17,7 @@ fn note(harness: &Harness<'static, App>, place: usize) -> String {
 
 #[test]
 fn a_note_is_written_seen_taken_back_and_done_again() {
-    let mut harness = open(fixture::history(4));
+    let mut harness = offline(4);
     press(&mut harness, "Note…");
     harness
         .get_by_label("Note of step 4")
@@ -75,7 +40,7 @@ fn a_note_is_written_seen_taken_back_and_done_again() {
 
 #[test]
 fn what_was_typed_is_kept_when_another_step_is_looked_at() {
-    let mut harness = open(fixture::history(4));
+    let mut harness = offline(4);
     key(&mut harness, egui::Key::N);
     harness
         .get_by_label("Note of step 4")
@@ -111,7 +76,7 @@ fn what_was_typed_is_kept_when_another_step_is_looked_at() {
 
 #[test]
 fn bookmarks_are_set_named_gone_to_and_taken_away() {
-    let mut harness = open(fixture::history(4));
+    let mut harness = offline(4);
     key(&mut harness, egui::Key::B);
     harness.get_by_label("Bookmark kalloc(11) → 0x87ff3000, step 4");
     key(&mut harness, egui::Key::Home);
@@ -151,7 +116,7 @@ fn bookmarks_are_set_named_gone_to_and_taken_away() {
 
 #[test]
 fn any_two_steps_are_compared_in_words_and_on_the_maps() {
-    let mut harness = open(fixture::history(6));
+    let mut harness = offline(6);
     harness.get_by_label_contains("+ leaf L0[497]");
     assert!(harness.query_by_label_contains("+ leaf L0[500]").is_none());
     press(&mut harness, "Compare with step…");
@@ -166,7 +131,7 @@ fn any_two_steps_are_compared_in_words_and_on_the_maps() {
             .base_place(&harness.state().state().history),
         Some(2)
     );
-    let changes = |harness: &Harness<'static, App>| {
+    let changes = |harness: &Window| {
         let state = harness.state().state();
         state
             .difference()
@@ -194,7 +159,7 @@ fn the_table_that_a_step_brought_is_found_by_its_words() {
                 .is_some()
         })
         .expect("one of them crosses 2 MiB");
-    let mut harness = open(history);
+    let mut harness = recording(history, SIZE);
     press(&mut harness, "Steps");
     harness.get_by_label("Filter steps").focus();
     harness.run();
@@ -213,8 +178,8 @@ fn the_table_that_a_step_brought_is_found_by_its_words() {
 
 #[test]
 fn playing_goes_on_with_time_and_ends_at_the_end() {
-    let mut harness = open(fixture::history(3));
-    let state = |harness: &Harness<'static, App>| harness.state().state().time.plays;
+    let mut harness = offline(3);
+    let state = |harness: &Window| harness.state().state().time.plays;
     press(&mut harness, "Speed: 2 steps a second");
     press(&mut harness, "10 steps a second");
     key(&mut harness, egui::Key::Escape);
@@ -236,7 +201,7 @@ fn playing_goes_on_with_time_and_ends_at_the_end() {
 
 #[test]
 fn numbers_to_plot_are_chosen() {
-    let mut harness = open(fixture::history(3));
+    let mut harness = offline(3);
     press(&mut harness, "Plot ▾");
     press(&mut harness, "page tables");
     let plotted = &harness.state().state().time.plotted;
@@ -251,8 +216,8 @@ fn numbers_to_plot_are_chosen() {
 /// Only what is seen becomes a widget, however many moments there are.
 #[test]
 fn a_long_timeline_is_zoomed_and_stays_small() {
-    let mut harness = open(fixture::history_from(0, 3000));
-    let steps = |harness: &Harness<'static, App>| {
+    let mut harness = recording(fixture::history_from(0, 3000), SIZE);
+    let steps = |harness: &Window| {
         let nodes = harness.query_all_by_role(accesskit::Role::Button);
         let label = |node: &egui_kittest::Node<'_>| node.accesskit_node().label();
         let names = nodes.filter_map(|node| label(&node));
@@ -286,7 +251,7 @@ fn a_long_timeline_is_zoomed_and_stays_small() {
 
 #[test]
 fn looking_at_the_past_says_so_and_leads_back() {
-    let mut harness = open(fixture::history(4));
+    let mut harness = offline(4);
     harness.state_mut().queue(TimeCommand::Play(false).into());
     key(&mut harness, egui::Key::Home);
     press(&mut harness, "To the end");
@@ -295,8 +260,7 @@ fn looking_at_the_past_says_so_and_leads_back() {
 
 #[test]
 fn a_narrow_window_keeps_every_tool_in_a_menu() {
-    let app = App::offline(fixture::history(4), "lecture.ron");
-    let mut harness = window(app, [1000.0, 700.0]);
+    let mut harness = recording(fixture::history(4), [1000.0, 700.0]);
     press(&mut harness, "More ▾");
     for label in [
         "Steps",

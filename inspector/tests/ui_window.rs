@@ -1,91 +1,24 @@
 //! The window without a display: found by label, pressed, and watched for what it asks of a guest.
 
 mod table_fixtures;
+mod ui_support;
 
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use pagescope::app::{App, Link};
-use pagescope::link::{Cancel, PhysicalAccess, WayOffer};
-use pagescope::model::{Difference, History, Selection, fixture, virtual_bands};
+use pagescope::link::{PhysicalAccess, WayOffer};
+use pagescope::model::{Difference, Selection, fixture, virtual_bands};
 use pagescope::session::{Command, Connection, Event};
 use pagescope::views::{FilePurpose, UiCommand};
 use pagescope_protocol::snapshot::Snapshot;
 use pagescope_protocol::{Level, PhysAddr, PhysPage, TranslationMode, VirtAddr};
 use table_fixtures::{Built, RW, Strategy, va};
-
-/// A window of this size on `app`.
-fn window(app: App, size: [f32; 2]) -> Harness<'static, App> {
-    let mut harness = Harness::builder()
-        .with_size(size)
-        .with_max_steps(20)
-        .build_ui_state(
-            |ui, app: &mut App| {
-                if ui.ctx().cumulative_pass_nr() == 0 {
-                    app.install(ui.ctx());
-                } else {
-                    app.frame(ui);
-                }
-            },
-            app,
-        );
-    harness.run();
-    harness
-}
-
-fn offline(steps: u64) -> Harness<'static, App> {
-    window(
-        App::offline(fixture::history(steps), "lecture.ron"),
-        [1440.0, 900.0],
-    )
-}
-
-/// A guest whose side of the channels the test holds.
-struct Guest {
-    commands: Receiver<Command>,
-    events: Sender<Event>,
-    cancel: Cancel,
-}
-
-fn live() -> (Harness<'static, App>, Guest) {
-    let (commands, asked) = bounded(4);
-    let (events, received) = bounded(64);
-    let cancel = Cancel::default();
-    let link = Link {
-        commands,
-        events: received,
-        cancel: cancel.clone(),
-    };
-    let guest = Guest {
-        commands: asked,
-        events,
-        cancel,
-    };
-    (window(App::live(link, "guest"), [1440.0, 900.0]), guest)
-}
-
-impl Guest {
-    fn say(&self, event: Event) {
-        self.events.send(event).expect("the window listens");
-    }
-
-    fn stand_still(&self) {
-        self.say(Event::StepSymbol(Some("kalloc".into())));
-        self.say(Event::Connection(Connection::Stopped));
-        self.say(Event::Moment(Arc::new(fixture::pseudos(3))));
-    }
-
-    fn asked(&self) -> Vec<Command> {
-        self.commands.try_iter().collect()
-    }
-}
+use ui_support::guest::{live, stopped};
+use ui_support::{SIZE, Window, first_screen, go_to, moment, offline, recording, until};
 
 #[test]
 fn the_way_to_memory_is_shown_and_another_can_be_chosen() {
-    let (mut harness, guest) = live();
-    guest.stand_still();
+    let (mut harness, guest) = stopped(SIZE);
     let offer = |way, why_not: Option<&str>, is_used| WayOffer {
         way,
         why_not: why_not.map(str::to_owned),
@@ -145,10 +78,7 @@ fn pressing_a_moment_goes_back_and_the_end_key_returns() {
 #[test]
 fn selecting_an_address_shows_its_walk_and_its_frame() {
     let mut harness = offline(4);
-    harness
-        .state_mut()
-        .queue(UiCommand::GoTo("0x87ff3008".into()));
-    harness.run();
+    go_to(&mut harness, "0x87ff3008");
     harness.get_by_label_contains("L2 0x87ffc000 + 2·8 → 0x21fff401");
     harness.get_by_label_contains("L1 0x87ffd000 + 63·8 → 0x21fff801");
     harness.get_by_label_contains("L0 0x87ffe000 + 499·8 → ");
@@ -183,10 +113,7 @@ fn an_address_is_typed_and_a_wrong_one_gets_a_helpful_answer() {
 #[test]
 fn an_unmapped_address_says_where_the_walk_ends() {
     let mut harness = offline(0);
-    harness
-        .state_mut()
-        .queue(UiCommand::GoTo("0x80216000".into()));
-    harness.run();
+    go_to(&mut harness, "0x80216000");
     harness.get_by_label_contains("Not mapped: the L0 entry is invalid");
     harness.get_by_label_contains("Invalid entry in L0");
 }
@@ -229,9 +156,7 @@ fn a_window_that_nothing_happens_to_is_not_drawn_again() {
 
 #[test]
 fn step_kalloc_asks_the_session_and_shows_what_came() {
-    let (mut harness, guest) = live();
-    guest.stand_still();
-    harness.run();
+    let (mut harness, guest) = stopped(SIZE);
     harness.get_by_label("Step kalloc").click();
     harness.run();
     let step = Command::StepCall {
@@ -263,9 +188,7 @@ fn step_kalloc_asks_the_session_and_shows_what_came() {
 
 #[test]
 fn the_contents_of_a_frame_are_asked_for_once() {
-    let (mut harness, guest) = live();
-    guest.stand_still();
-    harness.run();
+    let (mut harness, guest) = stopped(SIZE);
     let frame = PhysPage::new(0x80200).unwrap();
     let select = UiCommand::Select(Selection::Physical(frame.start()));
     harness.state_mut().queue(select);
@@ -280,7 +203,7 @@ fn the_contents_of_a_frame_are_asked_for_once() {
 
 #[test]
 fn a_silent_session_leaves_the_window_drawing_and_cancellable() {
-    let (mut harness, guest) = live();
+    let (mut harness, guest) = live(SIZE);
     for _ in 0..3 {
         harness.run();
     }
@@ -305,9 +228,7 @@ fn a_silent_session_leaves_the_window_drawing_and_cancellable() {
 
 #[test]
 fn a_lost_link_keeps_the_picture_and_offers_to_reconnect() {
-    let (mut harness, guest) = live();
-    guest.stand_still();
-    harness.run();
+    let (mut harness, guest) = stopped(SIZE);
     let why = "the guest closed the connection.".to_owned();
     guest.say(Event::Connection(Connection::Lost { why }));
     harness.run();
@@ -320,9 +241,7 @@ fn a_lost_link_keeps_the_picture_and_offers_to_reconnect() {
 
 #[test]
 fn a_session_that_ends_is_told() {
-    let (mut harness, guest) = live();
-    guest.stand_still();
-    harness.run();
+    let (mut harness, guest) = stopped(SIZE);
     drop(guest);
     harness.run();
     harness.get_by_label_contains("The link is lost: the session has ended.");
@@ -343,9 +262,7 @@ fn buttons_that_cannot_work_are_switched_off() {
 
 #[test]
 fn bare_says_that_translation_is_off() {
-    let mut history = History::new();
-    history.push(Arc::new(fixture::bare()));
-    let harness = window(App::offline(history, "reset.ron"), [1440.0, 900.0]);
+    let harness = moment(fixture::bare(), SIZE);
     harness.get_by_label_contains("Translation is off (satp mode Bare)");
     harness.get_by_label_contains("Physical map,");
 }
@@ -354,39 +271,31 @@ fn bare_says_that_translation_is_off() {
 fn a_snapshot_is_saved_and_a_recording_is_opened() {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = offline(3);
-    let until = |harness: &mut Harness<'static, App>, words: &str| {
-        // The file is written on a thread of its own.
-        for _ in 0..200 {
-            harness.run();
-            if harness.query_by_label_contains(words).is_some() {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        panic!("{words:?} never came");
+    let until_said = |harness: &mut Window, words: &str| {
+        until(harness, words, |window| {
+            window.query_by_label_contains(words).is_some()
+        });
     };
     let recording = folder.path().join("lecture.ron");
     let save = UiCommand::File(FilePurpose::SaveRecording, recording.clone());
     harness.state_mut().queue(save);
-    until(&mut harness, "Saved ");
+    until_said(&mut harness, "Saved ");
     let snapshot = folder.path().join("nowhere/snapshot.ron");
     let save = UiCommand::File(FilePurpose::SaveSnapshot, snapshot);
     harness.state_mut().queue(save);
-    until(&mut harness, "could not be written");
+    until_said(&mut harness, "could not be written");
     let open = UiCommand::File(FilePurpose::Open, recording);
     harness.state_mut().queue(open);
-    until(&mut harness, "lecture.ron · a made-up guest");
+    until_said(&mut harness, "lecture.ron · a made-up guest");
     assert_eq!(harness.state().state().history.moments().len(), 4);
     assert_eq!(harness.state().state().title, "lecture.ron");
 }
 
 /// The snapshot after `change`.
-fn changed(change: impl FnOnce(&mut Snapshot)) -> Harness<'static, App> {
+fn changed(change: impl FnOnce(&mut Snapshot)) -> Window {
     let mut snapshot = fixture::pseudos(2);
     change(&mut snapshot);
-    let mut history = History::new();
-    history.push(Arc::new(snapshot));
-    window(App::offline(history, "x.ron"), [1440.0, 900.0])
+    moment(snapshot, SIZE)
 }
 
 #[test]
@@ -398,10 +307,7 @@ fn an_unreadable_table_is_unknown_and_not_empty() {
             }
         });
     });
-    harness
-        .state_mut()
-        .queue(UiCommand::GoTo("0x87ff3000".into()));
-    harness.run();
+    go_to(&mut harness, "0x87ff3000");
     harness.get_by_label("Unknown: the entry at 0x87ffef98 could not be read.");
 }
 
@@ -438,7 +344,7 @@ fn strange_snapshots_are_drawn_all_the_same() {
 
 #[test]
 fn nothing_open_says_what_to_do() {
-    let harness = window(App::offline(History::new(), ""), [1440.0, 900.0]);
+    let harness = first_screen();
     harness.get_by_label("Start the demo");
     harness.get_by_label("Open a file…");
 }
@@ -451,7 +357,7 @@ fn every_view_draws_at_every_size() {
         [1440.0, 900.0],
         [2560.0, 1440.0],
     ] {
-        let mut harness = window(App::offline(fixture::history_from(500, 40), "x"), size);
+        let mut harness = recording(fixture::history_from(500, 40), size);
         for tab in [
             "Check",
             "Console",
@@ -486,13 +392,11 @@ fn every_view_draws_at_every_size() {
 }
 
 /// A window on the tables of a strategy.
-fn strategy(built: &Built) -> Harness<'static, App> {
-    let mut history = History::new();
-    history.push(Arc::new(built.snapshot()));
-    window(App::offline(history, "tables.ron"), [1440.0, 1100.0])
+fn strategy(built: &Built) -> Window {
+    moment(built.snapshot(), [1440.0, 1100.0])
 }
 
-fn select_table(harness: &mut Harness<'static, App>, level: Level, frame: u64) {
+fn select_table(harness: &mut Window, level: Level, frame: u64) {
     let frame = PhysPage::new(frame).expect("a frame");
     let select = Selection::Table { level, frame };
     harness.state_mut().queue(UiCommand::Select(select));
@@ -612,8 +516,7 @@ fn findings_are_shown_and_select_what_they_are_about() {
 #[test]
 fn a_large_heap_makes_no_more_shapes_than_a_small_one() {
     let shapes = |pages: u64| {
-        let app = App::offline(fixture::history_from(pages, 1), "x");
-        let harness = window(app, [1440.0, 900.0]);
+        let harness = recording(fixture::history_from(pages, 1), SIZE);
         harness.output().shapes.len()
     };
     let (small, large) = (shapes(30), shapes(30_000));

@@ -261,3 +261,6 @@ fn read_all(
         .map(|range| range.and_then(|_| answers.next().flatten()))
         .collect())
 }
+
+#[cfg(test)]
+mod tests;

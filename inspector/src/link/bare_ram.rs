@@ -17,6 +17,8 @@ pub(crate) struct BareRam {
     pub(crate) facts: TargetFacts,
     /// How often it was read.
     pub(crate) rounds: usize,
+    /// How many bytes of it were given.
+    pub(crate) bytes_read: u64,
 }
 
 impl BareRam {
@@ -33,6 +35,7 @@ impl BareRam {
                 found: FoundState::Stopped,
             },
             rounds: 0,
+            bytes_read: 0,
         }
     }
 
@@ -59,7 +62,10 @@ impl Target for BareRam {
             let end = from.checked_add(range.size() as usize)?;
             Some(self.bytes.get(from..end)?.to_vec())
         });
-        Ok(answers.collect())
+        let answers: Vec<Option<Vec<u8>>> = answers.collect();
+        let bytes = answers.iter().flatten().map(|bytes| bytes.len() as u64);
+        self.bytes_read += bytes.sum::<u64>();
+        Ok(answers)
     }
     fn set_breakpoint(&mut self, _: VirtAddr) -> Result<(), LinkError> {
         Ok(())

@@ -1,19 +1,15 @@
 //! The kernel's information block, read out of memory that says anything at all.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use pagescope::capture::Capturer;
-use pagescope::guest::info::InfoPlace;
-use pagescope::guest::{KernelInfo, MachineMap};
-use pagescope::link::{
-    Address, FoundState, HartId, LinkError, PhysicalAccess, Registers, StopReason, Stub, Target,
-    TargetFacts,
-};
 use pagescope_protocol::info::{InfoBlock, POINTER_MAGIC, Region, SpaceRecord, TraceEvent};
 use pagescope_protocol::snapshot::{MAX_TRACE_EVENTS, TraceEvent as Event, TraceKind};
-use pagescope_protocol::{PhysRange, VirtAddr};
 use proptest::prelude::*;
+
+use super::{InfoPlace, KernelInfo};
+use crate::capture::Capturer;
+use crate::guest::MachineMap;
+use crate::link::bare_ram::BareRam;
 
 const RAM: u64 = 0x8000_0000;
 const RAM_SIZE: usize = 4 << 20;
@@ -22,37 +18,17 @@ const RING: u64 = RAM + 0x10_0000;
 const REGIONS: u64 = RAM + 0x20_0000;
 const SPACES: u64 = RAM + 0x28_0000;
 
-/// A guest that is nothing but its memory.
-struct Memory {
-    bytes: Vec<u8>,
-    facts: TargetFacts,
-    /// Bytes that were read.
-    read: u64,
-}
-
-impl Memory {
-    fn new() -> Self {
-        let mut memory = Self {
-            bytes: vec![0; RAM_SIZE],
-            facts: TargetFacts {
-                address: "127.0.0.1:1".parse::<Address>().expect("an address"),
-                stub: Stub::Other,
-                packet_size_bytes: 4096,
-                architecture: "riscv:rv64".into(),
-                xlen_bits: 64,
-                physical: PhysicalAccess::GdbPort,
-                found: FoundState::Stopped,
-            },
-            read: 0,
-        };
+impl BareRam {
+    /// Memory whose first page points at the block.
+    fn with_block() -> Self {
+        let mut memory = Self::new(RAM_SIZE);
         memory.words(RAM + 8, &[POINTER_MAGIC, BLOCK]);
         memory
     }
 
     fn words(&mut self, at: u64, words: &[u64]) {
-        let from = (at - RAM) as usize;
         for (place, word) in words.iter().enumerate() {
-            self.bytes[from + place * 8..][..8].copy_from_slice(&word.to_le_bytes());
+            self.put(at + place as u64 * 8, &word.to_le_bytes());
         }
     }
 
@@ -100,72 +76,6 @@ impl Memory {
     }
 }
 
-impl Target for Memory {
-    fn harts(&mut self) -> Result<Vec<HartId>, LinkError> {
-        Ok(Vec::new())
-    }
-
-    fn registers(&mut self, _: HartId) -> Result<Registers, LinkError> {
-        Ok(Registers::default())
-    }
-
-    fn register(&mut self, _: HartId, _: &str) -> Result<Option<u64>, LinkError> {
-        Ok(None)
-    }
-
-    fn read_physical(&mut self, ranges: &[PhysRange]) -> Result<Vec<Option<Vec<u8>>>, LinkError> {
-        let answers = ranges.iter().map(|range| {
-            let from = range.start().as_u64().checked_sub(RAM)? as usize;
-            let end = from.checked_add(range.size() as usize)?;
-            Some(self.bytes.get(from..end)?.to_vec())
-        });
-        let answers: Vec<Option<Vec<u8>>> = answers.collect();
-        let bytes = answers.iter().flatten().map(|bytes| bytes.len() as u64);
-        self.read += bytes.sum::<u64>();
-        Ok(answers)
-    }
-
-    fn set_breakpoint(&mut self, _: VirtAddr) -> Result<(), LinkError> {
-        Ok(())
-    }
-
-    fn clear_breakpoint(&mut self, _: VirtAddr) -> Result<(), LinkError> {
-        Ok(())
-    }
-
-    fn resume(&mut self) -> Result<(), LinkError> {
-        Ok(())
-    }
-
-    fn step(&mut self, _: HartId) -> Result<(), LinkError> {
-        Ok(())
-    }
-
-    fn interrupt(&mut self) -> Result<(), LinkError> {
-        Ok(())
-    }
-
-    fn wait_for_stop(&mut self, _: Duration) -> Result<Option<StopReason>, LinkError> {
-        Ok(None)
-    }
-
-    fn is_running(&self) -> bool {
-        false
-    }
-
-    fn monitor(&mut self, _: &str) -> Result<Option<String>, LinkError> {
-        Ok(None)
-    }
-
-    fn facts(&self) -> &TargetFacts {
-        &self.facts
-    }
-
-    fn detach(self: Box<Self>) -> Result<(), LinkError> {
-        Ok(())
-    }
-}
-
 fn event(sequence: u64) -> TraceEvent {
     TraceEvent {
         sequence,
@@ -182,7 +92,7 @@ fn sequences(events: &[Arc<Event>]) -> Vec<u64> {
 
 #[test]
 fn the_ring_comes_round_and_torn_slots_are_left_out() {
-    let mut memory = Memory::new();
+    let mut memory = BareRam::with_block();
     memory.block([0, 0], [RING, 4, 7], [0, 0]);
     for sequence in 3..7 {
         memory.event(sequence % 4, event(sequence));
@@ -204,27 +114,27 @@ fn the_ring_comes_round_and_torn_slots_are_left_out() {
 
 #[test]
 fn only_what_is_new_is_read() {
-    let mut memory = Memory::new();
+    let mut memory = BareRam::with_block();
     memory.block([0, 0], [RING, 1024, 1000], [0, 0]);
     (0..1010).for_each(|sequence| memory.event(sequence, event(sequence)));
     let before = memory.trace(&[]);
     assert_eq!(before.len(), 1000);
     memory.block([0, 0], [RING, 1024, 1010], [0, 0]);
     memory.info();
-    memory.read = 0;
+    memory.bytes_read = 0;
     memory.info();
-    let block = memory.read;
-    memory.read = 0;
+    let block = memory.bytes_read;
+    memory.bytes_read = 0;
     let after = memory.trace(&before);
     assert_eq!(after.len(), 1010);
     // The ten new ones, and the last old one.
-    assert_eq!(memory.read - block, 11 * TraceEvent::SIZE as u64);
+    assert_eq!(memory.bytes_read - block, 11 * TraceEvent::SIZE as u64);
     assert!(Arc::ptr_eq(&before[3], &after[3]));
 }
 
 #[test]
 fn a_guest_that_began_anew_is_read_anew() {
-    let mut memory = Memory::new();
+    let mut memory = BareRam::with_block();
     memory.block([0, 0], [RING, 16, 5], [0, 0]);
     (0..5).for_each(|sequence| memory.event(sequence, event(sequence)));
     let before = memory.trace(&[]);
@@ -244,9 +154,9 @@ fn a_guest_that_began_anew_is_read_anew() {
 /// A kernel of another version is there all the same, and whoever looks is told.
 #[test]
 fn a_block_that_is_not_believed_is_not_called_absent() {
-    let mut memory = Memory::new();
+    let mut memory = BareRam::with_block();
     memory.block([0, 0], [0, 0, 0], [0, 0]);
-    let notes = |memory: &mut Memory| {
+    let notes = |memory: &mut BareRam| {
         let mut capturer = Capturer::new(memory, None).expect("memory is always there");
         let snapshot = capturer.capture(memory, "test").expect("a capture");
         (snapshot.kernel.is_some(), snapshot.warnings.concat())
@@ -262,7 +172,7 @@ fn a_block_that_is_not_believed_is_not_called_absent() {
 
 #[test]
 fn tables_that_are_no_ram_are_not_read() {
-    let mut memory = Memory::new();
+    let mut memory = BareRam::with_block();
     for start in [0, 0x1000_0000, u64::MAX - 8, RAM + (128 << 20) - 8] {
         memory.block([start, 3], [start, 4, 4], [start, 2]);
         let info = memory.info().expect("the block itself is sound");
@@ -282,7 +192,7 @@ proptest! {
         counts in (0u64..80, 0u64..3000, any::<u64>(), 0u64..80),
         shift in 0u64..16,
     ) {
-        let mut memory = Memory::new();
+        let mut memory = BareRam::with_block();
         let mut state = seed | 1;
         for at in (RING..SPACES + 0x1_0000).step_by(8) {
             state ^= state << 13;
