@@ -11,7 +11,7 @@ use pagescope::model::{Selection, Symbol, Symbols, fixture};
 use pagescope::session::{Command, Event};
 use pagescope_protocol::{Level, PhysAddr, PhysPage, VirtAddr};
 use ui_support::guest::{Guest, stopped};
-use ui_support::{SIZE, Window, chord, key, selection, window};
+use ui_support::{SIZE, Window, chord, key, recording, selection, window};
 
 fn offline(steps: u64) -> Window {
     let mut app = App::offline(fixture::history(steps), "lecture.ron");
@@ -341,16 +341,16 @@ fn bookmarks_and_notes_are_found_in_the_palette() {
             .notes
             .insert(fourth, "Why is L0 full?\nSee the self-map.".into());
     });
-    let mut harness = window(App::offline(history, "lecture.ron"));
+    let mut harness = recording(history, SIZE);
     for (typed, entry, place) in [
         ("crossing", "Go to bookmark before the crossing", 2),
         ("why L0", "Go to step 4: note Why is L0 full?", 4),
     ] {
-        press(&mut harness, Modifiers::COMMAND, Key::K);
+        chord(&mut harness, Modifiers::COMMAND, Key::K);
         harness.get_by_label("Find a command").type_text(typed);
         harness.run();
         harness.get_by_label(entry);
-        press(&mut harness, Modifiers::NONE, Key::Enter);
+        key(&mut harness, Key::Enter);
         assert_eq!(harness.state().state().history.cursor(), place, "{typed}");
     }
 }
@@ -365,8 +365,8 @@ fn the_palette_lists_the_names_of_the_layout_that_runs() {
         size: 0x80,
     });
     app.take(Event::Symbols(Arc::new(Symbols::new(symbols))));
-    let mut harness = window(app);
-    press(&mut harness, Modifiers::COMMAND, Key::K);
+    let mut harness = window(app, SIZE);
+    chord(&mut harness, Modifiers::COMMAND, Key::K);
     harness.get_by_label("Find a command").type_text("kall");
     harness.run();
     harness.get_by_label("Go to kalloc");

@@ -1,40 +1,17 @@
 //! What the maps tell apart, and that resting on a row anywhere marks its address in all of them.
 
+mod ui_support;
+
 use std::sync::Arc;
 
-use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use pagescope::app::App;
 use pagescope::export::view::{Picture, view_svg};
-use pagescope::model::{BandKind, Difference, History, Selection, fixture, virtual_bands};
+use pagescope::model::{BandKind, Difference, Selection, fixture, virtual_bands};
 use pagescope::session::{Connection, Event};
 use pagescope::views::{Tab, UiCommand, ViewPart};
 use pagescope_protocol::snapshot::{RegionSpace, Snapshot};
 use pagescope_protocol::{Level, PhysAddr, VirtAddr};
-
-fn window(app: App) -> Harness<'static, App> {
-    let mut harness = Harness::builder()
-        .with_size([1440.0, 900.0])
-        .with_max_steps(20)
-        .build_ui_state(
-            |ui, app: &mut App| {
-                if ui.ctx().cumulative_pass_nr() == 0 {
-                    app.install(ui.ctx());
-                } else {
-                    app.frame(ui);
-                }
-            },
-            app,
-        );
-    harness.run();
-    harness
-}
-
-fn on(snapshot: Snapshot) -> Harness<'static, App> {
-    let mut history = History::new();
-    history.push(Arc::new(snapshot));
-    window(App::offline(history, "fixture.ron"))
-}
+use ui_support::{SIZE, Window, moment, recording};
 
 /// The tables of the last level could not be read.
 fn unread() -> Snapshot {
@@ -79,7 +56,7 @@ fn what_could_not_be_read_is_not_said_to_be_unmapped() {
     for pair in bands.windows(2) {
         assert_eq!(pair[0].last().wrapping_add(1), pair[1].start);
     }
-    let mut harness = on(snapshot);
+    let mut harness = moment(snapshot, SIZE);
     harness.get_by_label("Legend: unreadable").click();
     harness.run();
     harness.get_by_label("Only unreadable is bright");
@@ -93,8 +70,8 @@ fn what_could_not_be_read_is_not_said_to_be_unmapped() {
 
 #[test]
 fn a_picture_that_is_older_than_the_guest_says_so() {
-    let mut harness = window(App::offline(fixture::history(4), "guest"));
-    let stale = |harness: &Harness<'static, App>| harness.query_by_label("Legend: stale").is_some();
+    let mut harness = recording(fixture::history(4), SIZE);
+    let stale = |harness: &Window| harness.query_by_label("Legend: stale").is_some();
     let mut say = |connection: Connection| {
         harness.state_mut().take(Event::Connection(connection));
         harness.run();
@@ -119,7 +96,7 @@ fn a_picture_that_is_older_than_the_guest_says_so() {
 }
 
 /// Rests on the row that begins with `label`; what is marked then.
-fn rest_on(harness: &mut Harness<'static, App>, tab: Tab, label: &str) -> Selection {
+fn rest_on(harness: &mut Window, tab: Tab, label: &str) -> Selection {
     harness.state_mut().queue(UiCommand::ShowTab(tab));
     harness.run();
     harness.remove_cursor();
@@ -144,7 +121,7 @@ fn resting_on_a_row_marks_its_address_in_all_maps() {
         found.expect("a register").value
     };
     let watch = snapshot.watches[0].clone();
-    let mut harness = on(snapshot);
+    let mut harness = moment(snapshot, SIZE);
     let at = |address: u64| Selection::Virtual(VirtAddr::new(address));
     let sp = value("sp");
     assert_eq!(
@@ -172,14 +149,14 @@ fn a_note_marks_the_address_that_it_speaks_of() {
         let note = "Look at (p:0x87ff9000), the frame of kalloc.";
         pages.notes.insert(id, note.into());
     });
-    let mut harness = window(App::offline(history, "lecture.ron"));
+    let mut harness = recording(history, SIZE);
     let marked = rest_on(&mut harness, Tab::Timeline, "Note: Look at");
     assert_eq!(marked, Selection::Physical(PhysAddr::new(0x87ff_9000)));
 }
 
 #[test]
 fn a_row_of_a_comparison_marks_its_range() {
-    let mut harness = on(fixture::several_spaces());
+    let mut harness = moment(fixture::several_spaces(), SIZE);
     let other = harness.state().state().snapshot().expect("one").spaces[1]
         .name
         .clone();

@@ -1,35 +1,18 @@
 //! What is to be looked at alone: a lecture that is turned by clicks on the picture, and pictures without anything to press.
 
+mod ui_support;
+
 use std::sync::Arc;
 
 use egui::{Key, Modifiers};
-use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
-use pagescope::app::App;
 use pagescope::export::view::{Picture, view_svg};
 use pagescope::model::{History, Selection, Sign, Slide, fixture};
 use pagescope::session::{Connection, Event};
 use pagescope::views::state::State;
 use pagescope::views::{LookCommand, UiCommand, ViewPart};
 use pagescope_protocol::{PhysAddr, VirtAddr};
-
-fn window(app: App) -> Harness<'static, App> {
-    let mut harness = Harness::builder()
-        .with_size([1240.0, 760.0])
-        .with_max_steps(20)
-        .build_ui_state(
-            |ui, app: &mut App| {
-                if ui.ctx().cumulative_pass_nr() == 0 {
-                    app.install(ui.ctx());
-                } else {
-                    app.frame(ui);
-                }
-            },
-            app,
-        );
-    harness.run();
-    harness
-}
+use ui_support::{SIZE, Window, key, recording};
 
 /// Three steps, the third one of the last moment.
 fn lecture() -> History {
@@ -46,10 +29,9 @@ fn lecture() -> History {
     history
 }
 
-fn shown() -> Harness<'static, App> {
-    let mut harness = window(App::offline(lecture(), "lecture.ron"));
-    harness.key_press(Key::F11);
-    harness.run();
+fn shown() -> Window {
+    let mut harness = recording(lecture(), SIZE);
+    key(&mut harness, Key::F11);
     harness.get_by_label("Step 1 of 3");
     harness
 }
@@ -172,7 +154,7 @@ fn nothing_in_a_picture_is_to_be_pressed() {
 /// The filter's words stand in a picture of it, without the button that ends it.
 #[test]
 fn a_filter_is_said_in_a_picture() {
-    let mut harness = window(App::offline(fixture::history(3), "x.ron"));
+    let mut harness = recording(fixture::history(3), SIZE);
     let filter = LookCommand::Filter(Some(Sign::Data));
     harness.state_mut().queue(UiCommand::Look(filter));
     harness.run();
