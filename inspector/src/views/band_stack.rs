@@ -73,8 +73,8 @@ const TALLEST: f32 = 72.0;
 /// The height at which a page has a line of its own.
 pub const PAGE_ROW: f64 = 19.0;
 
-/// The height at which a superpage is drawn by itself: two lines of words.
-pub const SUPERPAGE_ROW: f64 = 36.0;
+/// The height at which a superpage is drawn by itself: three lines of words.
+pub const SUPERPAGE_ROW: f64 = 51.0;
 
 /// Words stand in nothing that is lower than this.
 pub const LABEL_LEAST: f32 = 11.0;

@@ -130,13 +130,14 @@ fn superpage(leaf_size: u64, scene: &Scene<'_>) -> Option<String> {
     })
 }
 
-/// What a page leads to.
+/// What a page leads to; of a superpage, what it is and its frames, a line each.
 fn page_label(band: &Band, page: u64, scene: &Scene<'_>) -> String {
     if let (Some(superpage), Some(phys)) = (superpage(band.leaf_size, scene), band.phys) {
         // The leaf's frames, all of them: the band may have a part of it.
         let first = phys.wrapping_add(page - band.start).as_u64() & !(band.leaf_size - 1);
         let last = first.saturating_add(band.leaf_size - 1);
-        return format!("{superpage}, frames {first:#x}–{last:#x}");
+        let [first, last] = [first, last].map(|at| at / PAGE_SIZE);
+        return format!("{superpage}\nframes {first:#x}–{last:#x}");
     }
     let at = match band.phys {
         Some(phys) => Some(phys.wrapping_add(page - band.start)),

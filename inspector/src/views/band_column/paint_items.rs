@@ -83,20 +83,10 @@ impl BandColumn<'_> {
                         let is_selected = self.selected.is_some_and(|selected| {
                             selected >= address && selected - address < pages * PAGE_SIZE
                         });
-                        let mut first = place;
-                        if band.leaf_size > PAGE_SIZE && place.height() >= 30.0 {
-                            let middle = place.center().y;
-                            first = place.with_min_y(middle - 15.0).with_max_y(middle);
-                            let second = place.with_min_y(middle).with_max_y(middle + 15.0);
-                            let leaf = Label {
-                                name: (self.page_label)(band, address),
-                                short: None,
-                                detail: String::new(),
-                                color: scene.palette.dim,
-                                is_thing: false,
-                            };
-                            self.paint_label(ui, second, &leaf, false, scene);
-                        }
+                        let first = match band.leaf_size > PAGE_SIZE {
+                            true => self.paint_leaf(ui, place, band, address, scene),
+                            false => place,
+                        };
                         self.paint_label(ui, first, &words, is_selected, scene);
                     }
                 }
@@ -128,6 +118,40 @@ impl BandColumn<'_> {
                     }
                 }
             }
+        }
+    }
+
+    /// What a superpage is, in as many lines as there is room for; gives the line above them, for its name.
+    fn paint_leaf(
+        &self,
+        ui: &Ui,
+        place: Rect,
+        band: &Band,
+        address: u64,
+        scene: &Scene<'_>,
+    ) -> Rect {
+        const LINE: f32 = 15.0;
+        let words = (self.page_label)(band, address);
+        let room = ((place.height() / LINE) as usize).saturating_sub(1);
+        let lines: Vec<&str> = words.lines().take(room).collect();
+        let top = place.center().y - LINE * (lines.len() + 1) as f32 / 2.0;
+        let line = |number: usize| {
+            let top = top + LINE * number as f32;
+            place.with_min_y(top).with_max_y(top + LINE)
+        };
+        for (number, words) in lines.iter().enumerate() {
+            let label = Label {
+                name: (*words).to_owned(),
+                short: None,
+                detail: String::new(),
+                color: scene.palette.dim,
+                is_thing: false,
+            };
+            self.paint_label(ui, line(number + 1), &label, false, scene);
+        }
+        match lines.is_empty() {
+            true => place,
+            false => line(0),
         }
     }
 
