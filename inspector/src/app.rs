@@ -128,6 +128,7 @@ impl App {
         self.receive(ui.ctx());
         self.keys(ui.ctx());
         self.drop_files(ui.ctx());
+        self.look_for_guests(ui.ctx());
         let queued = std::mem::take(&mut self.queued);
         for command in queued {
             self.apply(command, ui.ctx());
@@ -212,7 +213,12 @@ impl App {
                 self.state.forget_questions();
                 self.state.notify(NoticeKind::Problem, why);
             }
-            Event::Log(line) => self.state.append_log(line),
+            Event::Log(line) => self.state.log.say(line),
+            Event::Traffic(packets) => {
+                for packet in packets {
+                    self.state.log.note(packet.to_string());
+                }
+            }
             Event::Console(text) => self.state.append_console(&text),
             Event::ConsoleInput(input) => self.state.guest.take_input(input),
             Event::Target(facts) => self.state.target = facts,
@@ -261,6 +267,18 @@ impl App {
                 None => self.queued.push((action.command)(&self.state)),
                 Some(why) => self.state.notify(NoticeKind::Problem, why),
             }
+        }
+    }
+
+    /// Who comes back to the first screen has perhaps started a guest meanwhile.
+    fn look_for_guests(&mut self, ctx: &egui::Context) {
+        let is_first_screen = !self.state.has_session && self.state.snapshot().is_none();
+        let has_come = ctx.input(|input| {
+            let mut events = input.events.iter();
+            events.any(|event| matches!(event, egui::Event::WindowFocused(true)))
+        });
+        if is_first_screen && has_come {
+            self.find_guests_again();
         }
     }
 

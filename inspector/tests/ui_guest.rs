@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use egui_kittest::kittest::Queryable as _;
 use pagescope::capture::run_until::Goal;
+use pagescope::link::traffic::{Traffic, Way};
 use pagescope::model::{Selection, fixture};
 use pagescope::session::{Command, ConsoleInput, Event, WatchAt};
 use pagescope::views::{FilePurpose, Tab, UiCommand};
 use pagescope_protocol::snapshot::{Register, Snapshot, Watch};
 use pagescope_protocol::{PhysAddr, VirtAddr};
 use ui_support::guest::stopped;
-use ui_support::{SIZE, Window, ask, type_into, until};
+use ui_support::{SIZE, Window, ask, press, type_into, until};
 
 fn registers(harts: &[(u32, &[(&str, u64)])]) -> Snapshot {
     let mut snapshot = fixture::pseudos(3);
@@ -270,7 +271,25 @@ fn the_log_is_filtered_and_cleared() {
     harness.get_by_label("1 of 3 lines");
     harness.get_by_label("Clear log").click();
     harness.run();
-    assert!(harness.state().state().log.is_empty());
+    assert!(harness.state().state().log.lines().is_empty());
+}
+
+#[test]
+fn packets_stand_in_the_log_and_can_be_left_out() {
+    let (mut harness, guest) = stopped(SIZE);
+    let mut traffic = Traffic::new();
+    traffic.note(Way::Sent, b"m87ffc000,1000");
+    traffic.note(Way::Came, &[b'0'; 8192]);
+    guest.say(Event::Log("kalloc return: 6 tables".into()));
+    guest.say(Event::Traffic(traffic.take()));
+    ask(&mut harness, UiCommand::ShowTab(Tab::Log));
+    harness.get_by_label("3 lines");
+    harness.get_by_label_contains("→ m87ffc000,1000");
+    harness.get_by_label_contains("← 8192 bytes: 0000");
+    press(&mut harness, "Show packets");
+    harness.get_by_label("1 of 3 lines");
+    assert!(harness.query_by_label_contains("m87ffc000").is_none());
+    harness.get_by_label_contains("6 tables");
 }
 
 #[test]

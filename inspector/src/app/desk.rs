@@ -101,3 +101,31 @@ impl App {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use egui_kittest::kittest::Queryable as _;
+
+    use super::super::App;
+    use crate::model::fixture;
+    use crate::views::FilePurpose;
+
+    #[test]
+    fn a_path_that_is_asked_for_is_left_with_esc() {
+        let mut app = App::offline(fixture::history(1), "lecture.ron");
+        app.state.prompt = Some(FilePurpose::Open);
+        let mut window = egui_kittest::Harness::builder().build_ui_state(
+            |ui, app: &mut App| match ui.ctx().cumulative_pass_nr() {
+                0 => app.install(ui.ctx()),
+                _ => app.frame(ui),
+            },
+            app,
+        );
+        window.run();
+        window.get_by_label("Path");
+        window.key_press(egui::Key::Escape);
+        window.run();
+        assert!(window.query_by_label("Path").is_none());
+        assert_eq!(window.state().state.prompt, None);
+    }
+}

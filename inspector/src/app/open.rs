@@ -65,6 +65,11 @@ impl App {
     /// Looks for guests on a thread of its own.
     pub(super) fn find_guests(&mut self) {
         self.state.desk.guests = None;
+        self.find_guests_again();
+    }
+
+    /// The same, while those that were found before are still shown.
+    pub(super) fn find_guests_again(&self) {
         self.files.run(|| Done::Guests(local_guests()));
     }
 

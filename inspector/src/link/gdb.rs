@@ -52,6 +52,7 @@ use super::rsp::client::{Answer, Client, Question};
 use super::rsp::description::Description;
 use super::rsp::stop::{SIGNAL_INTERRUPT, SIGNAL_TRAP, StopPacket, thread_id};
 use super::rsp::{escaped, hex};
+use super::traffic::Packet;
 use super::{
     Address, Cancel, FoundState, HartId, LinkError, PhysicalAccess, Registers, StopReason, Stub,
     Target, TargetFacts, WayOffer, share_known,
@@ -513,6 +514,10 @@ impl Target for GdbTarget {
 
     fn take_console(&mut self) -> Vec<u8> {
         self.client.take_console()
+    }
+
+    fn take_traffic(&mut self) -> Vec<Packet> {
+        self.client.take_traffic()
     }
 
     fn detach(mut self: Box<Self>) -> Result<(), LinkError> {

@@ -33,6 +33,7 @@ pub mod progress;
 pub mod qemu;
 pub mod rsp;
 pub mod same_machine;
+pub mod traffic;
 pub mod transport;
 pub mod virtualized;
 
@@ -257,6 +258,11 @@ pub trait Target: Send {
 
     /// Console output that came over the link (`O` packets) since the last call.
     fn take_console(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// What went over the link since the last call, at most the last 512 packets; nothing where there are none.
+    fn take_traffic(&mut self) -> Vec<traffic::Packet> {
         Vec::new()
     }
 

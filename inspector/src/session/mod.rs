@@ -16,6 +16,7 @@ use std::sync::Arc;
 use pagescope_protocol::snapshot::Snapshot;
 use pagescope_protocol::{PhysPage, TranslationMode};
 
+use crate::link::traffic::Packet;
 use crate::link::{PhysicalAccess, WayOffer};
 
 use crate::capture::run_until::Goal;
@@ -149,6 +150,8 @@ pub enum Event {
     Failed(String),
     /// A line for the link's log.
     Log(String),
+    /// What went over the link.
+    Traffic(Vec<Packet>),
     /// What the guest wrote on its console.
     Console(String),
     /// Where what is typed for the guest goes; or why it has no console here, and what to do.

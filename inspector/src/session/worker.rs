@@ -195,6 +195,9 @@ impl Worker {
                 Ok(command) => {
                     self.cancel.reset();
                     let result = self.obey(command);
+                    if self.tell_traffic().is_err() {
+                        break;
+                    }
                     // It may run now, and stop at any moment.
                     self.look_due = self.look_due.min(Instant::now() + RUNNING_TICK);
                     if self.settle(result).is_err() {
@@ -351,6 +354,18 @@ impl Worker {
         Ok(())
     }
 
+    /// Tells the window what went over the link.
+    fn tell_traffic(&mut self) -> Result<(), WindowGone> {
+        let packets = match &mut self.opened {
+            Some(opened) => opened.target.take_traffic(),
+            None => return Ok(()),
+        };
+        match packets.is_empty() {
+            true => Ok(()),
+            false => self.out.send(Event::Traffic(packets)),
+        }
+    }
+
     fn resume(&mut self) -> Result<(), Trouble> {
         self.opened()?.target.resume()?;
         Ok(self.out.connection(Connection::Running)?)
@@ -442,6 +457,7 @@ impl Worker {
                         .map_err(Trouble::from),
                     false => self.capture(stop),
                 };
+                self.tell_traffic()?;
                 self.settle(result)
             }
             Err(error) => {
@@ -528,8 +544,10 @@ impl Worker {
             }
             return self.capture_if_stopped(Duration::ZERO).map(drop);
         }
-        // A stub that answers is still there; pc is the cheapest thing to ask for.
+        // A stub that answers is still there; pc is the cheapest thing to ask for. Nobody wants to read that in the
+        // log once a second.
         opened.target.register(HartId::new(0), "pc")?;
+        drop(opened.target.take_traffic());
         Ok(())
     }
 
@@ -601,7 +619,16 @@ impl Worker {
             follow.interrupted();
         }
         let opened = self.opened()?;
+        let began = Instant::now();
         let snapshot = opened.capturer.capture(opened.target.as_mut(), stop)?;
+        let tables: usize = snapshot.spaces.iter().map(|space| space.tables.len()).sum();
+        let words = format!(
+            "{}: {tables} tables of {} spaces, read in {:.1} ms",
+            snapshot.stop,
+            snapshot.spaces.len(),
+            began.elapsed().as_secs_f64() * 1000.0
+        );
+        self.out.send(Event::Log(words))?;
         self.out.send(Event::Moment(snapshot))?;
         Ok(self.report_state()?)
     }

@@ -3,10 +3,11 @@
 mod desk;
 mod guest;
 mod lecture;
+mod log;
 mod look;
 mod time;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pagescope_protocol::snapshot::{Hart, Snapshot, Space};
@@ -15,6 +16,7 @@ use pagescope_protocol::{PhysPage, TranslationMode};
 pub use desk::{DeskState, Panels, RECENT, SourceLine};
 pub use guest::GuestState;
 pub use lecture::{Before, LectureState, Show};
+pub use log::{Log, LogLine};
 pub use look::LookState;
 pub use time::{SPEEDS, Span, TimeState};
 
@@ -26,8 +28,6 @@ use crate::session::{Connection, FollowReport, Rate};
 
 /// Bytes of the guest's console that are kept.
 const CONSOLE_BYTES: usize = 256 << 10;
-/// Lines of the link's log that are kept.
-const LOG_LINES: usize = 2000;
 /// Frames whose contents are kept.
 const CONTENTS: usize = 64;
 
@@ -98,7 +98,7 @@ pub struct State {
     /// What the guest wrote, the last part of it.
     pub console: String,
     /// What the link says, the last lines.
-    pub log: VecDeque<String>,
+    pub log: Log,
     /// A sentence for the user.
     pub notice: Option<Notice>,
     /// What stands under the picture.
@@ -141,7 +141,7 @@ impl State {
             selection: Selection::Nothing,
             is_chosen: false,
             console: String::new(),
-            log: VecDeque::new(),
+            log: Log::default(),
             notice: None,
             tab: Tab::default(),
             help: false,
@@ -275,14 +275,6 @@ impl State {
         }
     }
 
-    /// Adds a line to the log, dropping the oldest.
-    pub fn append_log(&mut self, line: String) {
-        if self.log.len() == LOG_LINES {
-            self.log.pop_front();
-        }
-        self.log.push_back(line);
-    }
-
     /// Says something to the user.
     pub fn notify(&mut self, kind: NoticeKind, text: impl Into<String>) {
         self.notice = Some(Notice {
@@ -301,11 +293,9 @@ mod tests {
     fn what_is_kept_is_bounded() {
         let mut state = State::new("t".into(), fixture::history(1), Connection::None);
         for number in 0..10_000u64 {
-            state.append_log(number.to_string());
             state.append_console(&format!("line {number} of many that the guest wrote, é\n"));
             state.remember_contents(PhysPage::from_truncated(number), Contents::Unreadable);
         }
-        assert_eq!(state.log.len(), LOG_LINES);
         assert!(state.console.len() <= CONSOLE_BYTES);
         assert!(state.console.starts_with("line "));
         assert!(state.contents.len() <= CONTENTS);

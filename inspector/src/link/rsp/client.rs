@@ -27,6 +27,7 @@ use super::window::Window;
 use super::wire::{Wire, escaped};
 use crate::link::memory::peer::Peer;
 use crate::link::progress::Progress;
+use crate::link::traffic::{Packet, Way};
 use crate::link::{Address, Cancel, LinkError};
 
 /// Most damaged packets in a row until the link is given up.
@@ -154,6 +155,11 @@ impl Client {
     /// Console output since the last call.
     pub fn take_console(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.console)
+    }
+
+    /// The packets since the last call, at most the last 512.
+    pub fn take_traffic(&mut self) -> Vec<Packet> {
+        self.wire.traffic().take()
     }
 
     /// Sends one request and returns its reply.
@@ -468,6 +474,7 @@ impl Client {
     /// # Errors
     /// When the connection is lost.
     pub fn interrupt(&mut self) -> Result<(), LinkError> {
+        self.wire.traffic().note(Way::Sent, &[INTERRUPT]);
         self.wire.queue_byte(INTERRUPT);
         self.wire.send_all()
     }

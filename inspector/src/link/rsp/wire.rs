@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::packet::{Decoder, Incoming, push_packet};
 use crate::link::memory::peer::Peer;
+use crate::link::traffic::{Traffic, Way};
 use crate::link::transport::Transport;
 use crate::link::{Address, Cancel, LinkError};
 
@@ -38,6 +39,7 @@ pub(super) struct Wire {
     heard: Vec<u8>,
     spoke: bool,
     dead: bool,
+    traffic: Traffic,
 }
 
 impl Wire {
@@ -57,6 +59,7 @@ impl Wire {
             heard: Vec::new(),
             spoke: false,
             dead: false,
+            traffic: Traffic::new(),
         })
     }
 
@@ -94,6 +97,7 @@ impl Wire {
 
     /// Adds a packet to what goes out next.
     pub(super) fn queue(&mut self, request: &[u8]) {
+        self.traffic.note(Way::Sent, request);
         push_packet(request, &mut self.out);
     }
 
@@ -107,10 +111,18 @@ impl Wire {
         self.decoder.payload()
     }
 
+    /// What went over it.
+    pub(super) fn traffic(&mut self) -> &mut Traffic {
+        &mut self.traffic
+    }
+
     /// The next thing among the bytes that are here.
     pub(super) fn ready(&mut self) -> Option<Incoming> {
         let incoming = self.decoder.next_incoming();
-        self.spoke |= incoming == Some(Incoming::Packet);
+        if incoming == Some(Incoming::Packet) {
+            self.spoke = true;
+            self.traffic.note(Way::Came, self.decoder.payload());
+        }
         incoming
     }
 

@@ -69,6 +69,7 @@ impl Console {
                 marked: &wanted,
                 to,
                 follows: !self.holds,
+                is_quiet: &|_| false,
             }
             .show(ui, body, scene);
         }

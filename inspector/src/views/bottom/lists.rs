@@ -1,7 +1,7 @@
 //! What the tabs of lines share: lines of which only those that are seen are made, and words where there are none.
 
 use egui::text::LayoutJob;
-use egui::{Rect, ScrollArea, TextFormat, Ui, UiBuilder, vec2};
+use egui::{Color32, Rect, ScrollArea, TextFormat, Ui, UiBuilder, vec2};
 
 use crate::views::scene::Scene;
 use crate::views::theme;
@@ -41,6 +41,8 @@ pub(super) struct Lines<'a> {
     pub(super) to: Option<usize>,
     /// Whether the end is kept in sight.
     pub(super) follows: bool,
+    /// Which lines, by number, are less than the others, and drawn so.
+    pub(super) is_quiet: &'a dyn Fn(usize) -> bool,
 }
 
 impl Lines<'_> {
@@ -61,8 +63,12 @@ impl Lines<'_> {
             area = area.vertical_scroll_offset(offset.max(0.0));
         }
         area.show_rows(&mut child, LINE, rows.len(), |ui, range| {
-            for (_, text) in &rows[range] {
-                let job = marked(text, self.marked, scene);
+            for (line, text) in &rows[range] {
+                let ink = match (self.is_quiet)(*line) {
+                    true => scene.palette.dim,
+                    false => scene.palette.text,
+                };
+                let job = marked(text, self.marked, ink, scene);
                 ui.add(egui::Label::new(job).extend());
             }
         });
@@ -85,8 +91,8 @@ fn rows<'a>(lines: &[&'a str], columns: usize) -> Vec<(usize, &'a str)> {
 }
 
 /// The line with what is looked for in another colour.
-fn marked(line: &str, word: &str, scene: &Scene<'_>) -> LayoutJob {
-    let plain = TextFormat::simple(theme::numbers(theme::NUMBERS), scene.palette.text);
+fn marked(line: &str, word: &str, ink: Color32, scene: &Scene<'_>) -> LayoutJob {
+    let plain = TextFormat::simple(theme::numbers(theme::NUMBERS), ink);
     let mut job = LayoutJob::default();
     let lower = line.to_lowercase();
     // Lower case of some letters has other lengths; then nothing is marked.

@@ -1,17 +1,20 @@
-//! What the link says: to be filtered, copied, cleared.
+//! What the link says, and the packets that go over it: to be filtered, copied, cleared.
 
-use egui::{Align2, Button, Rect, Ui, vec2};
+use egui::{Align, Button, Layout, Rect, Ui, UiBuilder};
 
 use super::lists::{Lines, empty};
 use super::rows::filter_line;
 use crate::views::actions;
 use crate::views::command::{GuestCommand, UiCommand};
 use crate::views::scene::Scene;
+use crate::views::state::LogLine;
 
 /// What the log keeps from frame to frame.
 #[derive(Default)]
 pub(super) struct Log {
     filter: String,
+    /// Whether words alone are shown.
+    hides_packets: bool,
 }
 
 impl Log {
@@ -23,15 +26,17 @@ impl Log {
         scene: &Scene<'_>,
         out: &mut Vec<UiCommand>,
     ) {
-        let log = &scene.state.log;
+        let log = scene.state.log.lines();
         if log.is_empty() {
             return empty(ui, rect, scene, "The link has said nothing.");
         }
         let wanted = self.filter.trim().to_lowercase();
-        let lines = log.iter().map(String::as_str);
-        let shown: Vec<&str> = lines
-            .filter(|line| wanted.is_empty() || line.to_lowercase().contains(&wanted))
-            .collect();
+        let is_shown = |line: &&LogLine| {
+            let is_wanted = wanted.is_empty() || line.text.to_lowercase().contains(&wanted);
+            is_wanted && !(self.hides_packets && line.is_packet)
+        };
+        let lines: Vec<&LogLine> = log.iter().filter(is_shown).collect();
+        let shown: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
         let words = match shown.len() == log.len() {
             true => format!("{} lines", log.len()),
             false => format!("{} of {} lines", shown.len(), log.len()),
@@ -40,12 +45,27 @@ impl Log {
         if copies {
             ui.copy_text(shown.join("\n"));
         }
-        let size = vec2(52.0, 20.0);
-        let right = rect.with_max_y(rest.top() - 2.0);
-        let clear = ui.put(
-            Align2::RIGHT_CENTER.align_size_within_rect(size, right),
-            Button::new("Clear").small(),
+        self.buttons(ui, rect.with_max_y(rest.top() - 2.0), out);
+        Lines {
+            name: "log",
+            lines: &shown,
+            marked: &wanted,
+            to: None,
+            follows: true,
+            is_quiet: &|line| lines.get(line).is_some_and(|line| line.is_packet),
+        }
+        .show(ui, rest, scene);
+    }
+
+    /// At the right of the head.
+    fn buttons(&mut self, ui: &mut Ui, rect: Rect, out: &mut Vec<UiCommand>) {
+        let mut row = ui.new_child(
+            UiBuilder::new()
+                .max_rect(rect)
+                .id_salt("log buttons")
+                .layout(Layout::right_to_left(Align::Center)),
         );
+        let clear = row.add(Button::new("Clear").small());
         clear.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, "Clear log"));
         if clear
             .on_hover_text(actions::hint("Clear link log"))
@@ -53,13 +73,14 @@ impl Log {
         {
             out.push(UiCommand::Guest(GuestCommand::ClearLog));
         }
-        Lines {
-            name: "log",
-            lines: &shown,
-            marked: &wanted,
-            to: None,
-            follows: true,
+        let shows = !self.hides_packets;
+        let packets = row.add(Button::new("Packets").small().selected(shows));
+        packets.widget_info(|| {
+            egui::WidgetInfo::selected(egui::Role::Button, true, shows, "Show packets")
+        });
+        let hint = "Show what goes over the link, packet by packet, or words alone";
+        if packets.on_hover_text(hint).clicked() {
+            self.hides_packets = shows;
         }
-        .show(ui, rest, scene);
     }
 }
