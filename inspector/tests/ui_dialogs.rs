@@ -7,7 +7,7 @@ use egui_kittest::kittest::Queryable as _;
 use pagescope::model::Selection;
 use pagescope::views::actions;
 use pagescope::views::command::{DeskCommand, UiCommand};
-use ui_support::painted::{painted, texts};
+use ui_support::painted::texts;
 use ui_support::{Window, ask, chord, key, offline, recording, selection, until};
 
 /// Sizes of a laptop's window, and of a projector's at 2.5 times.
