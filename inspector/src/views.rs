@@ -109,7 +109,41 @@ impl Views {
 
     /// Draws everything, and returns what was asked for.
     pub fn show(&mut self, ui: &mut Ui, state: &State) -> Vec<UiCommand> {
-        let mut out = Vec::new();
+        let is_picture = state.lecture.show.is_some();
+        let mut out = self.with_scene(ui, state, is_picture, |views, ui, scene, out| {
+            views.draw(ui, scene, out);
+            // Who draws without a scene asks for the mark; it is asked for once, however long the mouse rests there.
+            out.retain(|command| match command {
+                UiCommand::Look(LookCommand::Hover(selection)) => {
+                    scene.point(*selection);
+                    false
+                }
+                _ => true,
+            });
+            let pointed = scene.pointed.get();
+            if pointed != state.look.hover {
+                out.push(UiCommand::Look(LookCommand::Hover(pointed)));
+            }
+        });
+        for (button, command) in [
+            (egui::PointerButton::Extra1, LookCommand::Back),
+            (egui::PointerButton::Extra2, LookCommand::Forward),
+        ] {
+            if ui.input(|input| input.pointer.button_pressed(button)) {
+                out.push(UiCommand::Look(command));
+            }
+        }
+        out
+    }
+
+    /// Works out what follows from `state`, and has `draw` draw it; returns what was asked for.
+    fn with_scene(
+        &mut self,
+        ui: &mut Ui,
+        state: &State,
+        is_picture: bool,
+        draw: impl FnOnce(&mut Self, &mut Ui, &Scene<'_>, &mut Vec<UiCommand>),
+    ) -> Vec<UiCommand> {
         self.derived.refresh(state, ui.ctx());
         let patterns = self
             .patterns
@@ -124,28 +158,10 @@ impl Views {
             patterns: &patterns,
             pointed: &pointed,
             camera: None,
+            is_picture,
         };
-        self.draw(ui, &scene, &mut out);
-        // Who draws without a scene asks for the mark; it is asked for once, however long the mouse rests there.
-        out.retain(|command| match command {
-            UiCommand::Look(LookCommand::Hover(selection)) => {
-                pointed.set(*selection);
-                false
-            }
-            _ => true,
-        });
-        if pointed.get() != state.look.hover {
-            let hover = LookCommand::Hover(pointed.get());
-            out.push(UiCommand::Look(hover));
-        }
-        for (button, command) in [
-            (egui::PointerButton::Extra1, LookCommand::Back),
-            (egui::PointerButton::Extra2, LookCommand::Forward),
-        ] {
-            if ui.input(|input| input.pointer.button_pressed(button)) {
-                out.push(UiCommand::Look(command));
-            }
-        }
+        let mut out = Vec::new();
+        draw(self, ui, &scene, &mut out);
         self.derived = derived;
         out
     }
@@ -238,7 +254,9 @@ impl Views {
         CentralPanel::no_frame()
             .frame(Frame::NONE.fill(scene.palette.background))
             .show(ui, |ui| {
-                self.picture(ui, &columns, scene, out);
+                let mut asked = Vec::new();
+                self.picture(ui, &columns, scene, &mut asked);
+                lecture::turn_pages(ui, asked, out);
                 if show.is_blank {
                     lecture::blank(ui);
                 }
@@ -267,6 +285,8 @@ impl Views {
         ui.advance_cursor_after_rect(all);
         if scene.state.is_stale() {
             ui.set_opacity(0.55);
+            // Behind everything: what is read through it stays clear.
+            paint::hatch(ui.painter(), all, scene.palette.edge, 26.0);
         }
         let inner = all.shrink2(vec2(MARGIN, 10.0));
         let at = |left: f32, width: f32| {

@@ -86,6 +86,7 @@ impl Maps {
                 patterns,
                 pointed: &pointed,
                 camera: step.map(|step| (map, step)),
+                is_picture: false,
             };
             let rect = Rect::from_min_size(pos2(10.0, 10.0), size);
             let (mut anchors, mut out) = (Anchors::default(), Vec::new());

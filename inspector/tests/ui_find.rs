@@ -11,7 +11,7 @@ use pagescope::model::{Selection, Symbol, Symbols, fixture};
 use pagescope::session::{Command, Event};
 use pagescope_protocol::{Level, PhysAddr, PhysPage, VirtAddr};
 use ui_support::guest::{Guest, stopped};
-use ui_support::{SIZE, Window, chord, key, selection, window};
+use ui_support::{SIZE, Window, chord, key, recording, selection, window};
 
 fn offline(steps: u64) -> Window {
     let mut app = App::offline(fixture::history(steps), "lecture.ron");
@@ -329,4 +329,46 @@ fn a_source_line_is_asked_for_and_shown() {
     // It is asked for once.
     let mut asks = guest.asked().into_iter();
     assert!(!asks.any(|ask| matches!(ask, Command::FindLine(_))));
+}
+
+#[test]
+fn bookmarks_and_notes_are_found_in_the_palette() {
+    let mut history = fixture::history(6);
+    let [second, fourth] = [2, 4].map(|place| history.id_at(place).expect("a moment"));
+    history.notebook_mut().edit("writing", |pages| {
+        pages.bookmarks.insert(second, "before the crossing".into());
+        pages
+            .notes
+            .insert(fourth, "Why is L0 full?\nSee the self-map.".into());
+    });
+    let mut harness = recording(history, SIZE);
+    for (typed, entry, place) in [
+        ("crossing", "Go to bookmark before the crossing", 2),
+        ("why L0", "Go to step 4: note Why is L0 full?", 4),
+    ] {
+        chord(&mut harness, Modifiers::COMMAND, Key::K);
+        harness.get_by_label("Find a command").type_text(typed);
+        harness.run();
+        harness.get_by_label(entry);
+        key(&mut harness, Key::Enter);
+        assert_eq!(harness.state().state().history.cursor(), place, "{typed}");
+    }
+}
+
+#[test]
+fn the_palette_lists_the_names_of_the_layout_that_runs() {
+    let mut app = App::offline(fixture::history(3), "lecture.ron");
+    let names = [("kalloc", 0x8020_0100), ("process.kalloc", 0x1_2a10)];
+    let symbols = names.map(|(name, address)| Symbol {
+        name: name.into(),
+        address,
+        size: 0x80,
+    });
+    app.take(Event::Symbols(Arc::new(Symbols::new(symbols))));
+    let mut harness = window(app, SIZE);
+    chord(&mut harness, Modifiers::COMMAND, Key::K);
+    harness.get_by_label("Find a command").type_text("kall");
+    harness.run();
+    harness.get_by_label("Go to kalloc");
+    assert!(harness.query_by_label("Go to process.kalloc").is_none());
 }

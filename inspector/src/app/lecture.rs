@@ -163,7 +163,11 @@ impl App {
     fn show_slide(&mut self, slide: &Slide) {
         let state = &mut self.state;
         if let Some(place) = state.history.place_of(slide.moment) {
-            state.history.seek(place);
+            match state.lecture.show.is_some() {
+                // A guest that stops meanwhile does not turn the page.
+                true => state.history.hold(place),
+                false => state.history.seek(place),
+            }
         }
         state.time.base = None;
         state.compared = None;

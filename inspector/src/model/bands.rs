@@ -11,6 +11,7 @@
 
 mod partition;
 mod unmapped;
+mod unread;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pagescope_protocol::snapshot::{RegionSpace, Snapshot, Space, Table};
 use pagescope_protocol::walk::entry_address;
 use pagescope_protocol::{
-    LeafFlags, Level, PhysAddr, PhysPage, Pte, PteKind, TranslationMode, VirtAddr,
+    LeafFlags, Level, PAGE_SIZE, PhysAddr, PhysPage, Pte, PteKind, TranslationMode, VirtAddr,
 };
 
 use super::{Change, ChangeKind, Difference, in_machine_terms, size_text};
@@ -62,6 +63,8 @@ pub enum BandKind {
     Nothing,
     /// Addresses that the mode cannot translate.
     NonCanonical,
+    /// Addresses whose table could not be read: whether anything is mapped there is not known.
+    Unread,
 }
 
 /// A stretch of one map.
@@ -83,6 +86,8 @@ pub struct Band {
     pub fresh: bool,
     /// The place in [`Snapshot::regions`] of the region that names it, where one does.
     pub region: Option<usize>,
+    /// Bytes of each leaf that maps it, the smallest where they differ; a page in the physical map, which has none.
+    pub leaf_size: u64,
 }
 
 impl Band {
@@ -96,6 +101,7 @@ impl Band {
             phys: None,
             fresh: false,
             region: None,
+            leaf_size: PAGE_SIZE,
         }
     }
 
@@ -116,7 +122,11 @@ impl Band {
     pub const fn is_something(&self) -> bool {
         !matches!(
             self.kind,
-            BandKind::Nothing | BandKind::NonCanonical | BandKind::Guard | BandKind::Reserved
+            BandKind::Nothing
+                | BandKind::NonCanonical
+                | BandKind::Guard
+                | BandKind::Reserved
+                | BandKind::Unread
         )
     }
 
@@ -137,7 +147,7 @@ impl Band {
 
     /// How much there is: "8 pages" of heap and tables, "126 MiB" of anything else.
     pub fn amount(&self) -> String {
-        let pages = self.size / pagescope_protocol::PAGE_SIZE;
+        let pages = self.size / PAGE_SIZE;
         match self.kind {
             BandKind::Heap | BandKind::Table(_) if pages == 1 => "1 page".into(),
             BandKind::Heap | BandKind::Table(_) if pages < 10_000 => format!("{pages} pages"),
@@ -234,13 +244,15 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
             band.flags = Some(mapping.flags);
             band.phys = Some(phys);
             band.fresh = is_fresh;
+            band.leaf_size = mapping.page_size.max(PAGE_SIZE);
             if is_window(&band) {
-                band.size = part.min(pagescope_protocol::PAGE_SIZE - phys.page_offset());
+                band.size = part.min(PAGE_SIZE - phys.page_offset());
             }
             offset += band.size;
             match bands.last_mut() {
                 Some(last) if goes_on(last, &band) && !is_window(last) && !is_window(&band) => {
                     last.size += band.size;
+                    last.leaf_size = last.leaf_size.min(band.leaf_size);
                 }
                 _ => bands.push(band),
             }
@@ -256,7 +268,8 @@ pub fn virtual_bands(snapshot: &Snapshot, space: &Space, difference: &Difference
         }
     }
     let bands = fold_recursion(space, bands);
-    unmapped::fill(snapshot, &regions, space.mode, bands)
+    let bands = unmapped::fill(snapshot, &regions, space.mode, bands);
+    unread::cut(bands, own_space)
 }
 
 /// Through a recursive root the entries of an L1 are read as if they were an L0's, so each superpage
@@ -267,7 +280,7 @@ fn fold_recursion(space: &Space, bands: Vec<Band>) -> Vec<Band> {
     let Some((level, slot)) = slot else {
         return bands;
     };
-    let page = pagescope_protocol::PAGE_SIZE;
+    let page = PAGE_SIZE;
     let is_read_as_pages = |band: &Band| {
         space.mode.index_of(level, VirtAddr::new(band.start)) == slot
             && band.size.is_multiple_of(page)
@@ -429,7 +442,7 @@ pub fn as_memory(mode: TranslationMode, flags: LeafFlags) -> LeafFlags {
 
 /// What a leaf that leads to a table is called: the window through which that table is written.
 fn window_name(band: &Band) -> String {
-    let pages = band.size / pagescope_protocol::PAGE_SIZE;
+    let pages = band.size / PAGE_SIZE;
     let frame = band.phys.and_then(PhysAddr::page);
     match (pages, frame) {
         (0 | 1, Some(frame)) => format!("window of {} {frame}", band.name),

@@ -66,7 +66,7 @@ pub fn frame_cells(
 /// How much a kind says among others in the same cell: the rarer and the more alarming, the more.
 pub const fn telling(kind: BandKind) -> u8 {
     match kind {
-        BandKind::Nothing | BandKind::NonCanonical => 0,
+        BandKind::Nothing | BandKind::NonCanonical | BandKind::Unread => 0,
         BandKind::Ram => 1,
         BandKind::Free | BandKind::Reserved => 2,
         BandKind::Heap => 3,

@@ -194,6 +194,12 @@ impl History {
         self.follows = self.cursor == last;
     }
 
+    /// Looks at the moment at `place` and stays there, whatever comes after it.
+    pub fn hold(&mut self, place: usize) {
+        self.seek(place);
+        self.follows = false;
+    }
+
     /// Whether the last moment is being looked at, and the next one will be.
     pub const fn is_live(&self) -> bool {
         self.follows

@@ -29,8 +29,14 @@ pub enum Sign {
     WriteExecute,
     /// Never mapped, kept free, or an encoding that the specification reserves.
     Forbidden,
-    /// Moving while it was read, or not readable.
+    /// The machine-mode program.
+    Machine,
+    /// Moving while it was read.
     Unsure,
+    /// What could not be read.
+    Unread,
+    /// All of it: the guest may be another by now.
+    Stale,
 }
 
 /// What is known of a thing that is drawn, as far as a [`Sign`] asks.
@@ -44,8 +50,10 @@ pub struct Seen {
     pub is_fresh: bool,
     /// Whether more than one address leads there.
     pub is_shared: bool,
-    /// Whether it was moving while it was read, or could not be read.
+    /// Whether it was moving while it was read.
     pub is_unsure: bool,
+    /// Whether it, or the table that it points to, could not be read.
+    pub is_unread: bool,
 }
 
 impl Seen {
@@ -57,13 +65,14 @@ impl Seen {
             is_fresh: band.fresh,
             is_shared: false,
             is_unsure: false,
+            is_unread: false,
         }
     }
 }
 
 impl Sign {
     /// All signs, in the legend's order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::Code,
         Self::ReadOnly,
         Self::Data,
@@ -79,8 +88,14 @@ impl Sign {
         Self::Fresh,
         Self::WriteExecute,
         Self::Forbidden,
+        Self::Machine,
         Self::Unsure,
+        Self::Unread,
+        Self::Stale,
     ];
+
+    /// Those that one thing has and another has not: all but the last.
+    pub const OF_ONE: &'static [Self] = Self::ALL.split_at(Self::ALL.len() - 1).0;
 
     /// The letter that stands beside its colour.
     pub const fn letter(self) -> &'static str {
@@ -100,7 +115,10 @@ impl Sign {
             Self::Fresh => "+",
             Self::WriteExecute => "!",
             Self::Forbidden => "/",
-            Self::Unsure => "?",
+            Self::Machine => "M",
+            Self::Unsure => "*",
+            Self::Unread => "?",
+            Self::Stale => "~",
         }
     }
 
@@ -122,7 +140,10 @@ impl Sign {
             Self::Fresh => "new",
             Self::WriteExecute => "W and X",
             Self::Forbidden => "forbidden",
-            Self::Unsure => "not sure",
+            Self::Machine => "machine",
+            Self::Unsure => "moving",
+            Self::Unread => "unreadable",
+            Self::Stale => "stale",
         }
     }
 
@@ -140,7 +161,12 @@ impl Sign {
             Self::Fresh => "New or changed since the moment before.",
             Self::WriteExecute => "Can be written and executed: whoever writes there runs code.",
             Self::Forbidden => "Hatched: guards, what is kept free, reserved encodings.",
-            Self::Unsure => "Hatched: moving while it was read, or not readable.",
+            Self::Machine => "The machine-mode program: it uses no tables.",
+            Self::Unsure => "Hatched: moving while it was read, and may be half old and half new.",
+            Self::Unread => "Hatched: what could not be read, and what depends on it.",
+            Self::Stale => {
+                "All of the picture: the guest has moved on since, or the link to it is lost."
+            }
         }
     }
 
@@ -162,7 +188,11 @@ impl Sign {
             Self::Fresh => seen.is_fresh,
             Self::WriteExecute => seen.kind == BandKind::WriteExecute,
             Self::Forbidden => matches!(seen.kind, BandKind::Guard | BandKind::Reserved),
+            Self::Machine => seen.kind == BandKind::Machine,
             Self::Unsure => seen.is_unsure,
+            Self::Unread => seen.is_unread || seen.kind == BandKind::Unread,
+            // It is said of the whole picture.
+            Self::Stale => true,
         }
     }
 }
@@ -191,9 +221,10 @@ mod tests {
             is_fresh: true,
             is_shared: false,
             is_unsure: false,
+            is_unread: false,
         };
         let taken = |seen: &Seen| -> Vec<Sign> {
-            let all = Sign::ALL.into_iter();
+            let all = Sign::OF_ONE.iter().copied();
             all.filter(|sign| sign.takes(seen)).collect()
         };
         assert_eq!(

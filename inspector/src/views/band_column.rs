@@ -277,7 +277,9 @@ impl BandColumn<'_> {
         if let Some((_, band, page)) = pointed {
             outcome.pointed = Some(page);
             let wants_whole = ui.input(|input| input.modifiers.shift);
-            if response.double_clicked() {
+            if scene.is_picture {
+                // A click turns the page.
+            } else if response.double_clicked() {
                 outcome.clicked = Some(Clicked::Whole(band.start, band.size));
                 cache.zoom_to_addresses(self.bands, band.start, band.last());
             } else if response.clicked() {

@@ -4,7 +4,7 @@
 //! ```text
 //!  zoom < 1   neighbours that are too low for a line share one: a group
 //!  zoom = 1   each band a line at least, what is left to the larger ones
-//!  zoom > 1   what is something grows until its pages have a line each; nothing stays folded
+//!  zoom > 1   what is something grows until its pages have a line each, a superpage being one; nothing stays folded
 //! ```
 
 use std::ops::Range;
@@ -73,6 +73,9 @@ const TALLEST: f32 = 72.0;
 /// The height at which a page has a line of its own.
 pub const PAGE_ROW: f64 = 19.0;
 
+/// The height at which a superpage is drawn by itself: three lines of words.
+pub const SUPERPAGE_ROW: f64 = 51.0;
+
 /// Words stand in nothing that is lower than this.
 pub const LABEL_LEAST: f32 = 11.0;
 
@@ -95,12 +98,14 @@ pub enum Item {
         /// The height of one of its pages, where they are told apart by lines.
         page: Option<f32>,
     },
-    /// One page of a band.
+    /// One leaf of a band: a page, or a superpage.
     Page {
         /// Whose.
         band: usize,
-        /// Its number in the band.
+        /// The number of its first page in the band.
         page: u64,
+        /// How many pages of the band it has.
+        pages: u64,
         /// Its upper and lower edge.
         span: (f32, f32),
         /// Where its words stand.
@@ -182,7 +187,7 @@ impl Stack {
         let all = bands.iter().zip(&stack.usual);
         stack.most_zoom = all
             .filter(|(band, _)| grows(band))
-            .map(|(band, usual)| pages_of(band) as f64 * PAGE_ROW / f64::from(*usual).max(1.0))
+            .map(|(band, usual)| tallest_of(band) / f64::from(*usual).max(1.0))
             .fold(1.0, f64::max);
         stack.zoom_to(bands, 1.0);
         stack
@@ -232,7 +237,7 @@ impl Stack {
     /// The zoom at which a band is `height` high, or its pages have a line each.
     pub fn zoom_for(&self, bands: &[Band], index: usize, height: f64) -> Option<f64> {
         let (band, usual) = (bands.get(index)?, *self.usual.get(index)?);
-        let most = (pages_of(band) as f64 * PAGE_ROW).max(f64::from(usual));
+        let most = tallest_of(band).max(f64::from(usual));
         Some(height.min(most) / f64::from(usual).max(1.0))
     }
 
@@ -273,22 +278,28 @@ impl Stack {
             };
             let pages = pages_of(band);
             let page_height = row.height / pages as f64;
-            if pages > 1 && grows(band) && page_height >= PAGE_ROW - 0.5 {
+            let leaf_height = row.height / leaves_of(band) as f64;
+            if has_lines(band) && leaf_height >= leaf_row(band) - 0.5 {
                 let number = |y: f64| ((y / page_height).max(0.0) as u64).min(pages - 1);
-                let (from, to) = (number(top - row.top), number(bottom - row.top));
-                for page in from..=to {
-                    let y = row.top + page as f64 * page_height;
-                    let span = span(y, y + page_height);
+                let (mut page, to) = (number(top - row.top), number(bottom - row.top));
+                page = leaf_around(band, page).start;
+                let from = page;
+                while page <= to {
+                    let leaf = leaf_around(band, page);
+                    let y = |page: u64| row.top + page as f64 * page_height;
+                    let span = span(y(leaf.start), y(leaf.end));
+                    page = leaf.end;
                     if span.1 <= 0.0 || span.0 >= height {
                         continue;
                     }
                     let label = label_in(span, height);
                     items.push(Item::Page {
                         band: row.first,
-                        page,
+                        page: leaf.start,
+                        pages: leaf.end - leaf.start,
                         span,
                         label,
-                        is_first: page == from,
+                        is_first: leaf.start == from,
                     });
                 }
                 continue;
@@ -298,8 +309,7 @@ impl Stack {
                 band: row.first,
                 span,
                 label: label_in(span, height),
-                page: (pages > 1 && grows(band) && page_height >= 4.0)
-                    .then_some(page_height as f32),
+                page: (has_lines(band) && leaf_height >= 4.0).then_some(leaf_height as f32),
             });
         }
         items
@@ -370,6 +380,42 @@ impl Stack {
     }
 }
 
+/// How many leaves map a band, those that are cut at its ends counted too.
+pub fn leaves_of(band: &Band) -> u64 {
+    let leaf = band.leaf_size.max(PAGE_SIZE);
+    (band.last() / leaf - band.start / leaf).saturating_add(1)
+}
+
+/// The pages of `band`, by number, that the leaf of one of them has.
+pub fn leaf_around(band: &Band, page: u64) -> Range<u64> {
+    let pages = pages_of(band);
+    let leaf = (band.leaf_size / PAGE_SIZE).max(1);
+    let before = band.start / PAGE_SIZE % leaf;
+    let first = (before + page) / leaf * leaf;
+    let end = (first + leaf)
+        .saturating_sub(before)
+        .clamp(page + 1, pages.max(page + 1));
+    first.saturating_sub(before)..end
+}
+
+/// The height at which a leaf of a band is drawn by itself.
+fn leaf_row(band: &Band) -> f64 {
+    match band.leaf_size > PAGE_SIZE {
+        true => SUPERPAGE_ROW,
+        false => PAGE_ROW,
+    }
+}
+
+/// The height at which each leaf of a band is drawn by itself.
+fn tallest_of(band: &Band) -> f64 {
+    leaves_of(band) as f64 * leaf_row(band)
+}
+
+/// Whether a band's leaves are told apart when there is room: there are several, or it is a superpage.
+fn has_lines(band: &Band) -> bool {
+    grows(band) && (pages_of(band) > 1 && (leaves_of(band) > 1 || band.leaf_size > PAGE_SIZE))
+}
+
 /// The band with `address`.
 pub fn band_at(bands: &[Band], address: u64) -> Option<usize> {
     let after = bands.partition_point(|band| band.start <= address);
@@ -405,7 +451,7 @@ fn height_at(band: &Band, usual: f32, zoom: f64) -> f64 {
     if !grows(band) {
         return usual;
     }
-    let most = (pages_of(band) as f64 * PAGE_ROW).max(usual);
+    let most = tallest_of(band).max(usual);
     (usual * zoom).min(most)
 }
 
@@ -427,7 +473,7 @@ fn is_gap(band: &Band) -> bool {
 /// How much of the spare height a band asks for.
 fn weight(band: &Band) -> f32 {
     match band.kind {
-        BandKind::Nothing | BandKind::NonCanonical | BandKind::Reserved => 0.55,
+        BandKind::Nothing | BandKind::NonCanonical | BandKind::Reserved | BandKind::Unread => 0.55,
         BandKind::Guard => 0.1,
         BandKind::Free | BandKind::Ram => 2.0,
         _ => 0.4 + (pages_of(band) as f64).log2() as f32 * 0.45,
@@ -465,7 +511,7 @@ mod tests {
 
     /// Bands of any kind and size, with or without gaps between them.
     fn any_bands() -> impl Strategy<Value = Vec<Band>> {
-        let one = (0usize..6, 1u64..40_000, 0u64..3);
+        let one = (0usize..6, 1u64..40_000, 0u64..3, 0u32..3);
         proptest::collection::vec(one, 1..60).prop_map(|parts| {
             let kinds = [
                 BandKind::Data,
@@ -478,9 +524,10 @@ mod tests {
             let model = bands().into_iter().find(Band::is_something).unwrap();
             let mut at = 0x1000;
             let mut made = Vec::new();
-            for (kind, pages, gap) in parts {
+            for (kind, pages, gap, level) in parts {
                 let mut band = model.clone();
                 band.kind = kinds[kind];
+                band.leaf_size = PAGE_SIZE << (9 * level);
                 band.start = at + gap * PAGE_SIZE;
                 band.size = pages * PAGE_SIZE;
                 at = band.start + band.size;
@@ -543,6 +590,39 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_superpage_is_one_thing_at_every_zoom() {
+        const SUPERPAGE: u64 = 2 << 20;
+        let mut band = bands().into_iter().find(Band::is_something).unwrap();
+        band.leaf_size = SUPERPAGE;
+        // The end of one, a whole one, and the beginning of another.
+        band.start = 0x8000_0000 - 3 * PAGE_SIZE;
+        band.size = 3 * PAGE_SIZE + SUPERPAGE + 5 * PAGE_SIZE;
+        assert_eq!(leaves_of(&band), 3);
+        let bands = [band];
+        let mut stack = Stack::new(&bands, 600.0, 18.0);
+        let (_, most) = stack.zooms(600.0);
+        stack.zoom_to(&bands, most);
+        let items = stack.items(&bands, 0.0, 600.0);
+        let parts: Vec<(u64, u64)> = items
+            .iter()
+            .map(|item| match item {
+                Item::Page { page, pages, .. } => (*page, *pages),
+                item => panic!("no leaf: {item:?}"),
+            })
+            .collect();
+        assert_eq!(parts, [(0, 3), (3, 512), (515, 5)]);
+        assert_eq!(leaf_around(&bands[0], 100), 3..515);
+        // They lie where their addresses do, and nothing is between them.
+        let spans = spans(&items);
+        for pair in spans.windows(2) {
+            assert!((pair[0].0.1 - pair[1].0.0).abs() < 0.01);
+        }
+        let (_, y) = stack.y_of(&bands, 0x8010_0000).unwrap();
+        let whole = spans[1].0;
+        assert!(f64::from(whole.0) < y && y < f64::from(whole.1));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use egui::{
     vec2,
 };
 use pagescope_protocol::VirtAddr;
+use pagescope_protocol::snapshot::RegionSpace;
 
 use super::command::UiCommand;
 use super::paint;
@@ -21,7 +22,7 @@ use super::theme;
 use crate::model::space_difference::{
     AlikeRange, ComparisonRow, DifferentKind, DifferentRange, SpaceDifference,
 };
-use crate::model::{Selection, size_text};
+use crate::model::{Selection, Stretch, size_text};
 
 const ROW: f32 = 38.0;
 const HEAD: f32 = 26.0;
@@ -175,6 +176,14 @@ fn different_row(
     };
     if is_selected || response.hovered() || response.has_focus() {
         painter.rect_filled(rect, CornerRadius::same(3), palette.raised);
+    }
+    let whole = Selection::Range(Stretch {
+        space: RegionSpace::Virtual,
+        start: range.start,
+        size: range.size,
+    });
+    if response.hovered() {
+        scene.point(whole);
     }
     let [words, one, other] = cells(rect.shrink2(vec2(4.0, 3.0)));
     let name = match range.name.as_str() {

@@ -82,6 +82,8 @@ pub struct Derived {
     pub unsettled: Vec<(u64, u64)>,
     /// When the selected entry changed.
     pub entry_history: Vec<EntryMoment>,
+    /// Tables that could not be read, sorted.
+    unread: Vec<PhysPage>,
     /// Where the selected stretch lies in both maps; empty where none is selected.
     pub marks: Marks,
     hovered: Selection,
@@ -191,7 +193,7 @@ impl Derived {
             self.hover_marks = self.marks_of(state, &self.hover);
         }
         if !same_moment || is_assessed {
-            self.signs = self.find_signs(state);
+            self.signs = self.find_signs();
         }
         let moments = state.history.moments().len();
         if !same_moment || !same_selection || self.moments != moments {
@@ -212,6 +214,9 @@ impl Derived {
         self.partition = physical_partition(snapshot);
         self.physical_bands = fold_tables(physical_bands_of(&self.partition));
         self.unsettled = unsettled_ranges(snapshot, state.space());
+        let unread = state.space().into_iter().flat_map(Space::unread_tables);
+        self.unread = unread.map(|table| table.frame).collect();
+        self.unread.sort_unstable();
         self.read_fresh(state, difference);
         let shown = state.space().map(|space| &space.name);
         let space = snapshot
@@ -258,7 +263,7 @@ impl Derived {
     }
 
     /// What there is to tell apart at this moment: the legend explains nothing that is not there.
-    fn find_signs(&self, state: &State) -> Vec<Sign> {
+    fn find_signs(&self) -> Vec<Sign> {
         let root = self.mode().root_level().unwrap_or(Level::L2);
         let bands = self.virtual_bands.iter().chain(&self.partition);
         let mut kinds: Vec<Seen> = Vec::new();
@@ -268,19 +273,42 @@ impl Derived {
                 kinds.push(seen);
             }
         }
-        let has_unread = state.space().is_some_and(|space| {
-            let mut tables = space.tables.iter();
-            tables.any(|table| table.entries.is_none())
-        });
         let is_there = |sign: Sign| match sign {
             Sign::Code | Sign::ReadOnly | Sign::Data | Sign::Fresh => true,
             Sign::Table(level) => level <= root,
             Sign::Shared => !self.shared.is_empty(),
-            Sign::Unsure => has_unread || !self.unsettled.is_empty(),
+            Sign::Unsure => !self.unsettled.is_empty(),
+            Sign::Unread => !self.unread.is_empty(),
+            // It changes without anything that is worked out here: the legend asks.
+            Sign::Stale => false,
             _ => kinds.iter().any(|seen| sign.takes(seen)),
         };
         let all = Sign::ALL.into_iter();
         all.filter(|sign| is_there(*sign)).collect()
+    }
+
+    /// Whether `pte`, of a table of `level`, points to a table that could not be read.
+    pub fn leads_to_unread(&self, level: Level, pte: Pte) -> bool {
+        if self.unread.is_empty() {
+            return false;
+        }
+        match self.mode().classify(pte, level) {
+            PteKind::Pointer(next) => self.unread.binary_search(&next).is_ok(),
+            _ => false,
+        }
+    }
+
+    /// Whether a table in these physical addresses could not be read.
+    pub fn has_unread(&self, first: u64, last: u64) -> bool {
+        let from = self
+            .unread
+            .partition_point(|frame| frame.start().as_u64() < first);
+        // A guest's tables lie where it believes, which is no place in RAM.
+        !self.is_guest
+            && self
+                .unread
+                .get(from)
+                .is_some_and(|frame| frame.start().as_u64() <= last)
     }
 
     /// Whether any of these physical addresses has more than one virtual one.

@@ -16,7 +16,7 @@ use egui::{
 };
 
 use super::columns::MARGIN;
-use super::command::{LectureCommand, UiCommand};
+use super::command::{LectureCommand, LookCommand, UiCommand};
 use super::paint;
 use super::scene::Scene;
 use super::state::Show;
@@ -120,9 +120,10 @@ fn foot(
         let name = format!("Caption: {text}");
         egui::WidgetInfo::labeled(egui::Role::Button, true, name)
     });
-    let response = response.on_hover_text("Click, Right or Space: on. Left: back. Esc: leave.");
-    if response.clicked() {
-        out.push(LectureCommand::StepBy(1).into());
+    let words = "Click, Right or Space: on. Right click, Shift+click or Left: back. Esc: leave.";
+    let response = response.on_hover_text(words);
+    if response.clicked() || response.secondary_clicked() {
+        out.push(turn(ui));
     }
     let inner = all.shrink2(FRAME);
     if galley.size().y <= inner.height() + 1.0 {
@@ -142,6 +143,31 @@ fn foot(
         ui.painter()
             .galley(rect.min, Arc::clone(galley), palette.text);
     });
+}
+
+/// What a click asks for: on; with Shift or the other button, back.
+fn turn(ui: &Ui) -> UiCommand {
+    let is_back = ui.input(|input| input.modifiers.shift || input.pointer.secondary_clicked());
+    LectureCommand::StepBy(if is_back { -1 } else { 1 }).into()
+}
+
+/// A click anywhere on the picture turns the page, unless it was on an entry of the legend. It selects nothing:
+/// what is selected is the lecture's to say.
+pub fn turn_pages(ui: &Ui, asked: Vec<UiCommand>, out: &mut Vec<UiCommand>) {
+    let is_filter =
+        |command: &UiCommand| matches!(command, UiCommand::Look(LookCommand::Filter(_)));
+    let is_clicked = ui.rect_contains_pointer(ui.max_rect())
+        && ui.input(|input| input.pointer.primary_clicked() || input.pointer.secondary_clicked());
+    if is_clicked && !asked.iter().any(is_filter) {
+        out.push(turn(ui));
+    }
+    let is_selecting = |command: &UiCommand| {
+        matches!(
+            command,
+            UiCommand::Select(_) | UiCommand::Look(LookCommand::Camera(_))
+        )
+    };
+    out.extend(asked.into_iter().filter(|command| !is_selecting(command)));
 }
 
 /// Covers everything.

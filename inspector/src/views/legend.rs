@@ -8,6 +8,7 @@ use super::paint;
 use super::scene::Scene;
 use super::theme::{self, Palette};
 use crate::model::{BandKind, Sign};
+use pagescope_protocol::Level;
 
 const ROW: f32 = 18.0;
 const SQUARE: f32 = 19.0;
@@ -21,12 +22,20 @@ fn color(sign: Sign, palette: &Palette) -> Color32 {
         Sign::Stack => palette.stack,
         Sign::Device => palette.device,
         Sign::Table(level) => palette.level(level),
-        Sign::Window => palette.machine,
+        Sign::Window => theme::mix(palette.level(Level::L1), palette.background, 0.35),
+        Sign::Machine => palette.machine,
         Sign::Shared => theme::mix(palette.data, palette.background, 0.4),
         Sign::Fresh => palette.fresh,
         Sign::WriteExecute => palette.band(BandKind::WriteExecute),
-        Sign::Forbidden | Sign::Unsure => palette.raised,
+        Sign::Forbidden | Sign::Unsure | Sign::Unread | Sign::Stale => palette.raised,
     }
+}
+
+/// What there is to explain, and that the picture is old where it is.
+fn signs(scene: &Scene<'_>) -> Vec<Sign> {
+    let mut signs = scene.derived.signs.clone();
+    signs.extend(scene.state.is_behind().then_some(Sign::Stale));
+    signs
 }
 
 /// Where the meaning of a sign is told.
@@ -42,8 +51,8 @@ pub enum Words {
 fn places(ui: &Ui, width: f32, words: Words, scene: &Scene<'_>) -> (Vec<(f32, usize, f32)>, usize) {
     let font = theme::words(theme::SMALL);
     let (mut x, mut row) = (0.0, 0);
-    let signs = scene.derived.signs.iter();
-    let places = signs
+    let places = signs(scene)
+        .iter()
         .map(|sign| {
             let wide = match words {
                 Words::Beside => SQUARE + paint::width(ui.painter(), sign.name(), font.clone()),
@@ -77,7 +86,7 @@ pub fn show(ui: &mut Ui, rect: Rect, words: Words, scene: &Scene<'_>, out: &mut 
         entries = rect.with_min_y(rect.top() + ROW + 4.0);
     }
     let (places, _) = places(ui, rect.width(), words, scene);
-    for (sign, (x, row, wide)) in scene.derived.signs.iter().zip(places) {
+    for (sign, (x, row, wide)) in signs(scene).iter().zip(places) {
         let top = entries.top() + row as f32 * ROW;
         let place = Rect::from_min_size(pos2(rect.left() + x, top), vec2(wide, ROW));
         let id = ui.scope_id().with(("legend", sign.name()));
@@ -105,13 +114,16 @@ pub fn show(ui: &mut Ui, rect: Rect, words: Words, scene: &Scene<'_>, out: &mut 
             false => color(*sign, palette),
         };
         paint::letter_square(painter, center, sign.letter(), fill, palette);
-        if matches!(sign, Sign::Forbidden | Sign::Unsure) {
+        let hatched = match sign {
+            Sign::Forbidden => Some((palette.danger, 5.0)),
+            Sign::Unsure => Some((palette.danger.gamma_multiply(0.7), 5.0)),
+            Sign::Unread => Some((palette.dim, 5.0)),
+            Sign::Stale => Some((palette.edge, 8.0)),
+            _ => None,
+        };
+        if let Some((ink, spacing)) = hatched {
             let square = Rect::from_center_size(center, vec2(13.0, 13.0));
-            let ink = match sign {
-                Sign::Forbidden => palette.danger,
-                _ => palette.dim,
-            };
-            paint::hatch(painter, square, ink, 5.0);
+            paint::hatch(painter, square, ink, spacing);
         }
         if words == Words::Beside {
             let text = place.with_min_x(place.left() + SQUARE);
@@ -150,16 +162,19 @@ fn filter_line(ui: &mut Ui, rect: Rect, sign: Sign, scene: &Scene<'_>, out: &mut
     );
     child.spacing_mut().button_padding = vec2(6.0, 1.0);
     child.spacing_mut().interact_size.y = ROW;
-    let small = egui::RichText::new("Show all").size(11.0);
-    let button = child.add(egui::Button::new(small));
-    button.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, "Show all"));
-    if button
-        .on_hover_text("Draw everything bright again (Esc)")
-        .clicked()
-    {
-        out.push(UiCommand::Look(LookCommand::Filter(None)));
+    let mut words = rect;
+    if !scene.is_picture {
+        let small = egui::RichText::new("Show all").size(11.0);
+        let button = child.add(egui::Button::new(small));
+        button.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, "Show all"));
+        if button
+            .on_hover_text("Draw everything bright again (Esc)")
+            .clicked()
+        {
+            out.push(UiCommand::Look(LookCommand::Filter(None)));
+        }
+        words = rect.with_max_x(child.min_rect().left() - 6.0);
     }
-    let words = rect.with_max_x(child.min_rect().left() - 6.0);
     let text = format!("Only {} is bright", sign.name());
     let font = theme::strong(theme::SMALL);
     let response = ui.interact(words, ui.scope_id().with("filter words"), Sense::hover());

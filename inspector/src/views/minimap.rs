@@ -126,7 +126,11 @@ impl Minimap {
             painter.hline(rect.right()..=rect.right() + 3.0, y, tick);
         }
         let id = ui.scope_id().with("minimap");
-        let response = ui.interact(rect.expand2(vec2(2.0, 0.0)), id, Sense::click_and_drag());
+        let sense = match scene.is_picture {
+            true => Sense::hover(),
+            false => Sense::click_and_drag(),
+        };
+        let response = ui.interact(rect.expand2(vec2(2.0, 0.0)), id, sense);
         paint::name_canvas(&response, || {
             format!("Minimap of all {}", size_text(range.size()))
         });
@@ -145,7 +149,9 @@ impl Minimap {
                     size_text(range.size())
                 ));
                 ui.monospace(format!("{address:#x}"));
-                ui.label("Click or drag to go there.");
+                if !scene.is_picture {
+                    ui.label("Click or drag to go there.");
+                }
             });
         }
         wanted

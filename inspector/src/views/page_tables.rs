@@ -49,9 +49,12 @@ impl PageTables {
             true => "frames as the guest has them",
             false => "how they are translated",
         };
-        let buttons = tools::show(ui, rect, scene, out);
+        let buttons = match scene.is_picture {
+            true => 0.0,
+            false => tools::show(ui, rect, scene, out),
+        };
         let head = rect.with_max_x(rect.right() - buttons - 8.0);
-        let body = paint::column_title(ui, head, "Page tables", about);
+        let body = paint::column_title(ui, head, "Page tables", scene.remark(about));
         let body = body.with_max_x(rect.right());
         let mode = space.map_or(TranslationMode::Bare, |space| space.mode);
         let words = match mode {

@@ -1,17 +1,14 @@
 //! Parts of the window drawn alone, for pictures: the same views, laid out for a slide.
 
-use std::cell::Cell;
-
 use egui::{Rect, Ui, vec2};
 
 use super::Views;
 use super::columns::{Columns, MARGIN};
 use super::command::UiCommand;
-use super::paint::{self, Patterns};
+use super::paint;
 use super::scene::{Anchors, Scene};
 use super::state::State;
-use super::theme::{self, Palette};
-use crate::model::Selection;
+use super::theme;
 
 /// A part of the window that a picture can be made of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -62,26 +59,11 @@ impl ViewPart {
 impl Views {
     /// Draws one part, for a picture. Whether something of it is still being worked out.
     pub fn show_part(&mut self, ui: &mut Ui, state: &State, part: ViewPart) -> bool {
-        let mut out = Vec::new();
-        self.derived.refresh(state, ui.ctx());
-        let patterns = self
-            .patterns
-            .get_or_insert_with(|| Patterns::new(ui.ctx()))
-            .clone();
-        let derived = std::mem::take(&mut self.derived);
-        let pointed = Cell::new(Selection::Nothing);
-        let scene = Scene {
-            state,
-            derived: &derived,
-            palette: Palette::of(ui),
-            patterns: &patterns,
-            pointed: &pointed,
-            camera: None,
-        };
-        self.part(ui, &scene, part, &mut out);
-        let is_busy = derived.is_behind();
-        self.derived = derived;
-        is_busy
+        // Nobody presses anything in a picture.
+        self.with_scene(ui, state, true, |views, ui, scene, out| {
+            views.part(ui, scene, part, out);
+        });
+        self.derived.is_behind()
     }
 
     fn part(&mut self, ui: &mut Ui, scene: &Scene<'_>, part: ViewPart, out: &mut Vec<UiCommand>) {

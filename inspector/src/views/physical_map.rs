@@ -42,7 +42,7 @@ impl PhysicalMap {
         anchors: &mut Anchors,
         out: &mut Vec<UiCommand>,
     ) {
-        let body = paint::column_title(ui, rect, "Physical", "where bytes live");
+        let body = paint::column_title(ui, rect, "Physical", scene.remark("where bytes live"));
         // From the bottom up: heap counter, legend, grid. The stack gets what is left.
         let is_low = body.height() < LOW;
         let (card_height, gap, words) = match body.height() {
@@ -81,7 +81,12 @@ impl PhysicalMap {
         anchors: &mut Anchors,
         out: &mut Vec<UiCommand>,
     ) {
-        let body = paint::column_title(ui, rect, "Frames", "all of RAM, one cell a frame");
+        let body = paint::column_title(
+            ui,
+            rect,
+            "Frames",
+            scene.remark("all of RAM, one cell a frame"),
+        );
         let below = legend::height(ui, body.width(), Words::Beside, scene);
         let room = (body.height() - below - 8.0).max(40.0);
         let height = self.grid.height(body.width(), room).min(room);
@@ -197,7 +202,9 @@ fn hover(band: &Band, page: u64, scene: &Scene<'_>, ui: &mut Ui) {
         BandKind::Code => "Code",
         BandKind::ReadOnly => "Constants",
         BandKind::Stack => "A stack",
-        BandKind::Data | BandKind::WriteExecute | BandKind::NonCanonical => "Data",
+        BandKind::Data | BandKind::WriteExecute => "Data",
+        // Neither is in a physical map.
+        BandKind::NonCanonical | BandKind::Unread => "Unknown",
     };
     let title = if band.name.is_empty() {
         what.to_owned()

@@ -28,12 +28,22 @@ pub struct Scene<'a> {
     pub pointed: &'a Cell<Selection>,
     /// A step of the camera, and the map that it is for where not all are meant.
     pub camera: Option<(MapId, CameraStep)>,
+    /// Whether it is to be looked at alone, in a lecture or a picture: nothing in it is to be pressed.
+    pub is_picture: bool,
 }
 
 impl Scene<'_> {
     /// Says what the mouse rests on: every view marks it.
     pub fn point(&self, selection: Selection) {
         self.pointed.set(selection);
+    }
+
+    /// What stands beside a map's title: `usual`, or that the picture is old.
+    pub fn remark<'b>(&self, usual: &'b str) -> &'b str {
+        match self.state.is_behind() {
+            true => "~ stale",
+            false => usual,
+        }
     }
 
     /// What a key or a button asks of this map.

@@ -207,6 +207,12 @@ impl State {
         matches!(self.connection, Connection::Lost { .. })
     }
 
+    /// Whether the guest may be another by now: it runs on unseen, or the link is lost.
+    pub fn is_behind(&self) -> bool {
+        let runs_on = matches!(self.connection, Connection::Running) && !self.is_followed();
+        self.snapshot().is_some() && (self.is_stale() || runs_on && self.history.is_live())
+    }
+
     /// Whether the moment being looked at is the guest's present.
     pub fn is_present(&self) -> bool {
         self.history.is_live() && self.connection.is_attached()

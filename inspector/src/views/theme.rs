@@ -160,9 +160,11 @@ impl Palette {
             BandKind::Table(level) => self.level(level),
             BandKind::HeapCounter => self.counter,
             BandKind::Machine => self.machine,
-            BandKind::Free | BandKind::Reserved | BandKind::Nothing | BandKind::NonCanonical => {
-                self.empty
-            }
+            BandKind::Free
+            | BandKind::Reserved
+            | BandKind::Nothing
+            | BandKind::NonCanonical
+            | BandKind::Unread => self.empty,
             BandKind::Ram => self.unknown,
         }
     }

@@ -2,7 +2,7 @@
 
 use egui::{Rect, RichText, Ui};
 use pagescope_protocol::snapshot::RegionSpace;
-use pagescope_protocol::{PAGE_SIZE, VirtAddr};
+use pagescope_protocol::{Level, PAGE_SIZE, VirtAddr};
 
 use super::band_column::{BandColumn, BarSide, Clicked, ColumnCache, Label};
 use super::camera::MapId;
@@ -42,7 +42,7 @@ impl VirtualMap {
             (false, true) => "what a guest has",
             (false, false) => "what addresses mean",
         };
-        let list = paint::column_title(ui, rect, title, about);
+        let list = paint::column_title(ui, rect, title, scene.remark(about));
         let bands = &scene.derived.virtual_bands;
         if bands.is_empty() {
             let text = if scene.derived.is_behind() {
@@ -112,8 +112,33 @@ impl VirtualMap {
     }
 }
 
-/// What a page leads to.
+/// What a superpage is: `2 MiB page (L1)`; nothing of a page.
+fn superpage(leaf_size: u64, scene: &Scene<'_>) -> Option<String> {
+    if leaf_size <= PAGE_SIZE {
+        return None;
+    }
+    let mode = scene.derived.mode();
+    let levels = [Level::L1, Level::L2, Level::L3, Level::L4];
+    let root = mode.root_level()?;
+    let mut levels = levels.into_iter().filter(|level| *level <= root);
+    let level = levels.find(|level| mode.entry_size(*level) == leaf_size);
+    let size = size_text(leaf_size);
+    Some(match level {
+        Some(level) => format!("{size} page ({level})"),
+        // Svnapot: several entries that say they are one.
+        None => format!("{size} page (N)"),
+    })
+}
+
+/// What a page leads to; of a superpage, what it is and its frames, a line each.
 fn page_label(band: &Band, page: u64, scene: &Scene<'_>) -> String {
+    if let (Some(superpage), Some(phys)) = (superpage(band.leaf_size, scene), band.phys) {
+        // The leaf's frames, all of them: the band may have a part of it.
+        let first = phys.wrapping_add(page - band.start).as_u64() & !(band.leaf_size - 1);
+        let last = first.saturating_add(band.leaf_size - 1);
+        let [first, last] = [first, last].map(|at| at / PAGE_SIZE);
+        return format!("{superpage}\nframes {first:#x}–{last:#x}");
+    }
     let at = match band.phys {
         Some(phys) => Some(phys.wrapping_add(page - band.start)),
         None => scene.state.space().and_then(|space| {
@@ -133,6 +158,13 @@ fn label(band: &Band, scene: &Scene<'_>) -> Label {
             short: Some(size_text(band.size)),
             detail: String::new(),
             color: palette.dim,
+            is_thing: false,
+        },
+        BandKind::Unread => Label {
+            name: format!("? {} could not be read", size_text(band.size)),
+            short: Some("? unreadable".into()),
+            detail: String::new(),
+            color: palette.text,
             is_thing: false,
         },
         BandKind::NonCanonical => Label {
@@ -210,6 +242,7 @@ fn hover(band: &Band, page: u64, scene: &Scene<'_>, ui: &mut Ui) {
     let title = match band.kind {
         BandKind::Nothing => "Nothing is mapped here".into(),
         BandKind::NonCanonical => "No address: bits above the translated ones differ".into(),
+        BandKind::Unread => "The table of these addresses could not be read".into(),
         BandKind::Guard if band.name.is_empty() => "guard".into(),
         _ => name_of(band),
     };
@@ -218,10 +251,20 @@ fn hover(band: &Band, page: u64, scene: &Scene<'_>, ui: &mut Ui) {
     match band.kind {
         BandKind::Guard => ui.label("Never mapped: an access faults"),
         BandKind::Reserved => ui.label("Kept for this, and not mapped now"),
+        BandKind::Unread => ui.label("Whether anything is mapped here is not known"),
         _ => ui.response(),
     };
     ui.monospace(format!("{:#x} – {:#x}", band.start, band.last()));
-    ui.label(size_text(band.size));
+    ui.label(match superpage(band.leaf_size, scene) {
+        Some(superpage) if band.size < band.leaf_size => {
+            format!("{}, a part of a {superpage}", size_text(band.size))
+        }
+        Some(superpage) => {
+            let leaves = super::band_stack::leaves_of(band);
+            format!("{}, {leaves} × {superpage}", size_text(band.size))
+        }
+        None => size_text(band.size),
+    });
     match (band.flags, band.phys) {
         (Some(flags), Some(phys)) => {
             ui.monospace(format!("{flags} → {phys}"));

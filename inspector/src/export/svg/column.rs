@@ -45,7 +45,7 @@ impl Row<'_> {
 
 const fn least_height(band: &Band) -> f64 {
     match band.kind {
-        BandKind::Nothing | BandKind::NonCanonical => GAP_HEIGHT,
+        BandKind::Nothing | BandKind::NonCanonical | BandKind::Unread => GAP_HEIGHT,
         _ => ROW_HEIGHT,
     }
 }
@@ -107,6 +107,7 @@ fn draw_row(
     paper.rect(area, fill);
     let label = match band.kind {
         BandKind::NonCanonical => "no valid addresses".to_owned(),
+        BandKind::Unread => format!("{} could not be read", size_text(band.size)),
         BandKind::Nothing => format!("{} {}", size_text(band.size), place.nothing),
         BandKind::Free => format!("{} free", size_text(band.size)),
         _ => {
@@ -180,6 +181,7 @@ fn rows(bands: &[Band], room: f64, selected: Option<u64>) -> Vec<Row<'_>> {
             BandKind::HeapCounter | BandKind::Table(_) => 2,
             BandKind::Heap | BandKind::Code | BandKind::Stack | BandKind::Guard => 3,
             BandKind::Nothing | BandKind::NonCanonical | BandKind::Reserved => 6,
+            BandKind::Unread => 3,
             BandKind::Device => 5,
             _ => 4,
         }

@@ -164,7 +164,9 @@ impl Palette {
             BandKind::Machine => self.dim,
             BandKind::Guard => "url(#guard)",
             BandKind::Free | BandKind::Ram => self.empty,
-            BandKind::Reserved | BandKind::Nothing | BandKind::NonCanonical => "url(#nothing)",
+            BandKind::Reserved | BandKind::Nothing | BandKind::NonCanonical | BandKind::Unread => {
+                "url(#nothing)"
+            }
         }
     }
 
@@ -190,6 +192,7 @@ impl Palette {
             | BandKind::Reserved
             | BandKind::Nothing
             | BandKind::NonCanonical => "",
+            BandKind::Unread => "?",
         }
     }
 }

@@ -123,7 +123,7 @@ fn rows(snapshot: &Snapshot, bands: &[Band], is_virtual: bool) -> Vec<boxes::Row
             },
             is_gap: matches!(
                 band.kind,
-                BandKind::Nothing | BandKind::NonCanonical | BandKind::Free
+                BandKind::Nothing | BandKind::NonCanonical | BandKind::Unread | BandKind::Free
             ),
         })
         .collect();
@@ -147,6 +147,7 @@ fn inside(snapshot: &Snapshot, band: &Band, is_virtual: bool) -> String {
         BandKind::Nothing if is_virtual => format!("… {amount} unmapped …"),
         BandKind::Nothing => format!("… {amount} of nothing …"),
         BandKind::NonCanonical => "… no valid addresses …".into(),
+        BandKind::Unread => format!("… {amount} whose table could not be read …"),
         BandKind::Free => format!("… {amount} free …"),
         BandKind::Guard => format!("{name} (never mapped)"),
         BandKind::Reserved if is_virtual => format!("{name}: {amount} (unmapped)"),
@@ -189,6 +190,7 @@ const fn kind_word(kind: BandKind) -> &'static str {
         BandKind::Reserved => "reserved",
         BandKind::Nothing => "nothing",
         BandKind::NonCanonical => "not canonical",
+        BandKind::Unread => "not readable",
     }
 }
 

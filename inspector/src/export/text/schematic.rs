@@ -62,6 +62,7 @@ enum Part {
     RestOfPage,
     Unmapped,
     NonCanonical,
+    Unread,
 }
 
 /// The schematic drawing of `space`.
@@ -201,6 +202,7 @@ fn part_of(snapshot: &Snapshot, regions: &[Band], band: &Band) -> Part {
     match band.kind {
         BandKind::NonCanonical => return Part::NonCanonical,
         BandKind::Nothing => return Part::Unmapped,
+        BandKind::Unread => return Part::Unread,
         _ => {}
     }
     let after = regions.partition_point(|region| region.start <= band.start);
@@ -236,10 +238,11 @@ fn row(snapshot: &Snapshot, space: &Space, part: Part, bands: &[Band]) -> Row {
         (_, Some(region)) => region.name.clone(),
         (Part::Unmapped, _) => "… unmapped …".into(),
         (Part::NonCanonical, _) => "… no valid addresses …".into(),
+        (Part::Unread, _) => "… its table could not be read …".into(),
         _ => "(no name)".into(),
     };
     let mut notes = Vec::new();
-    if !matches!(part, Part::Unmapped | Part::NonCanonical) {
+    if !matches!(part, Part::Unmapped | Part::NonCanonical | Part::Unread) {
         notes.push(state(space, bands));
         notes.extend(region.and_then(about));
     }

@@ -152,7 +152,7 @@ fn matching(word: &str, scope: &Scope<'_>) -> Vec<Completion> {
     for (name, about) in names::FUNCTIONS {
         offer(3, &format!("{name}("), "function", &|| about.to_owned());
     }
-    for symbol in scope.symbols.iter() {
+    for symbol in scope.symbols_here() {
         offer(2, &symbol.name, "symbol", &|| {
             format!("{:#x}", symbol.address)
         });

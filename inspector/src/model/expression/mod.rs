@@ -16,6 +16,7 @@
 
 mod complete;
 mod describe;
+mod here;
 mod names;
 mod parser;
 

@@ -200,7 +200,7 @@ pub(super) fn similar(name: &str, scope: &Scope<'_>) -> Vec<String> {
         )
         .chain(WORDS.iter().map(|(word, _)| *word))
         .chain(registers)
-        .chain(scope.symbols.iter().map(|symbol| symbol.name.as_str()));
+        .chain(scope.symbols_here().map(|symbol| symbol.name.as_str()));
     let mut found: Vec<(usize, &str)> = names
         .filter_map(|known| Some((close(known)?, known)))
         .collect();

@@ -5,7 +5,7 @@ use pagescope_protocol::{PAGE_SIZE, PhysAddr};
 
 use super::{BandColumn, BarSide, ColumnCache, Label};
 use crate::model::{Band, BandKind, Sign, size_text};
-use crate::views::band_stack::{Item, Stack};
+use crate::views::band_stack::{Item, Stack, leaf_around, leaves_of, pages_of};
 use crate::views::paint;
 use crate::views::scene::Scene;
 use crate::views::theme;
@@ -48,10 +48,14 @@ impl BandColumn<'_> {
                         .bar_rect(at(span))
                         .with_max_y(rect.top() + span.1 - 1.0);
                     self.paint_bar(ui, rect, bar, band, label.map(at), scene);
-                    if let Some(height) = page {
+                    if let Some(height) = page.filter(|_| leaves_of(band) > 1) {
+                        // A leaf that the band has only the end of is lower than the others.
+                        let leaf = band.leaf_size.max(PAGE_SIZE);
+                        let before = (band.start % leaf) as f64 / leaf as f64;
+                        let first = bar.top() - before as f32 * height;
                         // Beside the letters of the permissions, not through them.
                         let beside = bar.with_min_x(bar.left() + (bar.width() * 0.55).round());
-                        page_lines(ui, beside.intersect(rect), bar.top(), height, scene);
+                        page_lines(ui, beside.intersect(rect), first, height, scene);
                     }
                     if let Some(place) = label.map(at) {
                         let words = (self.label)(band);
@@ -61,6 +65,7 @@ impl BandColumn<'_> {
                 Item::Page {
                     band,
                     page,
+                    pages,
                     span,
                     label,
                     is_first,
@@ -76,9 +81,13 @@ impl BandColumn<'_> {
                     if let Some(place) = label.map(at) {
                         let words = self.page_words(band, address, is_first, scene);
                         let is_selected = self.selected.is_some_and(|selected| {
-                            selected >= address && selected - address < PAGE_SIZE
+                            selected >= address && selected - address < pages * PAGE_SIZE
                         });
-                        self.paint_label(ui, place, &words, is_selected, scene);
+                        let first = match band.leaf_size > PAGE_SIZE {
+                            true => self.paint_leaf(ui, place, band, address, scene),
+                            false => place,
+                        };
+                        self.paint_label(ui, first, &words, is_selected, scene);
                     }
                 }
                 Item::Group { bands, span, label } => {
@@ -112,8 +121,42 @@ impl BandColumn<'_> {
         }
     }
 
+    /// What a superpage is, in as many lines as there is room for; gives the line above them, for its name.
+    fn paint_leaf(
+        &self,
+        ui: &Ui,
+        place: Rect,
+        band: &Band,
+        address: u64,
+        scene: &Scene<'_>,
+    ) -> Rect {
+        const LINE: f32 = 15.0;
+        let words = (self.page_label)(band, address);
+        let room = ((place.height() / LINE) as usize).saturating_sub(1);
+        let lines: Vec<&str> = words.lines().take(room).collect();
+        let top = place.center().y - LINE * (lines.len() + 1) as f32 / 2.0;
+        let line = |number: usize| {
+            let top = top + LINE * number as f32;
+            place.with_min_y(top).with_max_y(top + LINE)
+        };
+        for (number, words) in lines.iter().enumerate() {
+            let label = Label {
+                name: (*words).to_owned(),
+                short: None,
+                detail: String::new(),
+                color: scene.palette.dim,
+                is_thing: false,
+            };
+            self.paint_label(ui, line(number + 1), &label, false, scene);
+        }
+        match lines.is_empty() {
+            true => place,
+            false => line(0),
+        }
+    }
+
     fn page_words(&self, band: &Band, address: u64, is_first: bool, scene: &Scene<'_>) -> Label {
-        let (name, color) = match is_first {
+        let (name, color) = match is_first || band.leaf_size > PAGE_SIZE {
             true => ((self.label)(band).name, scene.palette.text),
             false => ((self.page_label)(band, address), scene.palette.dim),
         };
@@ -186,6 +229,10 @@ impl BandColumn<'_> {
                 let stroke = Stroke::new(1.0, palette.dim);
                 let inside = StrokeKind::Inside;
                 painter.rect_stroke(bar, CornerRadius::ZERO, stroke, inside);
+            }
+            BandKind::Unread => {
+                painter.rect_filled(bar, 0.0, palette.raised);
+                paint::hatch(painter, bar, scene.filtered(palette.dim, &seen), 9.0);
             }
             BandKind::Guard => {
                 painter.rect_filled(bar, 0.0, palette.raised);
@@ -329,13 +376,18 @@ impl BandColumn<'_> {
         let on_screen = |at: f64| rect.top() + (at - cache.top) as f32;
         let mut span = (on_screen(top), on_screen(top + height) - 1.0);
         let middle = on_screen(y);
-        let pages = self
-            .bands
-            .get(index)
-            .map_or(1, crate::views::band_stack::pages_of);
+        let band = self.bands.get(index);
+        let pages = band.map_or(1, pages_of);
         let page = (height / pages as f64) as f32;
-        if pages > 1 && page >= 6.0 {
-            span = (middle - page / 2.0, middle + page / 2.0 - 1.0);
+        // A superpage is one thing, whichever of its frames is meant.
+        let leaf = band.zip(self.selected).map(|(band, selected)| {
+            leaf_around(band, selected.saturating_sub(band.start) / PAGE_SIZE)
+        });
+        let leaf = leaf.unwrap_or(0..pages);
+        let leaf_height = (leaf.end - leaf.start) as f32 * page;
+        if pages > 1 && leaf_height >= 6.0 {
+            let edge = |page: u64| on_screen(top + height * page as f64 / pages as f64);
+            span = (edge(leaf.start), edge(leaf.end) - 1.0);
         }
         let low = span.0.max(rect.top() - 6.0);
         let bar = self
@@ -344,7 +396,7 @@ impl BandColumn<'_> {
             .with_max_y(span.1.max(low + 1.0).min(rect.bottom() + 6.0));
         let y = middle.clamp(bar.top() + 1.0, (bar.bottom() - 1.0).max(bar.top() + 1.0));
         if self.marked.is_empty() && bar.bottom() > bar.top() {
-            if pages > 1 && page < 6.0 {
+            if pages > 1 && (leaf_height < 6.0 || page < 6.0 && leaf.end - leaf.start > 1) {
                 let stroke = Stroke::new(2.0, palette.selection);
                 painter.hline(bar.x_range(), y, stroke);
             }

@@ -63,12 +63,17 @@ pub(super) fn show(
     paint::line(&painter, rest, Align::Min, stop, small.clone(), palette.dim);
     let list = inner.with_min_y(head.bottom() + 3.0);
     let difference = scene.state.difference().unwrap_or(&moment.difference);
-    if base.show(ui, list, scene, out) {
-        return;
-    }
-    let buttons = list.with_min_y(list.bottom() - BUTTONS);
-    foot(ui, buttons, moment, scene, out);
-    let list = list.with_max_y(buttons.top() - 3.0);
+    let list = match scene.is_picture {
+        true => list,
+        false => {
+            if base.show(ui, list, scene, out) {
+                return;
+            }
+            let buttons = list.with_min_y(list.bottom() - BUTTONS);
+            foot(ui, buttons, moment, scene, out);
+            list.with_max_y(buttons.top() - 3.0)
+        }
+    };
     let list = note(ui, list, moment, scene, out);
     let changes = &difference.changes;
     if changes.is_empty() {
@@ -153,11 +158,28 @@ fn note(
     let font = theme::words(12.5);
     paint::line(ui.painter(), line, Align::Min, &words, font, color);
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &words));
+    if response.hovered()
+        && let Some(selection) = address_in(note, scene)
+    {
+        scene.point(selection);
+    }
     if response.clicked() {
         out.push(TimeCommand::EditNote(true).into());
     }
     response.on_hover_text(note.chars().take(2000).collect::<String>());
     list.with_max_y(line.top())
+}
+
+/// The first address that a note speaks of: `0x87ff3000`, `p:0x87ff3000`.
+fn address_in(note: &str, scene: &Scene<'_>) -> Option<Selection> {
+    let words = note.split_whitespace().take(400);
+    let mut addresses = words
+        .map(|word| word.trim_matches(|one: char| !one.is_ascii_alphanumeric()))
+        .filter(|word| word.starts_with("0x") || word.starts_with("p:0x"));
+    match scene.state.looked_up(addresses.next()?)? {
+        Ok(Selection::Nothing) | Err(_) => None,
+        Ok(selection) => Some(selection),
+    }
 }
 
 fn row(

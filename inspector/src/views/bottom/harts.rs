@@ -5,6 +5,7 @@ use pagescope_protocol::snapshot::{Hart, Snapshot};
 
 use super::lists::empty;
 use super::rows::{Column, List, Row, as_text};
+use crate::model::Selection;
 use crate::model::csr_fields::cause_words;
 use crate::views::command::UiCommand;
 use crate::views::scene::Scene;
@@ -63,6 +64,10 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
         ]
     };
     let done = list.show(ui, rect, scene, row, hover, copy);
+    let hovered = done.hovered.and_then(|index| harts.get(index)?.pc);
+    if let Some(pc) = hovered {
+        scene.point(Selection::Virtual(pc));
+    }
     if let Some(hart) = done.row.and_then(|index| harts.get(index)) {
         out.push(UiCommand::ChooseHart(hart.id));
     }

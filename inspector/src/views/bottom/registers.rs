@@ -178,7 +178,7 @@ fn csr_row(
     let rest = row.with_min_x(row.left() + 226.0);
     let words = theme::words(12.0);
     paint::line(painter, rest, Align::Min, &csr.summary, words, palette.text);
-    finish(ui, response, register, Some(csr), was, out);
+    finish(response, register, Some(csr), was, scene, out);
 }
 
 fn integer(
@@ -216,7 +216,7 @@ fn integer(
     let value = cell.with_min_x(cell.left() + 62.0);
     let text = hex(register.value);
     paint::line(painter, value, Align::Min, &text, numbers, palette.text);
-    finish(ui, response, register, None, was, out);
+    finish(response, register, None, was, scene, out);
 }
 
 /// A dot beside what has changed.
@@ -229,11 +229,11 @@ fn mark(ui: &Ui, row: Rect, was: Option<u64>, scene: &Scene<'_>) {
 
 /// What is told, copied and selected.
 fn finish(
-    ui: &Ui,
     response: egui::Response,
     register: &Register,
     csr: Option<&Csr>,
     was: Option<u64>,
+    scene: &Scene<'_>,
     out: &mut Vec<UiCommand>,
 ) {
     let link = target(csr, register);
@@ -248,6 +248,11 @@ fn finish(
         }
         egui::WidgetInfo::labeled(egui::Role::Button, true, name)
     });
+    if let Some(selection) = link
+        && response.hovered()
+    {
+        scene.point(selection);
+    }
     if response.clicked()
         && let Some(selection) = link
     {
@@ -272,7 +277,6 @@ fn finish(
             }
         }
     });
-    let _ = ui;
     response.on_hover_ui(|ui| {
         let about = csr.map_or("", |csr| csr.about);
         ui.label(egui::RichText::new(format!("{}  {about}", register.name)).strong());

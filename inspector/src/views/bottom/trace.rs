@@ -78,6 +78,17 @@ impl Trace {
             ]
         };
         let done = list.show(ui, rest, scene, row, hover, copy);
+        // Another space's address means something else in the maps.
+        let is_here = |event: &TraceEvent| {
+            let shown = scene.state.space().map(|space| space.name.as_str());
+            event.space.is_none() || event.space.as_deref() == shown
+        };
+        if let Some(event) = done.hovered.and_then(|index| events.get(index))
+            && is_here(event)
+            && let Some(selection) = place_of(event)
+        {
+            scene.point(selection);
+        }
         if let Some(event) = done.row.and_then(|index| events.get(index)) {
             select(snapshot, event, out);
         }
@@ -140,14 +151,16 @@ fn select(snapshot: &Snapshot, event: &TraceEvent, out: &mut Vec<UiCommand>) {
     {
         out.push(UiCommand::ChooseSpace(space.name.clone()));
     }
+    out.extend(place_of(event).map(UiCommand::Select));
+}
+
+/// The address that an event is about, where it is about one.
+fn place_of(event: &TraceEvent) -> Option<Selection> {
     let has_address = !matches!(
         event.kind,
         TraceKind::Switch | TraceKind::Spawn | TraceKind::Exit
     );
-    if has_address {
-        let at = VirtAddr::new(event.address);
-        out.push(UiCommand::Select(Selection::Virtual(at)));
-    }
+    has_address.then(|| Selection::Virtual(VirtAddr::new(event.address)))
 }
 
 fn hover(event: &TraceEvent, ui: &mut Ui) {

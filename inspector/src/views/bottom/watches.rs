@@ -210,6 +210,9 @@ fn row(ui: &mut Ui, width: f32, watch: &Watch, scene: &Scene<'_>, out: &mut Vec<
             Some(value) => format!("{value}"),
             None => "not mapped".into(),
         };
+        if watch.value.is_some() && line.rect_contains_pointer(rect) {
+            scene.point(Selection::Physical(watch.address));
+        }
         let response = cell(&mut line, name_width, &watch.name, palette.text, false);
         let label = format!("Watch {}, {value}", watch.name);
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &label));

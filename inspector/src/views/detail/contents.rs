@@ -138,7 +138,7 @@ impl Shown {
             None => Form::Hex,
         };
         let mut form = self.form.unwrap_or(usual);
-        ui.horizontal(|ui| {
+        let choose = |ui: &mut Ui| {
             for (name, this, hint) in [
                 ("Hex", Form::Hex, "The frame's bytes"),
                 (
@@ -156,7 +156,10 @@ impl Shown {
                     self.form = Some(this);
                 }
             }
-        });
+        };
+        if !scene.is_picture {
+            ui.horizontal(choose);
+        }
         match form {
             Form::Hex => hex(ui, scene, words),
             Form::Entries => entries(ui, scene, words, out),

@@ -22,7 +22,7 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let mode = scene.derived.mode();
     let dim = scene.palette.dim;
     if let Some((level, frame)) = focus.table {
-        title(ui, &format!("{level} table at {frame}"), out);
+        title(ui, scene, &format!("{level} table at {frame}"), out);
         let table = scene
             .state
             .space()
@@ -40,7 +40,7 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
             );
         }
     } else if let Some(step) = focus.entry() {
-        title(ui, &entry_words::title(step), out);
+        title(ui, scene, &entry_words::title(step), out);
         value(ui, scene, &value_text(mode, step.pte));
         bits::show(ui, scene, mode, step.pte, step.kind);
         let space = scene.state.space();
@@ -61,7 +61,7 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
             accesses(ui, scene);
         }
     } else if let Some(phys) = focus.phys {
-        title(ui, &format!("Frame {}", phys.align_down(4096)), out);
+        title(ui, scene, &format!("Frame {}", phys.align_down(4096)), out);
         let words = if scene.state.is_translating() {
             "No address of this space leads to it."
         } else {
@@ -69,12 +69,16 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         };
         ui.label(RichText::new(words).color(dim));
     } else if let Some(virt) = focus.virt {
-        title(ui, &format!("Address {virt}"), out);
+        title(ui, scene, &format!("Address {virt}"), out);
     }
 }
 
 /// The heading, with what copies the whole selection beside it.
-pub(super) fn title(ui: &mut Ui, words: &str, out: &mut Vec<UiCommand>) {
+pub(super) fn title(ui: &mut Ui, scene: &Scene<'_>, words: &str, out: &mut Vec<UiCommand>) {
+    if scene.is_picture {
+        ui.add(egui::Label::new(RichText::new(words).heading()).truncate());
+        return;
+    }
     ui.horizontal(|ui| {
         ui.with_layout(egui::Layout::right_to_left(Align::Center), |ui| {
             let copy = Button::new(RichText::new("Copy").size(theme::SMALL)).small();

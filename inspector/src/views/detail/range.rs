@@ -26,7 +26,7 @@ pub(super) fn show(ui: &mut Ui, scene: &Scene<'_>, facts: &StretchFacts, out: &m
         (None, Some(memory)) => format!("Part of {memory}"),
         (None, None) => format!("A stretch of {which} addresses"),
     };
-    entry::title(ui, &name, out);
+    entry::title(ui, scene, &name, out);
     ui.horizontal_wrapped(|ui| {
         ui.style_mut().wrap_mode = Some(egui::TextWrapMode::Extend);
         let ends = [stretch.start, stretch.last()];

@@ -6,7 +6,7 @@ use pagescope_protocol::PAGE_SIZE;
 use pagescope_protocol::snapshot::Table;
 
 use super::card::describe_table;
-use crate::model::{BandKind, Seen, Selection, TableFacts, size_text};
+use crate::model::{BandKind, Seen, Selection, Sign, TableFacts, size_text};
 use crate::views::command::UiCommand;
 use crate::views::derived::ChainLink;
 use crate::views::paint;
@@ -106,7 +106,8 @@ fn chip(ui: &mut Ui, width: f32, table: &Table, scene: &Scene<'_>, out: &mut Vec
         is_mapped: false,
         is_fresh,
         is_shared: false,
-        is_unsure: table.entries.is_none() || scene.is_torn(frame),
+        is_unsure: scene.is_torn(frame),
+        is_unread: table.entries.is_none(),
     };
     let color = scene.filtered(color, &seen);
     let stroke = match (is_fresh, is_drawn) {
@@ -129,6 +130,9 @@ fn chip(ui: &mut Ui, width: f32, table: &Table, scene: &Scene<'_>, out: &mut Vec
         se: 0,
     };
     painter.rect_filled(rect.with_max_x(rect.left() + 3.0), bar, color);
+    if seen.is_unsure {
+        paint::unsettled(painter, rect.shrink2(vec2(4.0, 1.0)), palette);
+    }
     if table.entries.is_none() {
         paint::hatch(painter, rect.shrink2(vec2(4.0, 1.0)), palette.edge, 8.0);
     }
@@ -136,14 +140,12 @@ fn chip(ui: &mut Ui, width: f32, table: &Table, scene: &Scene<'_>, out: &mut Vec
         .with_min_x(rect.left() + 10.0)
         .with_max_x(rect.right() - 4.0);
     let strong = theme::strong(12.0);
-    let name = paint::line(
-        painter,
-        inner,
-        Align::Min,
-        &level.to_string(),
-        strong,
-        color,
-    );
+    let sign = match (seen.is_unread, seen.is_unsure) {
+        (true, _) => format!("{level} {}", Sign::Unread.letter()),
+        (_, true) => format!("{level} {}", Sign::Unsure.letter()),
+        _ => level.to_string(),
+    };
+    let name = paint::line(painter, inner, Align::Min, &sign, strong, color);
     let rest = inner.with_min_x(name.right() + 8.0);
     let numbers = theme::numbers(11.0);
     paint::line(

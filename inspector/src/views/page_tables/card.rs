@@ -447,6 +447,7 @@ fn seen_of(table: &Table, index: usize, pte: Pte, kind: BandKind, scene: &Scene<
             scene.derived.is_shared(start, start + leaf.size - 1)
         }),
         is_unsure: scene.is_torn(table.frame),
+        is_unread: scene.derived.leads_to_unread(table.level, pte),
     }
 }
 
@@ -468,11 +469,12 @@ fn letters(ui: &Ui, grid: &CellGrid, table: &Table, scene: &Scene<'_>) {
         let Some(kind) = kind else { continue };
         let seen = seen_of(table, index, pte, kind, scene);
         let mut text = String::new();
-        for sign in Sign::ALL
-            .into_iter()
-            .filter(|sign| sign.takes(&seen))
-            .take(2)
-        {
+        // What could not be read is said before anything else.
+        if seen.is_unread {
+            text.push_str(Sign::Unread.letter());
+        }
+        let signs = Sign::OF_ONE.iter().filter(|sign| sign.takes(&seen));
+        for sign in signs.take(2 - text.len()) {
             text.push_str(sign.letter());
         }
         let fill = match seen.is_fresh {

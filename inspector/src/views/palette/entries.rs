@@ -1,7 +1,7 @@
 //! What the palette offers: all actions, and the places that have a name.
 
 use pagescope_protocol::snapshot::RegionSpace;
-use pagescope_protocol::{Level, PhysPage};
+use pagescope_protocol::{Level, PhysPage, VirtAddr};
 
 use crate::model::expression::{describe, evaluate};
 use crate::model::{Selection, size_text};
@@ -84,7 +84,7 @@ pub(super) fn entries(state: &State) -> Vec<Entry> {
     entries
 }
 
-/// The places whose names have something of `query` in them: steps, regions, devices, symbols.
+/// The places whose names have something of `query` in them: steps, bookmarks, notes, regions, devices, symbols.
 pub(super) fn places(query: &str, state: &State, tables: &[(Level, PhysPage)]) -> Vec<Entry> {
     let Some(scope) = state.scope(tables) else {
         return Vec::new();
@@ -99,11 +99,11 @@ pub(super) fn places(query: &str, state: &State, tables: &[(Level, PhysPage)]) -
     for (place, moment) in moments.take(MOST_MOMENTS) {
         let title = format!("Go to step {place}: {}", moment.snapshot.stop);
         if fits(&title) {
-            let notes = moment.snapshot.notes.lines().next().unwrap_or_default();
             let command = UiCommand::Seek(place);
-            entries.push(Entry::new("Step", title, notes.to_owned(), command));
+            entries.push(Entry::new("Step", title, String::new(), command));
         }
     }
+    entries.extend(written(state).filter(|entry| fits(&entry.title)));
     let goes = |name: &str, about: String, group| {
         let selection = evaluate(&format!("\"{name}\""), &scope).ok()?.selection();
         let title = format!("Go to {name}");
@@ -126,19 +126,40 @@ pub(super) fn places(query: &str, state: &State, tables: &[(Level, PhysPage)]) -
             entries.extend(goes(&device.name, about, "Memory"));
         }
     }
-    let symbols = state
-        .desk
-        .symbols
-        .iter()
-        .filter(|symbol| fits(&symbol.name));
+    let symbols = scope.symbols_here().filter(|symbol| fits(&symbol.name));
     for symbol in symbols.take(MOST_SYMBOLS) {
-        entries.extend(goes(
-            &symbol.name,
-            format!("{:#x}", symbol.address),
+        let at = Selection::Virtual(VirtAddr::new(symbol.address));
+        entries.push(Entry::new(
             "Symbol",
+            format!("Go to {}", symbol.name),
+            format!("{:#x}", symbol.address),
+            UiCommand::Select(at),
         ));
     }
     entries
+}
+
+/// What somebody has written beside moments: bookmarks and notes.
+fn written(state: &State) -> impl Iterator<Item = Entry> {
+    let history = &state.history;
+    let pages = history.notebook().pages();
+    let bookmarks = pages.bookmarks.iter().filter_map(|(id, name)| {
+        let place = history.place_of(*id)?;
+        let (title, about) = match name.trim() {
+            "" => (format!("Go to bookmark at step {place}"), String::new()),
+            name => (format!("Go to bookmark {name}"), format!("step {place}")),
+        };
+        let command = UiCommand::Seek(place);
+        Some(Entry::new("Bookmark", title, about, command))
+    });
+    let notes = pages.notes.iter().filter_map(|(id, note)| {
+        let place = history.place_of(*id)?;
+        let mut lines = note.trim().lines();
+        let title = format!("Go to step {place}: note {}", lines.next()?);
+        let more = lines.next().unwrap_or_default().to_owned();
+        Some(Entry::new("Note", title, more, UiCommand::Seek(place)))
+    });
+    bookmarks.chain(notes)
 }
 
 /// What was typed as an address, if it is one.

@@ -248,38 +248,14 @@ impl FrameGrid {
         child.spacing_mut().item_spacing.x = 3.0;
         child.spacing_mut().button_padding = vec2(5.0, 1.0);
         child.spacing_mut().interact_size.y = 18.0;
-        let small = |text: &str| RichText::new(text).size(11.0);
         let shows_all = view.frames == *ram;
-        let all = child.add(Button::new(small("All")).selected(shows_all));
-        all.widget_info(|| named("All RAM"));
-        if all
-            .on_hover_text("All of RAM, or 2 MiB of it with one cell a frame")
-            .clicked()
-        {
-            self.zoom = if shows_all { 0 } else { most };
-            self.moved_to = None;
+        if !scene.is_picture {
+            self.buttons(&mut child, ram, view, most);
         }
-        if !shows_all {
-            let room = size_text(view.room() * PAGE_SIZE);
-            let up = child.add_enabled(view.frames.end < ram.end, Button::new(small("▶")));
-            up.widget_info(|| named(&format!("Next {room} of RAM")));
-            let up = up.on_hover_text(format!("The next {room}"));
-            if up
-                .on_disabled_hover_text("This is the end of RAM.")
-                .clicked()
-            {
-                self.moved_to = Some(view.frames.start + view.room());
-            }
-            let down = child.add_enabled(view.frames.start > ram.start, Button::new(small("◀")));
-            down.widget_info(|| named(&format!("Previous {room} of RAM")));
-            let down = down.on_hover_text(format!("The {room} before"));
-            let why_not = "This is where RAM begins.";
-            if down.on_disabled_hover_text(why_not).clicked() {
-                let to = view.frames.start.saturating_sub(view.room());
-                self.moved_to = Some(to.max(ram.start));
-            }
-        }
-        let words = head.with_max_x(child.min_rect().left() - 6.0);
+        let words = match scene.is_picture {
+            true => head,
+            false => head.with_max_x(child.min_rect().left() - 6.0),
+        };
         let title = if shows_all {
             format!("RAM, all {}", bytes(ram.end - ram.start))
         } else if view.frames.end == ram.end {
@@ -304,6 +280,41 @@ impl FrameGrid {
         let font = theme::words(theme::SMALL);
         if paint::width(ui.painter(), &scale, font.clone()) <= rest.width() {
             paint::line(ui.painter(), rest, Align::Min, &scale, font, palette.dim);
+        }
+    }
+
+    /// All of RAM or 2 MiB of it, and the neighbours of what is in view.
+    fn buttons(&mut self, ui: &mut Ui, ram: &Range<u64>, view: &View, most: i32) {
+        let small = |text: &str| RichText::new(text).size(11.0);
+        let shows_all = view.frames == *ram;
+        let all = ui.add(Button::new(small("All")).selected(shows_all));
+        all.widget_info(|| named("All RAM"));
+        if all
+            .on_hover_text("All of RAM, or 2 MiB of it with one cell a frame")
+            .clicked()
+        {
+            self.zoom = if shows_all { 0 } else { most };
+            self.moved_to = None;
+        }
+        if !shows_all {
+            let room = size_text(view.room() * PAGE_SIZE);
+            let up = ui.add_enabled(view.frames.end < ram.end, Button::new(small("▶")));
+            up.widget_info(|| named(&format!("Next {room} of RAM")));
+            let up = up.on_hover_text(format!("The next {room}"));
+            if up
+                .on_disabled_hover_text("This is the end of RAM.")
+                .clicked()
+            {
+                self.moved_to = Some(view.frames.start + view.room());
+            }
+            let down = ui.add_enabled(view.frames.start > ram.start, Button::new(small("◀")));
+            down.widget_info(|| named(&format!("Previous {room} of RAM")));
+            let down = down.on_hover_text(format!("The {room} before"));
+            let why_not = "This is where RAM begins.";
+            if down.on_disabled_hover_text(why_not).clicked() {
+                let to = view.frames.start.saturating_sub(view.room());
+                self.moved_to = Some(to.max(ram.start));
+            }
         }
     }
 
@@ -340,7 +351,7 @@ impl FrameGrid {
         let cell = grid.cell_rect(index);
         ui.painter()
             .rect_stroke(cell, CornerRadius::ZERO, stroke, StrokeKind::Outside);
-        if response.clicked() || response.double_clicked() {
+        if !scene.is_picture && (response.clicked() || response.double_clicked()) {
             if view.per_cell > 1 || response.double_clicked() {
                 self.zoom = if view.per_cell > 1 { 0 } else { -1 };
                 self.moved_to = None;

@@ -62,7 +62,8 @@ impl Texture {
                 is_mapped: false,
                 is_fresh: cell.fresh,
                 is_shared: is_filtered && scene.derived.is_shared(at, at + bytes - 1),
-                is_unsure: false,
+                is_unsure: is_filtered && scene.is_torn(PhysPage::from_truncated(at / PAGE_SIZE)),
+                is_unread: is_filtered && scene.derived.has_unread(at, at + bytes - 1),
             };
             *pixel = scene.filtered(color, &seen);
             at += bytes;
@@ -83,7 +84,9 @@ pub(super) fn letters(ui: &Ui, grid: &CellGrid, view: &View, scene: &Scene<'_>) 
     for (index, number) in view.frames.clone().enumerate() {
         let frame = PhysPage::from_truncated(number);
         let seen = seen_of(frame, scene);
-        let letter = match Sign::ALL.into_iter().find(|sign| sign.takes(&seen)) {
+        let letter = match Sign::OF_ONE.iter().find(|sign| sign.takes(&seen)) {
+            _ if seen.is_unread => Sign::Unread.letter().to_owned(),
+            _ if seen.is_unsure => Sign::Unsure.letter().to_owned(),
             Some(sign) if seen.is_shared => format!("{}=", sign.letter().trim_matches('=')),
             Some(sign) => sign.letter().to_owned(),
             None => continue,
@@ -155,6 +158,7 @@ fn seen_of(frame: PhysPage, scene: &Scene<'_>) -> Seen {
         is_fresh: scene.derived.fresh_frames.binary_search(&frame).is_ok(),
         is_shared: scene.derived.is_shared(start, start + PAGE_SIZE - 1),
         is_unsure: scene.is_torn(frame),
+        is_unread: scene.derived.has_unread(start, start + PAGE_SIZE - 1),
     }
 }
 
