@@ -40,9 +40,11 @@ fn server(serve: impl Fn(TcpStream) + Send + 'static) -> String {
 
 #[test]
 fn nobody_listening() {
+    // A port that is in use, so that nobody else gets it, and not listened on: the near end of a connection.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it has one").to_string();
-    drop(listener);
+    let there = listener.local_addr().expect("it has one");
+    let held = TcpStream::connect(there).expect("somebody listens");
+    let address = held.local_addr().expect("it has one").to_string();
     fails(&["map", &address], 3, &[&address, "nobody listens", "-gdb"]);
     fails(
         &["map", "unix:/nonexistent/socket"],

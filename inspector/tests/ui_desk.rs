@@ -109,11 +109,11 @@ fn a_port_that_was_found_is_attached_to() {
 #[test]
 fn a_port_where_nobody_answers_says_so_and_the_first_screen_stays() {
     let mut harness = first_screen();
-    let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.local_addr().expect("its number").port()
-    };
-    let address = format!("127.0.0.1:{port}");
+    // A port that is in use, so that nobody else gets it, and not listened on: the near end of a connection.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let there = listener.local_addr().expect("its number");
+    let held = std::net::TcpStream::connect(there).expect("somebody listens");
+    let address = held.local_addr().expect("its number").to_string();
     type_into(&mut harness, "Address of a gdb port", &address);
     harness.run();
     harness.get_by_label("Attach").click();
