@@ -256,7 +256,10 @@ mod tests {
 
     #[test]
     fn all_of_memory_is_one_napot_of_ones() {
-        for (xlen, ones) in [(Xlen::Rv64, (1u64 << 54) - 1), (Xlen::Rv32, u64::from(u32::MAX))] {
+        for (xlen, ones) in [
+            (Xlen::Rv64, (1u64 << 54) - 1),
+            (Xlen::Rv32, u64::from(u32::MAX)),
+        ] {
             let registers = registers(&[("pmpcfg0", 0x1f), ("pmpaddr0", ones)]);
             let all = said(&registers, "pmpaddr0", xlen);
             assert_eq!(all.phys, Some(0));
