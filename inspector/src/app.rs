@@ -13,6 +13,7 @@ mod guest;
 mod lecture;
 mod look;
 mod open;
+mod outside;
 mod remember;
 mod time;
 
@@ -31,6 +32,7 @@ use crate::views::actions;
 use crate::views::state::{Contents, NoticeKind, SourceLine, State};
 use crate::views::{UiCommand, Views, theme};
 use files::Files;
+pub use outside::{Named, Outside};
 pub use remember::settings_file;
 
 /// How long one frame may spend on receiving.
@@ -102,6 +104,11 @@ impl App {
     /// wakes the window with [`egui::Context::request_repaint`].
     pub fn on_create(&mut self, action: impl FnOnce(&egui::Context) + Send + 'static) {
         self.on_create.push(Box::new(action));
+    }
+
+    /// Has `outside` start sessions, look for guests and name files, in the place of this machine.
+    pub fn set_outside(&mut self, outside: Arc<dyn Outside>) {
+        self.files.set_outside(outside);
     }
 
     /// What the views read.

@@ -229,6 +229,41 @@ fn words_that_are_no_address() {
 }
 
 #[test]
+fn an_address_of_the_wrong_kind() {
+    let folder = folder();
+    let file = folder.path().join("layout.ron");
+    fs::write(&file, snapshot_to_text(&fixture::pseudos(1))).unwrap();
+    let file = file.to_str().unwrap();
+    let open = format!("pagescope open {file}");
+    fails(&["step", file], 2, &["is a file", &open]);
+    fails(&["attach", file], 2, &["is a file", &open]);
+    fails(&["follow", file], 2, &["does not move", &open]);
+    fails(
+        &["step", "monitor:unix:/tmp/qmp"],
+        2,
+        &["its monitor", ":1234"],
+    );
+    for command in [
+        &["open", ":1234"][..],
+        &["export", ":1234", "--svg"],
+        &["diff", ":1234", file],
+        &["diff", file, ":1234"],
+    ] {
+        fails(
+            command,
+            2,
+            &["a guest's address", "pagescope snapshot :1234", "attach"],
+        );
+    }
+    fails(&["diff", file], 2, &["a second file", "--space"]);
+    fails(
+        &["open", "nowhere.ron"],
+        2,
+        &["there is no file nowhere.ron"],
+    );
+}
+
+#[test]
 fn qemu_not_installed() {
     let folder = folder();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_pagescope"))

@@ -3,17 +3,14 @@
 
 mod ui_support;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use egui::accesskit::{Action, Role};
 use egui::{Key, Modifiers};
-use egui_kittest::kittest::{NodeT as _, Queryable as _};
+use egui_kittest::kittest::Queryable as _;
 use pagescope::app::App;
-use pagescope::model::{History, Selection, fixture};
+use pagescope::model::{History, fixture};
 use pagescope::views::command::DeskCommand;
 use pagescope::views::{Tab, UiCommand};
-use pagescope_protocol::VirtAddr;
 use pagescope_protocol::snapshot::text::recording_to_text;
 use ui_support::painted::texts;
 use ui_support::{SIZE, Window, first_screen, offline, type_into, until, window};
@@ -198,81 +195,6 @@ fn a_file_held_over_the_window_is_named() {
             .any(|word| word == "Let go to open lecture.ron"),
         "{words:?}"
     );
-}
-
-/// What can be pressed or typed into in the window, and has no name.
-fn nameless(harness: &Window) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut left: Vec<_> = harness.root().children().collect();
-    while let Some(node) = left.pop() {
-        let inner = node.accesskit_node();
-        let is_active = inner.data().supports_action(Action::Click)
-            || matches!(
-                inner.role(),
-                Role::Button
-                    | Role::TextInput
-                    | Role::ComboBox
-                    | Role::Slider
-                    | Role::SpinButton
-                    | Role::CheckBox
-                    | Role::RadioButton
-                    | Role::Link
-                    | Role::Canvas
-            );
-        let name = inner.label().or_else(|| inner.value()).unwrap_or_default();
-        if is_active
-            && name.trim().is_empty()
-            && !matches!(inner.role(), Role::GenericContainer | Role::ScrollBar)
-        {
-            let bounds = inner.bounding_box();
-            found.push(format!("{:?} {bounds:?}", inner.role()));
-        }
-        left.extend(node.children());
-    }
-    found
-}
-
-#[test]
-fn everything_that_can_be_pressed_has_a_name() {
-    let mut seen = BTreeSet::new();
-    let mut harness = offline(4);
-    for tab in Tab::ALL {
-        harness.state_mut().queue(UiCommand::ShowTab(tab));
-        for selection in [
-            Selection::Nothing,
-            Selection::Virtual(VirtAddr::new(0x87ff_3008)),
-            Selection::Virtual(VirtAddr::new(0x8021_6000)),
-        ] {
-            harness.state_mut().queue(UiCommand::Select(selection));
-            harness.run();
-            seen.extend(
-                nameless(&harness)
-                    .into_iter()
-                    .map(|node| format!("{}: {node}", tab.name())),
-            );
-        }
-    }
-    for command in [
-        UiCommand::ToggleHelp,
-        UiCommand::Desk(DeskCommand::TogglePalette),
-    ] {
-        harness.state_mut().queue(command.clone());
-        harness.run();
-        seen.extend(
-            nameless(&harness)
-                .into_iter()
-                .map(|node| format!("{command:?}: {node}")),
-        );
-        harness.state_mut().queue(command);
-        harness.run();
-    }
-    let first = first_screen();
-    seen.extend(
-        nameless(&first)
-            .into_iter()
-            .map(|node| format!("first screen: {node}")),
-    );
-    assert!(seen.is_empty(), "{seen:#?}");
 }
 
 #[test]

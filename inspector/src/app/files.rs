@@ -4,7 +4,6 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use pagescope_protocol::snapshot::text::{self, Document};
@@ -19,6 +18,8 @@ use crate::link::local::LocalGuest;
 use crate::model::History;
 use crate::views::FilePurpose;
 use crate::views::state::State;
+
+use super::outside::{Named, Outside, ThisMachine};
 
 /// What a job has come to.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub(super) struct Files {
     sender: Sender<Done>,
     done: Receiver<Done>,
     waker: Option<egui::Context>,
+    /// Who names files.
+    outside: Arc<dyn Outside>,
 }
 
 impl Default for Files {
@@ -52,6 +55,7 @@ impl Default for Files {
             sender,
             done,
             waker: None,
+            outside: Arc::new(ThisMachine),
         }
     }
 }
@@ -62,6 +66,16 @@ impl Files {
         self.waker = Some(ctx);
     }
 
+    /// Has `outside` name files.
+    pub(super) fn set_outside(&mut self, outside: Arc<dyn Outside>) {
+        self.outside = outside;
+    }
+
+    /// What is around the window.
+    pub(super) fn outside(&self) -> Arc<dyn Outside> {
+        Arc::clone(&self.outside)
+    }
+
     /// What has been done since the last time.
     pub(super) fn take_done(&self) -> Vec<Done> {
         self.done.try_iter().collect()
@@ -69,8 +83,7 @@ impl Files {
 
     /// Writes the moment being looked at to `path`, or to a place that the user names.
     pub(super) fn save_snapshot(&self, history: History, path: Option<PathBuf>) {
-        self.job(move || {
-            let path = path_for(FilePurpose::SaveSnapshot, path)?;
+        self.with_path(FilePurpose::SaveSnapshot, path, move |path| {
             let snapshot = history.for_file(history.cursor()).ok_or(None)?;
             Ok(save(&path, &text::snapshot_to_text(&snapshot)))
         });
@@ -78,8 +91,7 @@ impl Files {
 
     /// Writes all moments to `path`, or to a place that the user names.
     pub(super) fn save_recording(&self, history: History, path: Option<PathBuf>) {
-        self.job(move || {
-            let path = path_for(FilePurpose::SaveRecording, path)?;
+        self.with_path(FilePurpose::SaveRecording, path, move |path| {
             let recording = history.to_recording().ok_or(None)?;
             Ok(save(&path, &text::recording_to_text(&recording)))
         });
@@ -87,16 +99,14 @@ impl Files {
 
     /// Writes the lecture as a page for a browser to `path`, or to a place that the user names.
     pub(super) fn export_html(&self, history: History, title: String, path: Option<PathBuf>) {
-        self.job(move || {
-            let path = path_for(FilePurpose::ExportHtml, path)?;
+        self.with_path(FilePurpose::ExportHtml, path, move |path| {
             Ok(save(&path, &lecture_html(&history, &title)))
         });
     }
 
     /// Draws what is looked at, and writes it to `path`, or to a place that the user names.
     pub(super) fn export(&self, purpose: FilePurpose, state: State, path: Option<PathBuf>) {
-        self.job(move || {
-            let path = path_for(purpose, path)?;
+        self.with_path(purpose, path, move |path| {
             let failed = |error: &dyn std::fmt::Display| Some(Done::Failed(format!("{error}.")));
             let picture = &state.guest.picture;
             let bytes = match purpose {
@@ -117,7 +127,7 @@ impl Files {
 
     /// Reads `path`, or a file that the user names.
     pub(super) fn open(&self, path: Option<PathBuf>) {
-        self.job(move || Ok(read(&path_for(FilePurpose::Open, path)?)));
+        self.with_path(FilePurpose::Open, path, |path| Ok(read(&path)));
     }
 
     /// Reads a lecture that the program carries.
@@ -145,6 +155,25 @@ impl Files {
         let _ = thread.spawn(work);
     }
 
+    /// Does something with `path`, or with a file that the user names: that may take minutes. An error is the end of it:
+    /// `None` where the user changed their mind.
+    fn with_path(
+        &self,
+        purpose: FilePurpose,
+        path: Option<PathBuf>,
+        work: impl FnOnce(PathBuf) -> Result<Done, Option<Done>> + Send + 'static,
+    ) {
+        let outside = self.outside();
+        self.job(move || {
+            let named = path.map_or_else(|| outside.path(purpose), Named::Path);
+            match named {
+                Named::Path(path) => work(path),
+                Named::Nothing => Err(None),
+                Named::NoDialog => Err(Some(Done::NoDialog(purpose))),
+            }
+        });
+    }
+
     /// Runs `work` on its own thread.
     fn job(&self, work: impl FnOnce() -> Result<Done, Option<Done>> + Send + 'static) {
         let sender = self.sender.clone();
@@ -165,41 +194,6 @@ impl Files {
             )));
         }
     }
-}
-
-/// A dialog that is gone this soon was never there: no hand is that quick.
-const NO_DIALOG: Duration = Duration::from_millis(350);
-
-/// `given`, or what the user names in the desktop's dialog. An error is the end of the job: `None`
-/// where the user changed their mind.
-fn path_for(purpose: FilePurpose, given: Option<PathBuf>) -> Result<PathBuf, Option<Done>> {
-    if let Some(path) = given {
-        return Ok(path);
-    }
-    let asked = Instant::now();
-    let dialog = rfd::FileDialog::new()
-        .set_title(purpose.title())
-        .add_filter(
-            match purpose {
-                FilePurpose::ExportHtml => "Pages for a browser",
-                FilePurpose::ExportSvg => "Pictures (SVG)",
-                FilePurpose::ExportPng => "Pictures (PNG)",
-                FilePurpose::ExportText => "Text",
-                _ => "Snapshots and recordings",
-            },
-            &[match purpose {
-                FilePurpose::ExportHtml => "html",
-                FilePurpose::ExportSvg => "svg",
-                FilePurpose::ExportPng => "png",
-                FilePurpose::ExportText => "txt",
-                _ => "ron",
-            }],
-        );
-    let path = match purpose {
-        FilePurpose::Open => dialog.pick_file(),
-        _ => dialog.set_file_name(purpose.default_name()).save_file(),
-    };
-    path.ok_or_else(|| (asked.elapsed() < NO_DIALOG).then_some(Done::NoDialog(purpose)))
 }
 
 fn save(path: &Path, text: &str) -> Done {

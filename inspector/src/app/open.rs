@@ -10,10 +10,9 @@ use super::files::Done;
 use crate::app::Link;
 use crate::guest::{ElfFile, GuestOptions};
 use crate::link::Address;
-use crate::link::local::local_guests;
 use crate::model::{History, Selection};
 use crate::session::ours::ours;
-use crate::session::{Command, Connection, FollowReport, Session, Source, Waker};
+use crate::session::{Command, Connection, FollowReport, Source, Waker};
 use crate::views::state::{LectureState, NoticeKind, TimeState};
 
 /// Milliseconds between two calls of kalloc in the demo's kernel, as on the command line.
@@ -70,7 +69,8 @@ impl App {
 
     /// The same, while those that were found before are still shown.
     pub(super) fn find_guests_again(&self) {
-        self.files.run(|| Done::Guests(local_guests()));
+        let outside = self.files.outside();
+        self.files.run(move || Done::Guests(outside.guests()));
     }
 
     /// Opens `source` in the place of what was open.
@@ -78,7 +78,7 @@ impl App {
         self.leave();
         let window = ctx.clone();
         let waker: Waker = Arc::new(move || window.request_repaint());
-        let session = match Session::start(source, waker) {
+        let session = match self.files.outside().start(source, waker) {
             Ok(session) => session,
             Err(error) => {
                 let why = format!("No thread for the link could be started: {error}.");

@@ -23,7 +23,8 @@ pub(super) fn run(options: &Diff) -> Result<Answer, Failure> {
         (None, [one, other]) => spaces(options, one, other),
         (Some(after), _) => moments(options, Path::new(&options.before), after),
         (None, _) => Err(Failure::Usage(
-            "name two spaces: --space \"hart 0\" --space \"hart 1\"".into(),
+            "name a second file to compare with, or two spaces of the first: --space \"hart 0\" --space \"hart 1\""
+                .into(),
         )),
     }
 }

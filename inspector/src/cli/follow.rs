@@ -52,6 +52,12 @@ pub(super) fn run(options: &arguments::Follow) -> Result<Answer, Failure> {
     };
     let place = Place::looked_at(&options.addr, options.monitor.as_deref(), &from)?;
     let Place::Watch(watch) = place else {
+        if source::is_file(&options.addr) {
+            return Err(Failure::Usage(format!(
+                "{0} is a file, which does not move: see what changed in it with pagescope open {0}",
+                options.addr
+            )));
+        }
         return Err(Failure::Usage(source::needs_monitor("following")));
     };
     let mut opened = source::open_source(&known.look_on(watch))?;

@@ -1,6 +1,5 @@
 //! `pagescope attach` and `pagescope open`: the window.
 
-use std::str::FromStr as _;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,6 @@ use super::arguments::{Attach, Open};
 use super::source::Place;
 use super::{Answer, Failure, interrupt, source};
 use crate::app::{self, App, Link};
-use crate::link::Address;
 use crate::model::History;
 use crate::session::{Connection, Event, Session, Source, Waker};
 
@@ -25,7 +23,7 @@ pub(super) fn attach(options: &Attach) -> Result<Answer, Failure> {
     let monitor = options.monitor.as_deref();
     let place = match &options.addr {
         Some(addr) if !addr.starts_with("monitor:") => {
-            let address = Address::from_str(addr).map_err(Failure::usage)?;
+            let address = source::port(addr, "attaching")?;
             let watch = monitor
                 .map(|monitor| source::watch(monitor, &options.from))
                 .transpose()?;

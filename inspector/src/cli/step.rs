@@ -1,6 +1,5 @@
 //! `pagescope step`: run to a function's next returns, and report what each changed.
 
-use std::str::FromStr as _;
 use std::time::Duration;
 
 use pagescope_protocol::snapshot::text::recording_to_text;
@@ -12,7 +11,6 @@ use super::{Answer, Failure, format, interrupt, source, step_until};
 use crate::capture::run_until::Goal;
 use crate::capture::step::CallStepper;
 use crate::export::file::write_atomically;
-use crate::link::Address;
 use crate::model::{ChangeKind, History, Moment};
 use crate::session::Opened;
 use crate::session::opening::ALLOCATION_SYMBOL;
@@ -104,6 +102,7 @@ fn stepper(opened: &Opened, symbol: Option<&str>) -> Result<CallStepper, Failure
 }
 
 pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
+    let address = source::port(&options.addr, "stepping")?;
     let known = source::Known::of(&options.guest)?.with_lines();
     // Before anything is attached to: a name that is nowhere in the file needs no guest.
     let goal = step_until::goal(options, known.elf.as_deref())?;
@@ -116,7 +115,6 @@ pub(super) fn run(options: &Step) -> Result<Answer, Failure> {
                 .into(),
         ));
     }
-    let address = Address::from_str(&options.addr).map_err(Failure::usage)?;
     let live = source::live(address, &options.from)?;
     if let Some(out) = &options.out {
         source::can_write(out)?;

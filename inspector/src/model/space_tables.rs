@@ -19,8 +19,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use pagescope_protocol::access::AdUpdate;
 use pagescope_protocol::coalesce::{Limits, coalesce};
-use pagescope_protocol::snapshot::{Space, Table};
+use pagescope_protocol::snapshot::{Snapshot, Space, Table};
 use pagescope_protocol::translate::translate;
 use pagescope_protocol::walk::{SpaceWalk, WalkedTable};
 use pagescope_protocol::{
@@ -126,10 +127,20 @@ impl Window {
         .map(|(_, words)| words)
         .collect()
     }
+
+    /// Whether nothing is wrong with its flags but what this machine's hardware sets by itself (Svadu). Our own
+    /// kernel promises to set A and D for any machine.
+    pub fn lacks_only_what_hardware_sets(&self, snapshot: &Snapshot) -> bool {
+        let wrong = self.wrong_flags();
+        !wrong.is_empty()
+            && snapshot.kernel.is_none()
+            && snapshot.provenance.extensions.ad == Some(AdUpdate::ByHardware)
+            && wrong.iter().all(|words| SET_BY_HARDWARE.contains(words))
+    }
 }
 
 /// What [`Window::wrong_flags`] says of A and D, which a machine with Svadu sets by itself.
-pub const SET_BY_HARDWARE: [&str; 2] = ["A is clear", "D is clear"];
+const SET_BY_HARDWARE: [&str; 2] = ["A is clear", "D is clear"];
 
 impl TableFacts {
     /// Its level.
@@ -157,14 +168,28 @@ impl TableFacts {
         self.verdict() == "sound"
     }
 
+    /// Whether the way in which the kernel reaches it is a fault.
+    pub fn is_fault(&self, snapshot: &Snapshot) -> bool {
+        let is_left_to_hardware = matches!(
+            self.windows.as_slice(),
+            [window] if window.is_writable() && window.lacks_only_what_hardware_sets(snapshot)
+        );
+        !self.is_sound() && !is_left_to_hardware
+    }
+
     /// How the kernel reaches it, in a word or two.
     pub fn verdict(&self) -> &'static str {
         match self.windows.as_slice() {
             [] => "no window",
             [window] if window.flags.contains(LeafFlags::USER) => "user can reach",
             [window] if !window.is_writable() => "read-only",
-            [window] if !window.wrong_flags().is_empty() => "wrong flags",
-            [_] => "sound",
+            [window] => match window.wrong_flags().as_slice() {
+                [] => "sound",
+                ["A is clear", "D is clear"] => "A, D clear",
+                ["A is clear"] => "A clear",
+                ["D is clear"] => "D clear",
+                _ => "wrong flags",
+            },
             [first, rest @ ..] if first.is_writable() && rest.iter().any(Window::is_writable) => {
                 "writable twice"
             }

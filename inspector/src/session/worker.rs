@@ -84,6 +84,20 @@ impl Session {
             thread: Some(thread),
         })
     }
+
+    /// A session that the holder of the other ends works for.
+    pub const fn elsewhere(
+        commands: Sender<Command>,
+        events: Receiver<Event>,
+        cancel: Cancel,
+    ) -> Self {
+        Self {
+            commands,
+            events,
+            cancel,
+            thread: None,
+        }
+    }
 }
 
 impl Drop for Session {

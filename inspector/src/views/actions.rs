@@ -12,7 +12,7 @@ mod time;
 
 use std::borrow::Cow;
 
-use egui::{Key, KeyboardShortcut, Modifiers};
+use egui::{Button, Key, KeyboardShortcut, Modifiers, Response, Ui};
 
 pub use guest::why_not as guest_why_not;
 pub use presenter::{PRESENTER_KEYS, PresenterKeys};
@@ -207,6 +207,29 @@ pub fn hint(name: &str) -> String {
     match action.keys_text() {
         keys if keys.is_empty() => action.about.to_owned(),
         keys => format!("{} ({keys})", action.about),
+    }
+}
+
+/// `response`, the button of the action of this name, with words on what that does and its key; where it is switched off,
+/// on why.
+pub fn explained(response: Response, name: &str, state: &State) -> Response {
+    let why_not = named(name).and_then(|action| (action.why_not)(state));
+    response
+        .on_hover_text(hint(name))
+        .on_disabled_hover_text(why_not.unwrap_or_default())
+}
+
+/// A line of a menu for the action of this name: its name, its key, and words on both.
+pub fn menu_line(ui: &mut Ui, name: &str, state: &State, out: &mut Vec<UiCommand>) {
+    let Some(action) = named(name) else {
+        return;
+    };
+    let title = action.title(state);
+    let button = Button::new(&*title).shortcut_text(action.keys_text());
+    let response = ui.add_enabled((action.why_not)(state).is_none(), button);
+    if explained(response, name, state).clicked() {
+        out.push((action.command)(state));
+        ui.close();
     }
 }
 

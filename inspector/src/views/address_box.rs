@@ -104,7 +104,9 @@ impl AddressBox {
         } else {
             self.list = None;
         }
-        response.on_hover_text(actions::hint("Go to address"));
+        response
+            .on_hover_text(actions::hint("Go to address"))
+            .on_disabled_hover_text("Nothing is open yet: there are no addresses to go to.");
     }
 
     fn field(

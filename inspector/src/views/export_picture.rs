@@ -148,19 +148,6 @@ fn fields(ui: &mut Ui, picture: &mut Picture) {
 /// The lines of the File menu.
 pub fn menu(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     for name in ["Export picture…", "Export text…", "Copy as text"] {
-        let Some(action) = actions::named(name) else {
-            continue;
-        };
-        let why_not = (action.why_not)(scene.state);
-        let button = Button::new(name).shortcut_text(action.keys_text());
-        let response = ui.add_enabled(why_not.is_none(), button);
-        let response = response.on_hover_text(action.about);
-        if response
-            .on_disabled_hover_text(why_not.unwrap_or_default())
-            .clicked()
-        {
-            out.push((action.command)(scene.state));
-            ui.close();
-        }
+        actions::menu_line(ui, name, scene.state, out);
     }
 }

@@ -295,8 +295,9 @@ fn row(ui: &mut Ui, scene: &Scene<'_>, entry: &Entry, is_chosen: bool) -> Respon
         };
         egui::WidgetInfo::selected(egui::Role::Button, is_enabled, is_chosen, name)
     });
-    match &entry.why_not {
-        Some(why) => response.on_hover_text(why),
-        None => response,
-    }
+    response.on_hover_text(match (&entry.why_not, entry.keys.as_str()) {
+        (Some(why), _) => why.clone(),
+        (None, "") => entry.about.clone(),
+        (None, keys) => format!("{} ({keys})", entry.about),
+    })
 }

@@ -91,9 +91,7 @@ impl Views {
                 maps.show(ui, column, scene, &mut anchors, out);
             }
             ViewPart::Frames => {
-                let column = centred(inner, 600.0, f32::INFINITY);
-                let maps = &mut self.physical_map;
-                maps.show_frames(ui, column, scene, &mut anchors, out);
+                self.physical_map.show_frames(ui, inner, scene, out);
             }
             ViewPart::Detail => {
                 let column = centred(inner, 640.0, f32::INFINITY);

@@ -78,23 +78,16 @@ impl PhysicalMap {
         ui: &mut Ui,
         rect: Rect,
         scene: &Scene<'_>,
-        anchors: &mut Anchors,
         out: &mut Vec<UiCommand>,
     ) {
-        let body = paint::column_title(
-            ui,
-            rect,
-            "Frames",
-            scene.remark("all of RAM, one cell a frame"),
-        );
+        let body = paint::column_title(ui, rect, "Frames", scene.remark("all of RAM"));
         let below = legend::height(ui, body.width(), Words::Beside, scene);
         let room = (body.height() - below - 8.0).max(40.0);
-        let height = self.grid.height(body.width(), room).min(room);
-        let grid = body.with_max_y(body.top() + height);
+        let grid = body.with_max_y(body.top() + room);
+        let bottom = grid.top() + self.grid.show_all(ui, grid, scene);
         let legend = body
-            .with_min_y(grid.bottom() + 8.0)
-            .with_max_y(grid.bottom() + 8.0 + below);
-        self.grid.show(ui, grid, scene, anchors, out);
+            .with_min_y(bottom + 8.0)
+            .with_max_y(bottom + 8.0 + below);
         legend::show(ui, legend, Words::Beside, scene, out);
     }
 

@@ -50,7 +50,9 @@ impl Prompt {
                 let is_named = !self.path.trim().is_empty();
                 ui.horizontal(|ui| {
                     let button = egui::Button::new(purpose.verb());
-                    let pressed = ui.add_enabled(is_named, button).clicked();
+                    let button = ui.add_enabled(is_named, button);
+                    let button = button.on_disabled_hover_text("Type the file's path first.");
+                    let pressed = button.clicked();
                     if pressed || (entered && is_named) {
                         let path = self.path.trim().into();
                         out.push(UiCommand::File(purpose, path));

@@ -122,10 +122,7 @@ impl Toolbar {
             }
             ui.separator();
             spaces::compare_menu(ui, scene, out);
-            if ui.add(Button::new("Keys").shortcut_text("F1")).clicked() {
-                out.push(UiCommand::ToggleHelp);
-                ui.close();
-            }
+            actions::menu_line(ui, "Keys", scene.state, out);
         });
     }
 }
@@ -133,20 +130,7 @@ impl Toolbar {
 fn file_menu(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     ui.menu_button("File ▾", |ui| {
         for name in ["Open…", "Save snapshot…", "Save recording…", "Close"] {
-            let Some(action) = actions::named(name) else {
-                continue;
-            };
-            let why_not = (action.why_not)(scene.state);
-            let button = Button::new(name).shortcut_text(action.keys_text());
-            let response = ui.add_enabled(why_not.is_none(), button);
-            let response = response.on_hover_text(action.about);
-            if response
-                .on_disabled_hover_text(why_not.unwrap_or_default())
-                .clicked()
-            {
-                out.push((action.command)(scene.state));
-                ui.close();
-            }
+            actions::menu_line(ui, name, scene.state, out);
         }
         let recent = &scene.state.desk.recent;
         if recent.is_empty() {
@@ -353,6 +337,7 @@ fn step_count(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     });
     if response
         .on_hover_text("How many calls, or changes of tables, one step takes")
+        .on_disabled_hover_text(why_not(scene))
         .changed()
     {
         out.push(UiCommand::StepCount(count));
@@ -372,21 +357,7 @@ fn steps_menu(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
             "Run until…",
             "Look again",
         ] {
-            let Some(action) = actions::named(name) else {
-                continue;
-            };
-            let why_not = (action.why_not)(state);
-            let title = action.title(state);
-            let button = Button::new(&*title).shortcut_text(action.keys_text());
-            let response = ui.add_enabled(why_not.is_none(), button);
-            let response = response.on_hover_text(action.about);
-            if response
-                .on_disabled_hover_text(why_not.unwrap_or_default())
-                .clicked()
-            {
-                out.push((action.command)(state));
-                ui.close();
-            }
+            actions::menu_line(ui, name, state, out);
         }
     });
     menu.response
@@ -423,7 +394,7 @@ fn step_call(ui: &mut Ui, has_keys: bool, scene: &Scene<'_>, out: &mut Vec<UiCom
     };
     let response = response
         .on_hover_text(format!(
-            "Run to the next return of {symbol}, on whichever hart"
+            "Run to the next return of {symbol}, on whichever hart. (F8)"
         ))
         .on_disabled_hover_text(why_not);
     if response.clicked() {

@@ -4,8 +4,10 @@
 //! Each test program uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod elsewhere;
 pub(crate) mod guest;
 pub(crate) mod painted;
+pub(crate) mod screens;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -300,7 +300,7 @@ pub struct Diff {
     /// The earlier snapshot; of a recording, its first moment. With --space: the gdb port or file
     pub before: String,
     /// The later snapshot; of a recording, its last moment
-    #[arg(required_unless_present = "space", conflicts_with = "space")]
+    #[arg(conflicts_with = "space")]
     pub after: Option<PathBuf>,
     /// Compare two spaces: give it twice
     #[arg(long, value_name = "NAME")]

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use pagescope_protocol::access::AdUpdate;
 use pagescope_protocol::snapshot::Space;
 use pagescope_protocol::{LeafFlags, Level, PhysPage, TranslationMode};
 
 use super::{Finding, Rule, Severity, Subject, frames};
 use crate::model::size_text;
-use crate::model::space_tables::{SET_BY_HARDWARE, TableFacts, Window, is_self_leaf, windows_onto};
+use crate::model::space_tables::{TableFacts, Window, is_self_leaf, windows_onto};
 
 pub(super) fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let tables = &subject.tables.tables;
@@ -71,7 +70,7 @@ fn one(
             wrong.join(", ")
         );
         let mut finding = at(Rule::WindowFlags, text, facts, window);
-        if only_what_hardware_sets(subject, &wrong) {
+        if window.lacks_only_what_hardware_sets(subject.snapshot) {
             finding.severity = Severity::Note;
         }
         findings.push(finding);
@@ -121,15 +120,6 @@ fn is_aligned_self_entry(subject: &Subject<'_>, alias: &Window) -> bool {
     alias.leaf.level > Level::L0
         && Some(alias.leaf.index) == slot
         && entry.is_some_and(|pte| is_self_leaf(alias.leaf.table, pte))
-}
-
-/// Whether all that is wrong is A or D, which this machine sets by itself, in a kernel that never said that it
-/// sets them. Ours says so: it promises windows that fault on no machine.
-fn only_what_hardware_sets(subject: &Subject<'_>, wrong: &[&str]) -> bool {
-    let snapshot = subject.snapshot;
-    snapshot.kernel.is_none()
-        && snapshot.provenance.extensions.ad == Some(AdUpdate::ByHardware)
-        && wrong.iter().all(|words| SET_BY_HARDWARE.contains(words))
 }
 
 fn at(rule: Rule, text: String, facts: &TableFacts, window: &Window) -> Finding {

@@ -42,11 +42,17 @@ impl AskBase {
                 ui.spacing_mut().item_spacing = vec2(6.0, 5.0);
                 let number = self.typed.trim().parse().ok();
                 let place = number.filter(|place: &usize| *place <= last);
+                // A narrow card has the button beside the number all the same.
+                let wide = (rect.width() - 84.0).clamp(50.0, 110.0);
+                let hint = match wide < 90.0 {
+                    true => format!("0 to {last}"),
+                    false => format!("step, 0 to {last}"),
+                };
                 ui.horizontal_wrapped(|ui| {
                     let edit = TextEdit::singleline(&mut self.typed)
                         .font(theme::numbers(theme::NUMBERS))
-                        .hint_text(format!("step, 0 to {last}"))
-                        .desired_width(96.0);
+                        .hint_text(hint)
+                        .desired_width(wide);
                     let response = ui.add(edit);
                     response.widget_info(|| {
                         egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Number of the step")
@@ -61,9 +67,9 @@ impl AskBase {
                             left && input.key_pressed(Key::Escape),
                         )
                     });
-                    let pressed = ui
-                        .add_enabled(place.is_some(), Button::new("Compare"))
-                        .clicked();
+                    let compare = ui.add_enabled(place.is_some(), Button::new("Compare"));
+                    let why_not = format!("Type the number of a step first: 0 to {last}.");
+                    let pressed = compare.on_disabled_hover_text(why_not).clicked();
                     if let Some(place) = place
                         && (entered || pressed)
                     {

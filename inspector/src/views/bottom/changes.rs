@@ -126,8 +126,7 @@ fn foot(ui: &mut Ui, rect: Rect, moment: &Moment, scene: &Scene<'_>, out: &mut V
         None => "Compare with step…",
     };
     let ask = row.add_enabled(has_others, Button::new(words));
-    let hint = actions::hint("Compare with step…");
-    if ask.on_hover_text(hint).clicked() {
+    if actions::explained(ask, "Compare with step…", scene.state).clicked() {
         out.push(TimeCommand::AskBase(true).into());
     }
     let has_note = !scene.state.history.notebook().note(moment.id).is_empty();

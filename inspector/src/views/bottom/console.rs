@@ -122,7 +122,9 @@ impl Console {
         ] {
             let button = line.add_enabled(lines > 0, Button::new(name).small());
             button.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, lines > 0, label));
-            if button.on_hover_text(hint).clicked() {
+            let button = button.on_hover_text(hint);
+            let why_not = "The guest has written nothing yet.";
+            if button.on_disabled_hover_text(why_not).clicked() {
                 match name {
                     "Copy" => line.copy_text(scene.state.console.clone()),
                     _ => out.push(UiCommand::Guest(GuestCommand::ClearConsole)),

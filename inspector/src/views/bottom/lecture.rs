@@ -199,18 +199,31 @@ impl Author {
 /// What is done to the chosen step.
 fn slide_buttons(ui: &mut Ui, chosen: usize, slides: &[Slide], out: &mut Vec<UiCommand>) {
     let last = slides.len().saturating_sub(1);
-    let button = |ui: &mut Ui, is_enabled: bool, sign: &str, name: &str| {
+    let button = |ui: &mut Ui, is_enabled: bool, sign: &str, name: &str, why_not: &str| {
         let response = ui.add_enabled(is_enabled, Button::new(sign));
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, name));
-        response.on_hover_text(name).clicked()
+        let response = response.on_hover_text(name);
+        response.on_disabled_hover_text(why_not).clicked()
     };
-    if button(ui, chosen > 0, "▲", "Move the step back") {
+    if button(
+        ui,
+        chosen > 0,
+        "▲",
+        "Move the step back",
+        "It is the first step.",
+    ) {
         out.push(LectureCommand::Move(-1).into());
     }
-    if button(ui, chosen < last, "▼", "Move the step on") {
+    if button(
+        ui,
+        chosen < last,
+        "▼",
+        "Move the step on",
+        "It is the last step.",
+    ) {
         out.push(LectureCommand::Move(1).into());
     }
-    if button(ui, true, "×", "Take the step away") {
+    if button(ui, true, "×", "Take the step away", "") {
         out.push(LectureCommand::Remove.into());
     }
     let take = ui.button("Show what is selected");

@@ -112,13 +112,18 @@ impl List<'_> {
         for (place, cell) in self.cells(head) {
             let column = self.columns[place];
             let id = ui.scope_id().with((self.name, "title", place));
-            let response = ui.interact(cell, id, Sense::click());
+            let is_sorted = self.sorted.is_some();
+            let sense = match is_sorted {
+                true => Sense::click(),
+                false => Sense::hover(),
+            };
+            let response = ui.interact(cell, id, sense);
             let mark = match self.sorted {
                 Some((by, false)) if by == place => " ▲",
                 Some((by, true)) if by == place => " ▼",
                 _ => "",
             };
-            let color = if response.hovered() || response.has_focus() {
+            let color = if is_sorted && (response.hovered() || response.has_focus()) {
                 scene.palette.text
             } else {
                 scene.palette.dim
@@ -132,12 +137,15 @@ impl List<'_> {
                 theme::words(11.0),
                 color,
             );
-            let is_sorted = self.sorted.is_some();
-            response.widget_info(|| {
-                let name = format!("Sort {} by {}", self.name, column.title);
-                egui::WidgetInfo::labeled(egui::Role::Button, is_sorted, name)
+            // A heading that sorts nothing is words alone.
+            response.widget_info(|| match is_sorted {
+                true => {
+                    let name = format!("Sort {} by {}", self.name, column.title);
+                    egui::WidgetInfo::labeled(egui::Role::Button, true, name)
+                }
+                false => egui::WidgetInfo::labeled(egui::Role::Label, true, column.title),
             });
-            if is_sorted && response.clicked() {
+            if response.clicked() {
                 done.title = Some(place);
             }
         }

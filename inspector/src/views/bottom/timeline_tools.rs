@@ -49,21 +49,22 @@ fn going(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let history = &scene.state.history;
     let last = history.moments().len().saturating_sub(1);
     let at = history.cursor();
-    let button = |ui: &mut Ui, is_enabled: bool, sign: &str, name: &str| {
+    let button = |ui: &mut Ui, is_enabled: bool, sign: &str, name: &str, why_not: &str| {
         let response = ui.add_enabled(is_enabled, Button::new(sign));
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, name));
-        response.on_hover_text(actions::hint(name)).clicked()
+        let response = response.on_hover_text(actions::hint(name));
+        response.on_disabled_hover_text(why_not).clicked()
     };
-    if button(ui, at < last, "▶", "Later") {
+    if button(ui, at < last, "▶", "Later", "This is the last step.") {
         out.push(UiCommand::SeekBy(1));
     }
     let plays = scene.state.time.plays.is_some();
     let play = Button::new(if plays { "Stop" } else { "Play" });
     let play = ui.add_enabled(last > 0, play);
-    if play.on_hover_text(actions::hint("Play")).clicked() {
+    if actions::explained(play, "Play", scene.state).clicked() {
         out.push(TimeCommand::Play(!plays).into());
     }
-    if button(ui, at > 0, "◀", "Earlier") {
+    if button(ui, at > 0, "◀", "Earlier", "This is the first step.") {
         out.push(UiCommand::SeekBy(-1));
     }
 }
@@ -147,7 +148,7 @@ fn bookmark_list(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         false => "Bookmark this step",
     };
     let set = ui.add_enabled(here.is_some(), Button::new(words));
-    if set.on_hover_text(actions::hint("Bookmark")).clicked() {
+    if actions::explained(set, "Bookmark", scene.state).clicked() {
         out.push(TimeCommand::Bookmark.into());
     }
     if pages.bookmarks.is_empty() {

@@ -79,10 +79,13 @@ impl Watches {
             .font(theme::numbers(theme::NUMBERS))
             .hint_text("Address, p:address or symbol")
             .margin(vec2(6.0, 3.0));
+        let needs_guest =
+            "A number is read from a guest that stands still: pause it, or attach to one.";
         let response = line.add_enabled(can_watch, edit);
         response.widget_info(|| {
             egui::WidgetInfo::labeled(egui::Role::TextInput, can_watch, "What to watch")
         });
+        let response = response.on_disabled_hover_text(needs_guest);
         let size = |bytes: u8| format!("u{}", u32::from(bytes) * 8);
         let combo = ComboBox::new("watch size", "")
             .width(56.0)
@@ -100,7 +103,7 @@ impl Watches {
         let button = line.add_enabled(can_watch && is_named, Button::new("Watch"));
         let why_not = match can_watch {
             true => "Type what to watch first.",
-            false => "A number is read from a guest that stands still: pause it, or attach to one.",
+            false => needs_guest,
         };
         let pressed = button
             .on_hover_text("Read this number at every stop from now on; recordings keep it")

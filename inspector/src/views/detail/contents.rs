@@ -20,6 +20,8 @@ use crate::views::theme;
 const LINE: usize = 16;
 /// Lines that are seen at once.
 const LINES: f32 = 8.0;
+/// The width of the bar that shows how far it is scrolled.
+const SCROLL_BAR: f32 = 8.0;
 
 /// How contents are shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -179,7 +181,8 @@ fn words_of(snapshot: &Snapshot, scene: &Scene<'_>, frame: PhysPage) -> Option<T
 
 fn hex(ui: &mut Ui, scene: &Scene<'_>, words: &Words<'_>) {
     // Sixteen bytes need 3 + 16·3 signs: as large as the pane allows.
-    let size = (ui.available_width() / 53.0 / 0.6).clamp(7.5, 11.0);
+    // The bar lies over what is scrolled.
+    let size = ((ui.available_width() - SCROLL_BAR) / 53.0 / 0.6).clamp(7.5, 11.0);
     let per_line = if size < 8.5 { LINE / 2 } else { LINE };
     let size = if per_line < LINE { 10.5 } else { size };
     let font = theme::numbers(size);

@@ -63,7 +63,12 @@ fn table_windows(ui: &mut Ui, scene: &Scene<'_>, frame: PhysPage, out: &mut Vec<
         }
     }
     if !facts.is_sound() {
-        words(ui, facts.verdict().into(), scene.palette.danger);
+        let is_fault = scene
+            .state
+            .snapshot()
+            .is_none_or(|snapshot| facts.is_fault(snapshot));
+        let ink = if is_fault { scene.palette.danger } else { dim };
+        words(ui, facts.verdict().into(), ink);
     }
     if !facts.also_read_as.is_empty() {
         let roles = level_list(&facts.also_read_as);

@@ -38,7 +38,8 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     let title = paint::line(&painter, head, Align::Min, "Self-map", strong, palette.text);
     let rest = head.with_min_x(title.right() + 12.0);
     let small = theme::words(theme::SMALL);
-    let sound = tables.iter().filter(|facts| facts.is_sound()).count();
+    let one = |facts: &&TableFacts| facts.windows.len() == 1;
+    let sound = tables.iter().filter(one).count();
     let long = "which leaf makes which table writable";
     let short = format!("{sound} of {} with one window", tables.len());
     let taken = paint::width(&painter, long, small.clone());
@@ -90,7 +91,11 @@ fn row(ui: &mut Ui, width: f32, facts: &TableFacts, scene: &Scene<'_>, out: &mut
         .tables()
         .iter()
         .any(|facts| facts.window().is_some());
-    let verdict_color = match (facts.is_sound(), maps_some) {
+    let is_fault = scene
+        .state
+        .snapshot()
+        .is_none_or(|snapshot| facts.is_fault(snapshot));
+    let verdict_color = match (facts.is_sound(), maps_some && is_fault) {
         (true, _) => palette.data,
         (false, true) => palette.danger,
         (false, false) => palette.dim,

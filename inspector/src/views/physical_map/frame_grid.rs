@@ -69,17 +69,7 @@ impl FrameGrid {
         }
         let selected = scene.derived.focus.frame();
         let Some(ram) = ram(scene, selected) else {
-            let font = theme::words(theme::SMALL);
-            let text = "This snapshot does not say where RAM is.";
-            paint::line(
-                ui.painter(),
-                head_of(rect, HEAD),
-                Align::Min,
-                text,
-                font,
-                scene.palette.dim,
-            );
-            return;
+            return no_ram(ui, rect, scene);
         };
         let side = cell_side(rect.width(), rect.height() - HEAD);
         let area = vec2(side * COLUMNS as f32, side * ROWS as f32);
@@ -95,6 +85,45 @@ impl FrameGrid {
         let view = self.view(&ram, selected, side, area);
         self.head(ui, head_of(rect, HEAD), &ram, &view, most, scene);
         let view = self.view(&ram, selected, side, area);
+        let grid = self.paint(ui, origin, &view, selected, scene, anchors);
+        self.pointer(ui, response, &grid, &view, scene, out);
+    }
+
+    /// Draws all of RAM into `rect`, as large as there is room: for a picture. Gives the height that it took.
+    pub(super) fn show_all(&mut self, ui: &Ui, rect: Rect, scene: &Scene<'_>) -> f32 {
+        let selected = scene.derived.focus.frame();
+        let Some(ram) = ram(scene, selected) else {
+            no_ram(ui, rect, scene);
+            return HEAD;
+        };
+        let view = View::filling(&ram, rect.size() - vec2(0.0, HEAD));
+        let font = theme::words(theme::BODY);
+        let words = format!(
+            "{} from {:#x} · {} · {} a row",
+            size_text((ram.end - ram.start) * PAGE_SIZE),
+            ram.start * PAGE_SIZE,
+            scale_words(&view),
+            size_text(view.row() * PAGE_SIZE)
+        );
+        let head = head_of(rect, HEAD);
+        let ink = scene.palette.dim;
+        paint::line(ui.painter(), head, Align::Min, &words, font, ink);
+        let origin = pos2(rect.left(), rect.top() + HEAD).round();
+        let mut anchors = Anchors::default();
+        let grid = self.paint(ui, origin, &view, selected, scene, &mut anchors);
+        HEAD + grid.rect().height()
+    }
+
+    /// Paints the cells of `view`, and what is over them.
+    fn paint(
+        &mut self,
+        ui: &Ui,
+        origin: egui::Pos2,
+        view: &View,
+        selected: Option<PhysPage>,
+        scene: &Scene<'_>,
+        anchors: &mut Anchors,
+    ) -> CellGrid {
         let grid = CellGrid {
             origin,
             columns: view.columns,
@@ -103,7 +132,7 @@ impl FrameGrid {
                 .max(1) as usize,
             cell: view.cell,
         };
-        let handle = self.texture.of(ui, &view, scene);
+        let handle = self.texture.of(ui, view, scene);
         grid.paint(ui.painter(), &handle, scene.palette.background);
         let cell_of = |frame: PhysPage| {
             let number = frame.number();
@@ -112,9 +141,8 @@ impl FrameGrid {
                 grid.cell_rect(index as usize)
             })
         };
-        cells::letters(ui, &grid, &view, scene);
-        cells::marks(ui, &grid, &view, scene);
-        self.pointer(ui, response, &grid, &view, scene, out);
+        cells::letters(ui, &grid, view, scene);
+        cells::marks(ui, &grid, view, scene);
         if let Some(cell) = selected.and_then(cell_of) {
             let frame = selected.unwrap_or_default();
             let fill = cells::fill_of(frame, scene);
@@ -124,6 +152,7 @@ impl FrameGrid {
                 cell,
             });
         }
+        grid
     }
 
     /// What is in view: what somebody moved to, else the 2 MiB, or as much as there is room for, around what is selected.
@@ -272,10 +301,7 @@ impl FrameGrid {
             strong,
             palette.text,
         );
-        let scale = match view.per_cell {
-            1 => "one cell a frame".to_owned(),
-            many => format!("{many} frames a cell"),
-        };
+        let scale = scale_words(view);
         let rest = words.with_min_x(taken.right() + 10.0);
         let font = theme::words(theme::SMALL);
         if paint::width(ui.painter(), &scale, font.clone()) <= rest.width() {
@@ -300,12 +326,18 @@ impl FrameGrid {
             let room = size_text(view.room() * PAGE_SIZE);
             let up = ui.add_enabled(view.frames.end < ram.end, Button::new(small("▶")));
             up.widget_info(|| named(&format!("Next {room} of RAM")));
-            if up.on_hover_text(format!("The next {room}")).clicked() {
+            let up = up.on_hover_text(format!("The next {room}"));
+            if up
+                .on_disabled_hover_text("This is the end of RAM.")
+                .clicked()
+            {
                 self.moved_to = Some(view.frames.start + view.room());
             }
             let down = ui.add_enabled(view.frames.start > ram.start, Button::new(small("◀")));
             down.widget_info(|| named(&format!("Previous {room} of RAM")));
-            if down.on_hover_text(format!("The {room} before")).clicked() {
+            let down = down.on_hover_text(format!("The {room} before"));
+            let why_not = "This is where RAM begins.";
+            if down.on_disabled_hover_text(why_not).clicked() {
                 let to = view.frames.start.saturating_sub(view.room());
                 self.moved_to = Some(to.max(ram.start));
             }
@@ -360,4 +392,25 @@ impl FrameGrid {
 
 fn named(name: &str) -> egui::WidgetInfo {
     egui::WidgetInfo::labeled(egui::Role::Button, true, name)
+}
+
+fn no_ram(ui: &Ui, rect: Rect, scene: &Scene<'_>) {
+    let text = "This snapshot does not say where RAM is.";
+    let font = theme::words(theme::SMALL);
+    let head = head_of(rect, HEAD);
+    paint::line(
+        ui.painter(),
+        head,
+        Align::Min,
+        text,
+        font,
+        scene.palette.dim,
+    );
+}
+
+fn scale_words(view: &View) -> String {
+    match view.per_cell {
+        1 => "one cell a frame".to_owned(),
+        many => format!("{many} frames a cell"),
+    }
 }

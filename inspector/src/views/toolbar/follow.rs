@@ -51,9 +51,9 @@ pub(super) fn control(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) 
     });
     let hover = match (&state.follow.why_not, &state.connection) {
         (Some(why), _) => why.clone(),
-        (None, _) if is_on => "Look no more; the guest runs on".to_owned(),
-        (None, Connection::Running) => "Look at the guest while it runs".to_owned(),
-        (None, _) => "Let all harts run, and look at the guest while it does".to_owned(),
+        (None, _) if is_on => "Look no more; the guest runs on. (F)".to_owned(),
+        (None, Connection::Running) => "Look at the guest while it runs. (F)".to_owned(),
+        (None, _) => "Let all harts run, and look at the guest while it does. (F)".to_owned(),
     };
     let response = response
         .on_hover_text(hover)

@@ -5,6 +5,7 @@ use pagescope_protocol::TranslationMode;
 use pagescope_protocol::snapshot::{Space, SpaceKind};
 
 use crate::session::Command;
+use crate::views::actions;
 use crate::views::command::UiCommand;
 use crate::views::scene::Scene;
 use crate::views::theme;
@@ -64,9 +65,7 @@ const MOST_FOUND: usize = 40;
 fn found_spaces(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let find = egui::Button::new("Find spaces…");
     let response = ui.add_enabled(scene.state.can_step(), find);
-    let response = response
-        .on_hover_text("Look for root tables in all of RAM")
-        .on_disabled_hover_text("The guest has to stand still for it.");
+    let response = actions::explained(response, "Find spaces…", scene.state);
     if response.clicked() {
         out.push(UiCommand::Session(Command::FindSpaces));
         ui.close();
@@ -81,7 +80,9 @@ fn found_spaces(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
             egui::Button::new(&text).right_text(words),
         );
         let evidence: Vec<String> = found.evidence.iter().map(ToString::to_string).collect();
-        let response = response.on_hover_text(evidence.join("\n"));
+        let response = response
+            .on_hover_text(evidence.join("\n"))
+            .on_disabled_hover_text("The guest has to stand still for it.");
         if response.clicked() {
             let (mode, root) = (found.mode, found.root);
             out.push(UiCommand::Session(Command::WalkRoot { mode, root }));

@@ -53,6 +53,34 @@ impl View {
         }
     }
 
+    /// All of `ram` in `area`, in cells as large as there is room for. As many frames a row as is a power of two, so
+    /// that rows begin at round addresses.
+    pub(super) fn filling(ram: &Range<u64>, area: egui::Vec2) -> Self {
+        let frames = (ram.end - ram.start).max(1);
+        let of = |per_cell: u64, cell: f32| {
+            let most = ((area.x / cell) as usize).clamp(1, 1024);
+            let columns = 1 << most.ilog2();
+            let rows = frames.div_ceil(per_cell).div_ceil(columns as u64);
+            let fits = rows as f32 * cell <= area.y;
+            fits.then_some(Self {
+                frames: ram.clone(),
+                per_cell,
+                columns,
+                rows: rows as usize,
+                cell,
+            })
+        };
+        let sides = |per_cell: u64| (3..=16).rev().find_map(|side| of(per_cell, side as f32));
+        let view = (0..52).find_map(|doubled| sides(1 << doubled));
+        view.unwrap_or(Self {
+            frames: ram.clone(),
+            per_cell: frames,
+            columns: 1,
+            rows: 1,
+            cell: SMALL_CELL,
+        })
+    }
+
     /// The same scale with the frames from about `start` on, in whole rows.
     pub(super) fn from(mut self, ram: &Range<u64>, start: u64) -> Self {
         let row = self.row();
@@ -123,6 +151,23 @@ mod tests {
             assert!(view.rows as f32 * view.cell <= AREA.y, "{view:?}");
             assert!(view.columns as f32 * view.cell <= AREA.x, "{view:?}");
         }
+    }
+
+    #[test]
+    fn a_picture_is_filled_with_all_of_ram() {
+        let area = egui::vec2(1240.0, 600.0);
+        for mebibytes in [1u64, 3, 128, 1000, 16 << 10, 1 << 24] {
+            let ram = 0x80000..0x80000 + mebibytes * 256;
+            let view = View::filling(&ram, area);
+            assert_eq!(view.frames, ram);
+            assert!(view.room() >= mebibytes * 256, "{view:?}");
+            assert!(view.rows as f32 * view.cell <= area.y, "{view:?}");
+            assert!(view.columns as f32 * view.cell <= area.x, "{view:?}");
+            assert!(view.columns.is_power_of_two(), "{view:?}");
+        }
+        // 128 MiB have a cell for each frame, and no room for larger ones.
+        let view = View::filling(&(0x80000..0x88000), area);
+        assert_eq!((view.per_cell, view.columns, view.cell), (1, 256, 4.0));
     }
 
     #[test]
