@@ -67,6 +67,11 @@ pub const TARGETS: &[Target] = &[
         what: "the texts of QEMU's monitor, and device trees",
         run: targets::monitor::run,
     },
+    Target {
+        name: "expression",
+        what: "what is typed into the address box",
+        run: targets::expression::run,
+    },
 ];
 
 /// The target of this name.

@@ -4,15 +4,16 @@ mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use pagescope::model::fixture;
-use pagescope::session::{Command, Connection, Event, Session, Source};
+use pagescope::session::{Command as Asked, Connection, Event, Session, Source};
 use pagescope_protocol::TranslationMode;
 use pagescope_protocol::snapshot::text::snapshot_to_text;
-use support::{HANG_GUARD, Machine, folder, pagescope, stderr};
+use support::{HANG_GUARD, Machine, folder, kernel_in, pagescope, stderr};
 
 /// Runs the program and checks its code and what it says.
 #[track_caller]
@@ -39,9 +40,11 @@ fn server(serve: impl Fn(TcpStream) + Send + 'static) -> String {
 
 #[test]
 fn nobody_listening() {
+    // A port that is in use, so that nobody else gets it, and not listened on: the near end of a connection.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it has one").to_string();
-    drop(listener);
+    let there = listener.local_addr().expect("it has one");
+    let held = TcpStream::connect(there).expect("somebody listens");
+    let address = held.local_addr().expect("it has one").to_string();
     fails(&["map", &address], 3, &[&address, "nobody listens", "-gdb"]);
     fails(
         &["map", "unix:/nonexistent/socket"],
@@ -147,9 +150,7 @@ fn an_elf_of_no_use() {
         2,
         &["notes.txt", "not an ELF"],
     );
-    let elf = support::kernel_in(folder.path())
-        .to_string_lossy()
-        .into_owned();
+    let elf = kernel_in(folder.path()).to_string_lossy().into_owned();
     let nothing = ["step", &address, "--elf", &elf, "--symbol", "kallok"];
     fails(&nothing, 2, &["kallok"]);
 }
@@ -266,7 +267,7 @@ fn an_address_of_the_wrong_kind() {
 #[test]
 fn qemu_not_installed() {
     let folder = folder();
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_pagescope"))
+    let output = Command::new(env!("CARGO_BIN_EXE_pagescope"))
         .args([
             "demo",
             "--headless",
@@ -294,7 +295,7 @@ fn qemu_killed_while_it_is_looked_at() {
     for _ in 0..100 {
         session
             .commands
-            .send(Command::Capture)
+            .send(Asked::Capture)
             .expect("it takes commands");
     }
     let deadline = Instant::now() + HANG_GUARD;
@@ -336,7 +337,7 @@ fn a_silent_server_can_be_cancelled() {
     };
     // It says that it is connecting, and takes commands without blocking.
     wait_for(&|event| matches!(event, Event::Connection(Connection::Connecting { .. })));
-    assert!(session.commands.try_send(Command::Pause).is_ok());
+    assert!(session.commands.try_send(Asked::Pause).is_ok());
     thread::sleep(Duration::from_millis(100));
     session.cancel.cancel();
     wait_for(&|event| match event {
@@ -346,4 +347,103 @@ fn a_silent_server_can_be_cancelled() {
         }
         _ => false,
     });
+}
+
+/// An image of RAM with an empty root table, and what names its space on the command line.
+fn empty_ram(folder: &std::path::Path) -> String {
+    let path = folder.join("ram.bin");
+    fs::write(&path, vec![0; 1 << 20]).expect("a file");
+    path.to_string_lossy().into_owned()
+}
+
+/// satp for Sv39 tables at 0x80007000.
+const SATP: &str = "0x8000000000080007";
+
+/// The answer is given all the same, and whoever reads the names is told whose they may be.
+#[test]
+fn an_elf_that_is_nowhere_in_memory_is_said() {
+    let folder = folder();
+    let ram = empty_ram(folder.path());
+    let elf = kernel_in(folder.path()).to_string_lossy().into_owned();
+    let image = ["map", &ram, "--ram-base", "0x80000000", "--satp", SATP];
+    let with = pagescope(&[&image[..], &["--elf", &elf]].concat());
+    let said = stderr(&with);
+    assert_eq!(with.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("nothing of the ELF is in the guest's memory: its names may be another"),
+        "{said}"
+    );
+    // Nothing is said of an ELF that nobody named.
+    let without = pagescope(&image);
+    assert_eq!(stderr(&without), "");
+    assert_eq!(with.stdout, without.stdout);
+}
+
+#[test]
+fn a_load_offset_for_a_file_is_refused() {
+    let folder = folder();
+    let file = folder.path().join("moment.ron");
+    fs::write(&file, snapshot_to_text(&fixture::pseudos(3))).expect("a file");
+    let file = file.to_string_lossy();
+    let elf = kernel_in(folder.path()).to_string_lossy().into_owned();
+    fails(
+        &["map", &file, "--elf", &elf, "--load-offset", "0x1000"],
+        2,
+        &["--load-offset is for guests and dumps"],
+    );
+}
+
+/// A pipe that nobody reads, as after `| head -0`.
+fn closed() -> Stdio {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    writer.into()
+}
+
+/// Who reads no more has seen enough; nothing panics for it, whatever there was to say.
+#[test]
+fn answers_and_complaints_that_nobody_reads() {
+    let folder = folder();
+    let file = folder.path().join("moment.ron");
+    fs::write(&file, snapshot_to_text(&fixture::pseudos(3))).expect("a file");
+    let file = file.to_string_lossy().into_owned();
+    let ram = empty_ram(folder.path());
+    let elf = kernel_in(folder.path()).to_string_lossy().into_owned();
+    let dump = [
+        "map",
+        &ram,
+        "--ram-base",
+        "0x80000000",
+        "--satp",
+        SATP,
+        "--elf",
+        &elf,
+    ];
+    let commands: [&[&str]; 8] = [
+        &["map", &file],
+        &["map", &file, "--format", "json"],
+        &["walk", &file, "0x80200000"],
+        &["check", &file],
+        &["spaces", &file],
+        &["export", &file, "--text"],
+        &["--help"],
+        &dump,
+    ];
+    for words in commands {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pagescope"));
+        let output = command.args(words).stdout(closed()).output();
+        let output = output.expect("the program was built with the test");
+        assert!(!stderr(&output).contains("panicked"), "{words:?}");
+        assert_ne!(output.status.code(), Some(101), "{words:?}");
+        // With the standard error closed, a panic is known by its code alone.
+        for broken in [words, &["map", "/nonexistent.ron"], &["no such command"]] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_pagescope"));
+            command.args(broken).stdout(closed()).stderr(closed());
+            let status = command
+                .status()
+                .expect("the program was built with the test");
+            let code = status.code();
+            assert!(matches!(code, Some(0..=3)), "{broken:?}: {status}");
+        }
+    }
 }

@@ -114,6 +114,11 @@ fn the_commands_take_a_dump() {
     ask(&["snapshot", &core, "--satp", &satp, "-o", &snapshot]);
     let drawn = ask(&["export", &core, "--satp", &satp, "--text"]);
     assert!(drawn.contains("Sv39"), "{drawn}");
+    // The kernel says itself where it lies: what is told beside that is not used, and said not to be.
+    let told = ["--elf", &elf, "--load-offset", "0x200000"];
+    let output = pagescope(&[&["map", &core, "--satp", &satp][..], &told].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).contains("--load-offset is not used"));
     // The kernel publishes its spaces, so they are known without satp too.
     ask(&["map", &core, "--space", &live.spaces[0].name]);
 
@@ -126,8 +131,10 @@ fn the_commands_take_a_dump() {
             stderr(&output)
         );
     };
-    refused(&["step", &core, "--elf", &elf], "no address");
+    refused(&["step", &core, "--elf", &elf], "stepping needs a guest");
     refused(&["map", &core, "--satp", "x"], "hexadecimal");
+    let twice = ["map", &core, "--satp", &satp, "--satp", &satp];
+    refused(&twice, "--satp is given 2 times: once for each hart");
     refused(&["map", &core, "--memory", "gdb"], "for guests");
     refused(&["map", &elf], "no core");
     let ram = machine.guest.ram_file().expect("RAM lies in a file");

@@ -8,12 +8,17 @@ use std::path::PathBuf;
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable as _;
 use pagescope::app::App;
+use pagescope::link::Address;
+use pagescope::link::local::LocalGuest;
 use pagescope::model::{History, fixture};
+use pagescope::session::Source;
+use pagescope::session::ours::OURS;
 use pagescope::views::command::DeskCommand;
 use pagescope::views::{Tab, UiCommand};
 use pagescope_protocol::snapshot::text::recording_to_text;
+use ui_support::elsewhere::Elsewhere;
 use ui_support::painted::texts;
-use ui_support::{SIZE, Window, first_screen, offline, type_into, until, window};
+use ui_support::{SIZE, Window, first_screen, offline, press, type_into, until, window};
 
 /// A file that is let go over the window.
 #[derive(Debug)]
@@ -52,13 +57,63 @@ fn the_first_screen_offers_what_to_begin_with() {
 }
 
 #[test]
+fn each_demo_is_our_own_kernel_with_that_layout() {
+    for ours in &OURS {
+        let mut app = App::offline(History::new(), "");
+        let machine = Elsewhere::default().around(&mut app);
+        let mut harness = window(app, SIZE);
+        press(&mut harness, ours.name);
+        let started = machine.started();
+        let [Source::Demo(demo)] = &started[..] else {
+            panic!("{started:?}");
+        };
+        assert_eq!(demo.append, format!("layout={} pace=20", ours.name));
+        assert_eq!(demo.harts, ours.harts);
+        assert!(*demo.kernel == *ours.image, "another kernel");
+        let state = harness.state().state();
+        assert!(state.has_session);
+        assert_eq!(state.title, format!("demo, {}", ours.name));
+        // The first screen has given way to it.
+        assert!(harness.query_by_label("Address of a gdb port").is_none());
+    }
+}
+
+#[test]
+fn a_port_that_was_found_is_attached_to() {
+    let guest = |pid, address: &str| LocalGuest {
+        pid,
+        address: address.parse().expect("an address"),
+        command: format!("qemu-system-riscv64 number {pid}"),
+    };
+    let mut app = App::offline(History::new(), "");
+    let guests = [guest(7, "127.0.0.1:4321"), guest(8, "unix:/tmp/gdb.sock")];
+    let machine = Elsewhere::with(guests).around(&mut app);
+    let mut harness = window(app, SIZE);
+    until(&mut harness, "guests are found", |window| {
+        window.query_by_label("127.0.0.1:4321").is_some()
+    });
+    harness.get_by_label("qemu-system-riscv64 number 7");
+    press(&mut harness, "unix:/tmp/gdb.sock");
+    let started = machine.started();
+    let [Source::With { source, .. }] = &started[..] else {
+        panic!("{started:?}");
+    };
+    let Source::Attach { address, elf, .. } = &**source else {
+        panic!("{source:?}");
+    };
+    assert_eq!(*address, Address::Unix("/tmp/gdb.sock".into()));
+    assert!(elf.is_none());
+    assert_eq!(harness.state().state().title, "unix:/tmp/gdb.sock");
+}
+
+#[test]
 fn a_port_where_nobody_answers_says_so_and_the_first_screen_stays() {
     let mut harness = first_screen();
-    let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.local_addr().expect("its number").port()
-    };
-    let address = format!("127.0.0.1:{port}");
+    // A port that is in use, so that nobody else gets it, and not listened on: the near end of a connection.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let there = listener.local_addr().expect("its number");
+    let held = std::net::TcpStream::connect(there).expect("somebody listens");
+    let address = held.local_addr().expect("its number").to_string();
     type_into(&mut harness, "Address of a gdb port", &address);
     harness.run();
     harness.get_by_label("Attach").click();

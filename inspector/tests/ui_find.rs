@@ -11,7 +11,7 @@ use pagescope::model::{Selection, Symbol, Symbols, fixture};
 use pagescope::session::{Command, Event};
 use pagescope_protocol::{Level, PhysAddr, PhysPage, VirtAddr};
 use ui_support::guest::{Guest, stopped};
-use ui_support::{SIZE, Window, chord, key, recording, selection, window};
+use ui_support::{SIZE, Window, chord, copied, key, recording, selection, tap, window};
 
 fn offline(steps: u64) -> Window {
     let mut app = App::offline(fixture::history(steps), "lecture.ron");
@@ -298,21 +298,36 @@ fn a_region_tells_its_pages_and_how_it_is_mapped() {
     harness.get_by_label("16 KiB, 4 pages, physical.");
 }
 
+/// By Ctrl+C, by the copy that a real window makes of it, and by the button: once each, and the same words.
 #[test]
 fn what_is_selected_is_copied_as_text() {
     let mut harness = offline(4);
     type_address(&mut harness, "0x87ff3008");
     key(&mut harness, Key::Enter);
-    harness.event(egui::Event::Copy);
-    harness.run();
+    let words = "virtual 0x87ff3008 in hart 0 (Sv39, root 0x87ffc000)
+L2  0x87ffc000 + 2·8 = 0x87ffc010 → 0x21fff401  pointer
+L1  0x87ffd000 + 63·8 = 0x87ffd1f8 → 0x21fff801  pointer
+L0  0x87ffe000 + 499·8 = 0x87ffef98 → 0x21ffccc7  leaf
+physical 0x87ff3008  rw---ad  4 KiB leaf
+at: kalloc(11) → 0x87ff3000
+";
+    tap(&mut harness, Modifiers::COMMAND, Key::C);
+    assert_eq!(copied(&mut harness), [words]);
     harness.get_by_label("What is selected was copied as text.");
+    harness.event(egui::Event::Copy);
+    assert_eq!(copied(&mut harness), [words]);
     harness.get_by_label("Copy selection").click();
-    harness.run();
-    let copied = harness.output().platform_output.commands.iter().any(|command| {
-        matches!(command, egui::OutputCommand::CopyText(text) if text.contains("virtual 0x87ff3008"))
-    });
-    let said = harness.query_by_label("What is selected was copied as text.");
-    assert!(copied || said.is_some());
+    assert_eq!(copied(&mut harness), [words]);
+    // A field that is typed into copies what is marked in it, and nothing else.
+    type_address(&mut harness, "kalloc");
+    chord(&mut harness, Modifiers::COMMAND, Key::A);
+    harness.event(egui::Event::Copy);
+    assert_eq!(copied(&mut harness), ["kalloc"]);
+    key(&mut harness, Key::Escape);
+    key(&mut harness, Key::Escape);
+    assert_eq!(selection(&harness), Selection::Nothing);
+    harness.event(egui::Event::Copy);
+    assert!(copied(&mut harness).is_empty());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod ui_support;
 
+use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable as _;
 use pagescope::app::App;
 use pagescope::model::{History, Selection, Slide, fixture};
@@ -9,7 +10,8 @@ use pagescope::views::command::LectureCommand;
 use pagescope::views::{Tab, UiCommand};
 use pagescope_protocol::snapshot::LectureView;
 use pagescope_protocol::{PhysAddr, VirtAddr};
-use ui_support::{Window, key, press, recording, until, window};
+use ui_support::elsewhere::Elsewhere;
+use ui_support::{Window, full_screen_asked, key, press, recording, tap, type_over, until, window};
 
 /// Three steps: a virtual address, a physical one, what is newest.
 fn lecture() -> History {
@@ -30,7 +32,7 @@ fn lecture() -> History {
 #[test]
 fn each_key_of_a_presenter_does_what_it_says() {
     let mut harness = recording(lecture(), [1400.0, 900.0]);
-    key(&mut harness, egui::Key::F11);
+    key(&mut harness, Key::F11);
     harness.get_by_label("Pages, one by one");
     harness.get_by_label("Step 1 of 3");
     harness.get_by_label("Caption: A page is mapped.");
@@ -39,16 +41,16 @@ fn each_key_of_a_presenter_does_what_it_says() {
         assert!(harness.query_by_label(label).is_none(), "{label}");
     }
     for (pressed, step) in [
-        (egui::Key::PageDown, 2),
-        (egui::Key::Space, 3),
+        (Key::PageDown, 2),
+        (Key::Space, 3),
         // Past the end it stays.
-        (egui::Key::ArrowRight, 3),
-        (egui::Key::PageUp, 2),
-        (egui::Key::ArrowLeft, 1),
-        (egui::Key::ArrowLeft, 1),
-        (egui::Key::End, 3),
-        (egui::Key::Home, 1),
-        (egui::Key::Enter, 2),
+        (Key::ArrowRight, 3),
+        (Key::PageUp, 2),
+        (Key::ArrowLeft, 1),
+        (Key::ArrowLeft, 1),
+        (Key::End, 3),
+        (Key::Home, 1),
+        (Key::Enter, 2),
     ] {
         key(&mut harness, pressed);
         harness.get_by_label(&format!("Step {step} of 3"));
@@ -59,9 +61,9 @@ fn each_key_of_a_presenter_does_what_it_says() {
         state.selection,
         Selection::Physical(PhysAddr::new(0x87ff_5000))
     );
-    key(&mut harness, egui::Key::B);
+    key(&mut harness, Key::B);
     harness.get_by_label("Blank. B shows the step again.");
-    key(&mut harness, egui::Key::Period);
+    key(&mut harness, Key::Period);
     assert!(
         harness
             .query_by_label("Blank. B shows the step again.")
@@ -101,14 +103,85 @@ fn leaving_puts_everything_back_as_it_was() {
         )
     };
     let before = facts(&harness);
-    harness.key_press_modifiers(egui::Modifiers::SHIFT, egui::Key::F5);
+    harness.key_press_modifiers(Modifiers::SHIFT, Key::F5);
     harness.run();
     assert_eq!(harness.ctx.theme(), egui::Theme::Light);
-    key(&mut harness, egui::Key::ArrowRight);
+    key(&mut harness, Key::ArrowRight);
     assert_ne!(facts(&harness), before);
-    key(&mut harness, egui::Key::Escape);
+    key(&mut harness, Key::Escape);
     assert!(harness.state().state().lecture.show.is_none());
     assert_eq!(facts(&harness), before);
+}
+
+/// A lecture has the whole screen, and gives it back as it was.
+#[test]
+fn a_lecture_fills_the_screen_and_leaves_it_as_it_was() {
+    for was_full in [false, true] {
+        for leaves in [Key::Escape, Key::F11] {
+            let mut harness = recording(lecture(), [1400.0, 900.0]);
+            let root = egui::ViewportId::ROOT;
+            let screen = harness.input_mut().viewports.entry(root).or_default();
+            screen.fullscreen = Some(was_full);
+            harness.run();
+            tap(&mut harness, Modifiers::NONE, Key::F11);
+            assert_eq!(full_screen_asked(&mut harness), [true]);
+            let screen = harness.input_mut().viewports.entry(root).or_default();
+            screen.fullscreen = Some(true);
+            key(&mut harness, Key::ArrowRight);
+            tap(&mut harness, Modifiers::NONE, leaves);
+            assert_eq!(full_screen_asked(&mut harness), [was_full]);
+            assert!(harness.state().state().lecture.show.is_none());
+        }
+    }
+}
+
+#[test]
+fn the_list_of_keys_has_those_of_lecture_mode() {
+    let mut harness = recording(lecture(), [1400.0, 900.0]);
+    key(&mut harness, Key::F1);
+    for (keys, about) in [
+        ("Right, Down, Space, Enter, PageDown", "The next step."),
+        ("Left, Up, Backspace, PageUp", "The step before."),
+        ("B, the dot", "A blank screen, and the picture again."),
+        ("Esc, F11", "Leave the lecture."),
+    ] {
+        harness.get_by_label(keys);
+        harness.get_by_label(about);
+    }
+}
+
+/// From the tab, by the path that is typed where the desktop has no dialog.
+#[test]
+fn a_lecture_is_written_as_a_page() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let page = folder.path().join("page.html");
+    let mut app = App::offline(lecture(), "lecture.ron");
+    Elsewhere::default().around(&mut app);
+    let mut harness = window(app, [1400.0, 900.0]);
+    press(&mut harness, "Lecture");
+    press(&mut harness, "HTML…");
+    until(&mut harness, "the path is asked for", |window| {
+        window.query_by_label("Path").is_some()
+    });
+    type_over(&mut harness, "Path", &page.display().to_string());
+    press(&mut harness, "Save");
+    until(&mut harness, "it is written", |window| {
+        window.query_by_label_contains("Saved ").is_some()
+    });
+    assert!(harness.query_by_label("Path").is_none());
+    let text = std::fs::read_to_string(&page).expect("the page");
+    assert!(text.starts_with("<!doctype html>"), "{}", &text[..60]);
+    for words in [
+        "Pages, one by one",
+        "A page is mapped.",
+        "Its frame.",
+        "A second paragraph.",
+        "And the newest.",
+    ] {
+        assert!(text.contains(words), "{words}");
+    }
+    // A picture for each step.
+    assert_eq!(text.matches("<svg class=\"picture\"").count(), 3);
 }
 
 /// Closing the window in a lecture is leaving it: the next window is not light and large because of it.
@@ -120,7 +193,7 @@ fn a_lecture_s_theme_and_scale_are_not_remembered() {
     let mut app = App::offline(lecture(), "lecture.ron");
     app.remember_in(settings.clone());
     let mut harness = window(app, [1400.0, 900.0]);
-    harness.key_press_modifiers(egui::Modifiers::SHIFT, egui::Key::F5);
+    harness.key_press_modifiers(Modifiers::SHIFT, Key::F5);
     harness.run();
     assert_eq!(harness.ctx.theme(), egui::Theme::Light);
     // Something else to remember, so that it is written.
@@ -142,7 +215,7 @@ fn a_recording_with_notes_is_a_lecture() {
         pages.notes.insert(id, "The only one.".into());
     });
     let mut harness = recording(history, [1400.0, 900.0]);
-    key(&mut harness, egui::Key::F11);
+    key(&mut harness, Key::F11);
     harness.get_by_label("Caption: The only one.");
     harness.get_by_label("Step 1 of 1");
 }
@@ -150,7 +223,7 @@ fn a_recording_with_notes_is_a_lecture() {
 #[test]
 fn without_notes_it_is_said_what_to_do() {
     let mut harness = recording(fixture::history(4), [1400.0, 900.0]);
-    key(&mut harness, egui::Key::F11);
+    key(&mut harness, Key::F11);
     harness.get_by_label_contains("There is no lecture yet. Write notes with N");
 }
 
@@ -161,7 +234,7 @@ fn a_caption_of_any_length_stays_in_its_band() {
         pages.lecture[0].caption = "A long sentence about page tables. ".repeat(400).into();
     });
     let mut harness = recording(history, [1000.0, 700.0]);
-    key(&mut harness, egui::Key::F11);
+    key(&mut harness, Key::F11);
     let band = harness.get_by_label_contains("Caption: A long").rect();
     let height = 700.0 / harness.ctx.zoom_factor();
     assert!(band.height() <= height * 0.37, "{band} of {height}");
@@ -179,7 +252,7 @@ fn a_lecture_is_written_step_by_step() {
         .get_by_label("Title of the lecture")
         .type_text("Mine");
     harness.run();
-    key(&mut harness, egui::Key::Enter);
+    key(&mut harness, Key::Enter);
     press(&mut harness, "Add this step");
     let chosen = Selection::Virtual(VirtAddr::new(0x8020_0000));
     harness.state_mut().queue(UiCommand::Seek(1));
@@ -217,7 +290,7 @@ fn a_lecture_is_written_step_by_step() {
             .len(),
         1
     );
-    harness.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Z);
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
     harness.run();
     assert_eq!(
         harness

@@ -73,7 +73,7 @@ Pagescope's own commands. Each installs what is missing, builds, and runs.
 
   cargo xtask fuzz [--seconds N] [TARGET…]
       Gives Pagescope bytes that mean no good, for N seconds (60) a target: what a gdb stub replies, tables,
-      ELFs, snapshots, profiles, core files. The targets are the folders of fuzz/corpus.
+      ELFs, snapshots, profiles, core files, what is typed. The targets are the folders of fuzz/corpus.
 
   cargo xtask soak [NAME…]
       The long runs: 1,000 times attach, capture and detach leak nothing; QEMU is killed 200 times while it

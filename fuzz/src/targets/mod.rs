@@ -3,6 +3,7 @@
 pub(crate) mod core;
 pub(crate) mod description;
 pub(crate) mod elf;
+pub(crate) mod expression;
 pub(crate) mod monitor;
 pub(crate) mod profile;
 pub(crate) mod replies;

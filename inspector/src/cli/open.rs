@@ -133,9 +133,14 @@ pub(super) fn show(mut app: App) -> Result<Answer, Failure> {
         app.remember_in(path);
     }
     app::run(app).map(|()| Answer::Yes).map_err(|error| {
+        // Before the reason stands a place in the source of the library that opens windows.
+        let error = error.to_string();
+        let why = error.rsplit(".rs:").next().unwrap_or(&error);
+        let why = why.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':' || c == ' ');
         Failure::Usage(format!(
-            "no window could be opened ({error}); `pagescope map` and `pagescope snapshot` work \
-             without one"
+            "no window could be opened ({}); is there a display? `pagescope map` and `pagescope snapshot` work \
+             without one",
+            why.trim_end_matches([')', '.'])
         ))
     })
 }

@@ -46,9 +46,9 @@ pub(super) fn run(place: Place, known: Known, as_what: Format) -> Result<Answer,
         if shows && percent != last {
             last = percent;
             let end = if percent == 100 { "\n" } else { "" };
-            eprint!("\rpagescope: {percent} % of RAM{end}");
-            // Nobody sees it where it cannot be written.
-            let _ = std::io::stderr().flush();
+            // Nobody sees it where it cannot be written; `eprint!` would panic there.
+            let mut out = std::io::stderr().lock();
+            let _ = write!(out, "\rpagescope: {percent} % of RAM{end}").and_then(|()| out.flush());
         }
     };
     let target = opened.target.as_mut();

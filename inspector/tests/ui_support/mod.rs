@@ -146,6 +146,34 @@ pub(crate) fn until(window: &mut Window, what: &str, is_so: impl Fn(&Window) -> 
     panic!("it did not come to this: {what}");
 }
 
+/// Presses a key and lets it go within the next frame, so that no frame is drawn that nobody looks at.
+pub(crate) fn tap(window: &mut Window, modifiers: Modifiers, key: Key) {
+    for pressed in [true, false] {
+        window.input_mut().events.push(egui::Event::Key {
+            key,
+            physical_key: None,
+            pressed,
+            repeat: false,
+            modifiers,
+        });
+    }
+}
+
+/// Whether the window is given the whole screen or another place during the next frames: what was asked for, in order.
+pub(crate) fn full_screen_asked(window: &mut Window) -> Vec<bool> {
+    let mut asked = Vec::new();
+    for _ in 0..8 {
+        window.step();
+        let viewports = window.output().viewport_output.values();
+        let commands = viewports.flat_map(|viewport| &viewport.commands);
+        asked.extend(commands.filter_map(|command| match command {
+            egui::ViewportCommand::Fullscreen(is_full) => Some(*is_full),
+            _ => None,
+        }));
+    }
+    asked
+}
+
 /// What is put into the clipboard during the next frames: a button does its work in the frame in which it is released.
 pub(crate) fn copied(window: &mut Window) -> Vec<String> {
     let mut copied = Vec::new();
