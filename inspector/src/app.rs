@@ -208,6 +208,11 @@ impl App {
                 self.state.history.push(snapshot);
                 self.follow_newest();
             }
+            Event::StoppedBy(reason) => {
+                if let Some(moment) = self.state.history.moments().last() {
+                    self.state.guest.take_reason(moment.id, reason);
+                }
+            }
             Event::Live(snapshot) => self.take_live(snapshot),
             Event::Follow(report) => self.state.follow = report,
             Event::Frame(frame, bytes) => {
