@@ -38,6 +38,9 @@ pub use remember::settings_file;
 /// How long one frame may spend on receiving.
 const RECEIVE_BUDGET: Duration = Duration::from_millis(4);
 
+/// How long good news stays.
+const GOOD_NEWS_SECONDS: f64 = 8.0;
+
 /// The two ends of the channels to the session's thread.
 #[derive(Debug)]
 pub struct Link {
@@ -66,6 +69,8 @@ pub struct App {
     on_create: Vec<OnCreate>,
     /// Whether a text field had the keyboard when the last frame ended.
     was_typing: bool,
+    /// The good news that is shown, and since when, in the window's seconds.
+    told: Option<(String, f64)>,
 }
 
 impl App {
@@ -97,6 +102,7 @@ impl App {
             queued: Vec::new(),
             on_create: Vec::new(),
             was_typing: false,
+            told: None,
         }
     }
 
@@ -140,6 +146,7 @@ impl App {
         for command in queued {
             self.apply(command, ui.ctx());
         }
+        self.end_good_news(ui.ctx());
         self.play(ui.ctx());
         self.size_lecture(ui.ctx());
         self.state.time.refresh(&self.state.history);
@@ -200,6 +207,11 @@ impl App {
             Event::Moment(snapshot) => {
                 self.state.history.push(snapshot);
                 self.follow_newest();
+            }
+            Event::StoppedBy(reason) => {
+                if let Some(moment) = self.state.history.moments().last() {
+                    self.state.guest.take_reason(moment.id, reason);
+                }
             }
             Event::Live(snapshot) => self.take_live(snapshot),
             Event::Follow(report) => self.state.follow = report,
@@ -286,6 +298,30 @@ impl App {
         });
         if is_first_screen && has_come {
             self.find_guests_again();
+        }
+    }
+
+    /// Good news needs no answer, and goes by itself. A problem stays until it is dismissed.
+    fn end_good_news(&mut self, ctx: &egui::Context) {
+        let notice = self.state.notice.as_ref();
+        let Some(news) = notice.filter(|notice| notice.kind == NoticeKind::Done) else {
+            self.told = None;
+            return;
+        };
+        let now = ctx.input(|input| input.time);
+        let since = match &self.told {
+            Some((text, since)) if *text == news.text => *since,
+            _ => {
+                self.told = Some((news.text.clone(), now));
+                now
+            }
+        };
+        let left = since + GOOD_NEWS_SECONDS - now;
+        if left > 0.0 {
+            ctx.request_repaint_after(Duration::from_secs_f64(left));
+        } else {
+            self.state.notice = None;
+            self.told = None;
         }
     }
 

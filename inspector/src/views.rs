@@ -318,13 +318,13 @@ impl Views {
         // Behind the cards.
         let found = ribbons::ribbons(&ends, scene);
         let gap = all.with_min_x(left.right()).with_max_x(right.left());
-        ribbons::paint(
-            &ui.painter_at(gap),
-            &found,
-            left.right(),
-            right.left(),
-            scene,
-        );
+        let ends = [left.right(), right.left()];
+        let station = right
+            .with_max_x(right.left())
+            .with_min_x(middle.right())
+            .with_min_y(right.top() + 34.0);
+        ribbons::paint(&ui.painter_at(gap), &found, ends, station, scene);
+        ribbons::paint_stations(ui, station, &ribbons::stations(&found), scene);
         let strip = left.with_min_x(left.right()).with_max_x(middle.left());
         let response = ui.interact(strip, ui.scope_id().with("ribbons"), Sense::hover());
         paint::name_canvas(&response, || match found.len() {

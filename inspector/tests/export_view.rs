@@ -60,7 +60,8 @@ fn every_view_is_drawn_and_refers_to_nothing_outside() {
                 }
             }
             let urls = svg.matches("url(").count();
-            assert_eq!(urls, svg.matches("url(#").count(), "{part:?}");
+            let own = svg.matches("url(#").count() + svg.matches("url(data:font/").count();
+            assert_eq!(urls, own, "{part:?}");
             let rest = svg.replace("http://www.w3.org/", "");
             assert!(!rest.contains("http"), "{part:?}");
         }
@@ -121,5 +122,34 @@ fn nothing_open_is_an_empty_picture() {
         };
         let svg = view_svg(&state, &picture).expect("a picture");
         roxmltree::Document::parse(&svg).expect("it is XML");
+    }
+}
+
+/// What a drawing names it carries, whole pictures staying small enough to be mailed.
+#[test]
+fn a_picture_carries_its_typefaces() {
+    for part in ViewPart::ALL {
+        let svg = svg(part, false);
+        let document = roxmltree::Document::parse(&svg).expect("it is XML");
+        let style = document
+            .descendants()
+            .find(|node| node.has_tag_name("style"));
+        let rules = style.and_then(|node| node.text()).expect("a style");
+        let weights: Vec<String> = document
+            .descendants()
+            .filter(|node| node.has_tag_name("text"))
+            .map(|node| {
+                let weight = node.attribute("font-weight").unwrap_or("400");
+                let family = match node.attribute("font-family") {
+                    Some(family) if family.contains("JetBrains") => "JetBrains Mono",
+                    _ => "Inter",
+                };
+                format!("font-family:'{family}';font-weight:{weight};src:url(data:")
+            })
+            .collect();
+        for wanted in &weights {
+            assert!(rules.contains(wanted), "{part:?}: {wanted}");
+        }
+        assert!(rules.len() < 160_000, "{part:?}: {} bytes", rules.len());
     }
 }

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use pagescope::capture::Capturer;
+use pagescope::capture::run_until::{Goal, Listener, RunProgress, Runner};
+use pagescope::capture::step::CallStepper;
 use pagescope::guest::ElfFile;
 use pagescope::link::{
-    Address, ConnectOptions, GdbTarget, PhysicalAccess, StopReason, Target as _,
+    Address, Cancel, ConnectOptions, GdbTarget, PhysicalAccess, StopReason, Target as _,
 };
 use pagescope_protocol::snapshot::text::{Document, from_text};
 use pagescope_protocol::snapshot::{Provenance, Snapshot};
@@ -21,8 +23,11 @@ use support::{HANG_GUARD, Machine, folder, kernel_in, pagescope, stderr, stdout}
 /// pending changes while the stub is talking.
 const MOVED_BY_THE_TRAP: [&str; 6] = ["mstatus", "mepc", "mcause", "mtval", "mip", "sip"];
 
-/// What QEMU's port shows and our kernel's stub does not: it has no use for a hypervisor's settings.
-const NOT_OVER_THE_CHANNEL: [&str; 1] = ["henvcfg"];
+/// What QEMU's port shows and our kernel's stub does not: it has no use for a hypervisor's settings,
+/// and of the rules for physical memory it sets two.
+const NOT_OVER_THE_CHANNEL: [&str; 7] = [
+    "henvcfg", "pmpaddr2", "pmpaddr3", "pmpaddr4", "pmpaddr5", "pmpaddr6", "pmpaddr7",
+];
 
 fn connect(address: &str) -> GdbTarget {
     let address: Address = address.parse().expect("an address");
@@ -220,4 +225,59 @@ fn a_serial_line_is_enough() {
     let output = pagescope(&["step", &address, "--elf", &elf, "--count", "3"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert_eq!(stdout(&output).lines().count(), 3, "{}", stdout(&output));
+}
+
+/// The channel has no watchpoints: the next change of a table is looked for at each return of `kalloc`.
+#[test]
+fn the_next_change_of_a_table_is_found_by_stepping() {
+    let machine = Machine::boot("pace=5", false);
+    let elf = Arc::new(ElfFile::open(&machine.elf).expect("our own ELF"));
+    let kalloc = elf.address_of("kalloc").expect("kalloc is a real symbol");
+    let mut channel = connect(&machine.channel());
+    let mut capturer = Capturer::new(&mut channel, Some(elf)).expect("it reads");
+    let stepper = CallStepper {
+        symbol: "kalloc".into(),
+        entry: kalloc,
+    };
+    let before = capturer.capture(&mut channel, "before").expect("a capture");
+    let cancel = Cancel::new();
+    let goal = Goal::TableChange {
+        within: None,
+        count: 2,
+    };
+    let mut kept = Kept::default();
+    let mut run = |allocates: Option<CallStepper>, kept: &mut Kept| {
+        let mut runner = Runner {
+            target: &mut channel,
+            capturer: &mut capturer,
+            allocates,
+            cancel: &cancel,
+            limit: Some(HANG_GUARD),
+        };
+        runner.run(&goal, kept)
+    };
+    let refused = run(None, &mut kept).expect_err("nothing can be watched, and nothing stepped");
+    let words = refused.to_string();
+    assert!(
+        words.contains("no watchpoints") && words.contains("--elf"),
+        "{words}"
+    );
+    let stops = run(Some(stepper), &mut kept).expect("kalloc maps pages");
+    assert!(stops >= 2, "{stops}");
+    let [.., last] = kept.0.as_slice() else {
+        panic!("nothing was kept");
+    };
+    assert!(last.stop.starts_with("kalloc("), "{}", last.stop);
+    assert_ne!(before.spaces[0].tables, last.spaces[0].tables);
+}
+
+#[derive(Default)]
+struct Kept(Vec<Arc<Snapshot>>);
+
+impl Listener for Kept {
+    fn stop(&mut self, snapshot: Arc<Snapshot>) {
+        self.0.push(snapshot);
+    }
+
+    fn progress(&mut self, _progress: &RunProgress) {}
 }

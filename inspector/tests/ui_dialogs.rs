@@ -112,3 +112,24 @@ fn coming_back_to_the_first_screen_looks_for_guests_again() {
     drop(process.stdin.take());
     process.wait().expect("it ends");
 }
+
+#[test]
+fn good_news_goes_by_itself_and_a_problem_stays() {
+    let mut window = offline(3);
+    ask(&mut window, UiCommand::GoTo("0x87ff7000".into()));
+    ask(&mut window, UiCommand::Desk(DeskCommand::CopySelection));
+    window.get_by_label("What is selected was copied as text.");
+    pass(&mut window, 20.0);
+    assert!(window.state().state().notice.is_none());
+    ask(&mut window, UiCommand::GoTo("no such name".into()));
+    assert!(window.state().state().notice.is_some());
+    pass(&mut window, 60.0);
+    assert!(window.state().state().notice.is_some());
+}
+
+/// Lets time pass for the window, in seconds.
+fn pass(window: &mut Window, seconds: f64) {
+    let now = window.ctx.input(|input| input.time);
+    window.input_mut().time = Some(now + seconds);
+    window.run();
+}

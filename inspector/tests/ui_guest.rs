@@ -7,6 +7,7 @@ use std::sync::Arc;
 use egui_kittest::kittest::Queryable as _;
 use pagescope::capture::run_until::Goal;
 use pagescope::link::traffic::{Traffic, Way};
+use pagescope::link::{HartId, StopReason};
 use pagescope::model::{Selection, fixture};
 use pagescope::session::{Command, ConsoleInput, Event, WatchAt};
 use pagescope::views::command::TimeCommand;
@@ -371,4 +372,29 @@ fn a_picture_is_chosen_and_written() {
             }
         }
     }
+}
+
+#[test]
+fn the_harts_say_what_stopped_them() {
+    let (mut window, guest) = stopped(SIZE);
+    let mut two = fixture::pseudos(4);
+    let mut other = two.harts[0].clone();
+    other.id = 1;
+    two.harts.push(other);
+    let hart = HartId::new(1);
+    guest.tell(
+        &mut window,
+        [
+            Event::Moment(Arc::new(two)),
+            Event::StoppedBy(StopReason::Breakpoint { hart }),
+            // Told again, of a stop that no moment was made of.
+            Event::StoppedBy(StopReason::Step { hart }),
+        ],
+    );
+    ask(&mut window, UiCommand::ShowTab(Tab::Harts));
+    window.get_by_label_contains("hart 1, breakpoint, S");
+    window.get_by_label_contains("hart 0, with hart 1, S");
+    // The moment before is not known to have been stopped by anything.
+    ask(&mut window, UiCommand::SeekBy(-1));
+    window.get_by_label_contains("hart 0, S");
 }

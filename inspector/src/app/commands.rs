@@ -238,6 +238,7 @@ impl App {
         self.leave();
         self.state.title = title;
         self.state.history = history;
+        self.state.guest.forget_reasons();
         self.follow_newest();
     }
 }

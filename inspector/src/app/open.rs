@@ -120,6 +120,7 @@ impl App {
         state.step_symbol = None;
         state.title.clear();
         state.history = History::new();
+        state.guest.forget_reasons();
         state.time = TimeState::default();
         state.lecture = LectureState::default();
         state.hart = 0;

@@ -2,13 +2,15 @@
 //!
 //! Tables are watched for writes ([`TableWatch`]); after each the tables are captured, and those that are new are
 //! watched too. What the hardware writes itself, A and D, stops nothing. The heap counter is looked at after each
-//! return of the function that allocates. Watchpoints and breakpoints are taken back whatever happens.
+//! return of the function that allocates, and so are the tables where the stub cannot watch memory. Watchpoints and
+//! breakpoints are taken back whatever happens.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pagescope_protocol::snapshot::Snapshot;
+use pagescope_protocol::coalesce::MappedRange;
+use pagescope_protocol::snapshot::{Snapshot, Space};
 use pagescope_protocol::{PhysRange, VirtAddr, VirtRange};
 
 use super::Capturer;
@@ -128,6 +130,27 @@ pub const fn every(stop: u64) -> u64 {
     }
 }
 
+/// Whether a table of any space is another, or what `within` translates to.
+fn have_changed(before: &Snapshot, after: &Snapshot, within: Option<VirtRange>) -> bool {
+    before.spaces.len() != after.spaces.len()
+        || after.spaces.iter().any(|space| {
+            let Some(old) = before.spaces.iter().find(|old| old.name == space.name) else {
+                return true;
+            };
+            match within {
+                None => old.root != space.root || old.tables != space.tables,
+                Some(range) => {
+                    let last = range.start().as_u64().saturating_add(range.size() - 1);
+                    let there = |space: &Space| -> Vec<MappedRange> {
+                        let ranges = space.mappings.ranges_from(range.start());
+                        ranges.take_while(|one| one.virt.as_u64() <= last).collect()
+                    };
+                    there(old) != there(space)
+                }
+            }
+        })
+}
+
 /// What a run tells while it goes on.
 pub trait Listener {
     /// A stop that is kept.
@@ -222,10 +245,58 @@ impl Runner<'_> {
         goal: &Goal,
         listener: &mut dyn Listener,
     ) -> Result<u64, StepError> {
-        let ran = self.watch_tables(before, goal, listener);
-        clean_up(self.target, self.cancel, ran, |target| {
+        let ran = self.watch_tables(Arc::clone(&before), goal, listener);
+        let ran = clean_up(self.target, self.cancel, ran, |target| {
             target.watch_writes(&[])
-        })
+        });
+        match (ran, self.allocates.clone()) {
+            // It is refused before the guest has run.
+            (Err(StepError::Link(LinkError::NoWatchpoints { .. })), Some(stepper)) => {
+                self.step_to_table_change(before, &stepper, goal, listener)
+            }
+            (ran, _) => ran,
+        }
+    }
+
+    /// Where nothing can be watched: looks at the tables after each return of the function that allocates. What
+    /// changes between two of its returns is seen together.
+    fn step_to_table_change(
+        &mut self,
+        mut before: Arc<Snapshot>,
+        stepper: &CallStepper,
+        goal: &Goal,
+        listener: &mut dyn Listener,
+    ) -> Result<u64, StepError> {
+        let mut clock = Clock::new();
+        let mut began = Instant::now();
+        let mut left = match goal {
+            Goal::TableChange { count, .. } => (*count).max(1),
+            _ => 1,
+        };
+        for stops in 1.. {
+            self.check(goal, began)?;
+            let limit = self.limit.unwrap_or(Duration::MAX);
+            let returned = stepper.step(self.target, self.cancel, limit)?;
+            let name = |snapshot: &Snapshot| return_text(&stepper.symbol, returned.value, snapshot);
+            let after = self.capturer.capture_named(self.target, name)?;
+            let is_met = match goal {
+                Goal::TableChange { within, .. } => have_changed(&before, &after, *within),
+                _ => goal.is_met(&after),
+            };
+            if is_met {
+                left -= 1;
+                began = Instant::now();
+            }
+            if left == 0 || is_met || stops % every(stops) == 0 {
+                listener.stop(Arc::clone(&after));
+            }
+            if left == 0 {
+                return Ok(stops);
+            }
+            clock.tell(listener, stops, after.heap.map(|heap| heap.counter));
+            before = after;
+        }
+        Ok(0)
     }
 
     fn watch_tables(

@@ -4,6 +4,7 @@ use super::arguments::{Export, PictureTheme, PictureView};
 use super::source::Place;
 use super::{Answer, Failure, format, lecture, source};
 use crate::export::file::write_atomically;
+use crate::export::fonts::with_fonts;
 use crate::export::png::png_from_svg;
 use crate::export::svg::{Theme, layout_svg};
 use crate::export::text::{Order, layout_text, schematic_text};
@@ -64,7 +65,7 @@ pub(super) fn run(options: &Export) -> Result<Answer, Failure> {
     } else if options.kind.text {
         layout_text(snapshot, space).into_bytes()
     } else if options.kind.svg {
-        svg().into_bytes()
+        with_fonts(svg()).into_bytes()
     } else {
         png_from_svg(&svg(), PNG_SCALE).map_err(Failure::usage)?
     };

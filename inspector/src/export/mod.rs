@@ -11,6 +11,7 @@
 //! then shows that. Nothing here panics on it, and nothing loops per page of a mapping.
 
 pub mod file;
+pub mod fonts;
 pub mod html;
 pub mod png;
 pub mod shapes;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use egui::{Context, RawInput, Rect, Theme, UiBuilder, pos2, vec2};
 
+use super::fonts::with_fonts;
 use super::png::{PngError, SIDE_LIMIT, png_from_svg};
 use super::shapes::{Textures, remember_textures, svg_from_shapes};
 use crate::views::state::State;
@@ -42,11 +43,16 @@ impl Default for Picture {
     }
 }
 
-/// The picture as SVG.
+/// The picture as SVG, with its typefaces in it.
 ///
 /// # Errors
 /// Where it would be too large, or have no pixels.
 pub fn view_svg(state: &State, picture: &Picture) -> Result<String, PngError> {
+    drawn(state, picture).map(with_fonts)
+}
+
+/// The picture as SVG that names its typefaces.
+fn drawn(state: &State, picture: &Picture) -> Result<String, PngError> {
     let [width, height] = picture.size;
     let fits = |side: u32| (1..=SIDE_LIMIT).contains(&side);
     if !fits(width) || !fits(height) {
@@ -110,5 +116,5 @@ pub fn view_svg(state: &State, picture: &Picture) -> Result<String, PngError> {
 /// # Errors
 /// [`PngError`].
 pub fn view_png(state: &State, picture: &Picture) -> Result<Vec<u8>, PngError> {
-    png_from_svg(&view_svg(state, picture)?, 1.0)
+    png_from_svg(&drawn(state, picture)?, 1.0)
 }

@@ -201,8 +201,8 @@ pub enum LinkError {
     },
     /// The stub cannot watch memory for writes.
     #[error(
-        "the stub at {address} has no watchpoints, so the next write to a table cannot be stopped at: step the function \
-         that allocates, or attach to QEMU's gdb port (-s)"
+        "the stub at {address} has no watchpoints, so the next write to a table cannot be stopped at: name the \
+         kernel's ELF (--elf FILE), to step the function that allocates instead, or attach to QEMU's gdb port (-s)"
     )]
     NoWatchpoints {
         /// Where.

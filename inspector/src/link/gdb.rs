@@ -508,6 +508,13 @@ impl Target for GdbTarget {
         self.ask_monitor_all(commands)
     }
 
+    fn stopped_by(&self) -> Option<StopReason> {
+        match self.motion {
+            Motion::Stopped(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
     fn facts(&self) -> &TargetFacts {
         &self.facts
     }

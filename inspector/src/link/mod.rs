@@ -219,6 +219,11 @@ pub trait Target: Send {
     /// What is known about the target itself.
     fn facts(&self) -> &TargetFacts;
 
+    /// Why the machine stands still; `None` while it runs, and of a target that cannot say.
+    fn stopped_by(&self) -> Option<StopReason> {
+        None
+    }
+
     /// Tells how far long reads have come, from now on. A target whose reads take no time tells nothing.
     fn report_to(&mut self, _listener: progress::Listener) {}
 
@@ -413,6 +418,21 @@ pub enum StopReason {
 }
 
 impl StopReason {
+    /// Why `hart` stands still, in a few words: what it met, or that another one did.
+    pub fn words_of(self, hart: u32) -> String {
+        match self.hart() {
+            Some(other) if other.number() != hart => format!("with hart {}", other.number()),
+            _ => match self {
+                Self::Breakpoint { .. } => "breakpoint".into(),
+                Self::Watch { address, .. } => format!("wrote {address}"),
+                Self::Step { .. } => "one step".into(),
+                Self::Interrupted { .. } => "asked to".into(),
+                Self::Signal { signal, .. } => format!("signal {signal}"),
+                Self::Exited { .. } => "ended".into(),
+            },
+        }
+    }
+
     /// The hart that the stop is about, if one is named.
     pub fn hart(self) -> Option<HartId> {
         match self {

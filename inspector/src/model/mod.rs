@@ -17,6 +17,7 @@ pub mod legend;
 pub mod mapping_names;
 pub mod missing;
 pub mod notebook;
+pub mod pmp;
 pub mod region_rows;
 pub mod reverse;
 pub mod reverse_index;

@@ -17,7 +17,7 @@ use pagescope_protocol::snapshot::Snapshot;
 use pagescope_protocol::{PhysPage, TranslationMode};
 
 use crate::link::traffic::Packet;
-use crate::link::{PhysicalAccess, WayOffer};
+use crate::link::{PhysicalAccess, StopReason, WayOffer};
 
 use crate::capture::run_until::Goal;
 use crate::capture::scan::Candidate;
@@ -136,6 +136,8 @@ pub enum Event {
     Found(Arc<[Candidate]>),
     /// A stop was captured.
     Moment(Arc<Snapshot>),
+    /// Why the guest stands still at the last moment.
+    StoppedBy(StopReason),
     /// The guest as it is while it runs.
     Live(Arc<Snapshot>),
     /// How following goes.

@@ -419,6 +419,11 @@ impl Worker {
             }
             Some(_) => Connection::Stopped,
         };
+        if let Some(opened) = &self.opened
+            && let Some(reason) = opened.target.stopped_by()
+        {
+            self.out.send(Event::StoppedBy(reason))?;
+        }
         self.out.connection(state)
     }
 

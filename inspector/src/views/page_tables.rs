@@ -3,6 +3,7 @@
 
 mod all_tables;
 mod card;
+mod folds;
 mod layout;
 mod self_map;
 mod tools;
@@ -28,6 +29,8 @@ pub struct PageTables {
     /// How far they are moved, in points.
     moved: Vec2,
     selection_generation: u64,
+    /// Runs of entries alike that are drawn one by one.
+    opened: card::Opened,
 }
 
 /// The largest cells are this many times the usual ones.
@@ -167,7 +170,10 @@ impl PageTables {
                 paint::line(painter, above, egui::Align::Min, &text, font, color);
             }
             let texture = &mut self.textures[place];
-            card::show(ui, rect, &layout, link, scene, texture, anchors, out);
+            let opened = &mut self.opened;
+            card::show(
+                ui, rect, &layout, link, scene, texture, opened, anchors, out,
+            );
         }
         if is_moved {
             anchors.keep_inside(area);
@@ -197,7 +203,10 @@ impl PageTables {
         self.selection_generation = scene.derived.selection_generation;
         let mut goes_to_selection = is_new && self.zoom > 1.0;
         match scene.step_of(MapId::Tables) {
-            Some(CameraStep::Fit) => self.zoom = 1.0,
+            Some(CameraStep::Fit) => {
+                self.zoom = 1.0;
+                self.opened.clear();
+            }
             Some(CameraStep::ToSelection) => {
                 self.zoom = self.zoom.max(2.5);
                 goes_to_selection = true;

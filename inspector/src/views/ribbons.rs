@@ -2,15 +2,21 @@
 //! selected range, or of all that is in view. Their number is bounded by the points of the two columns, however many
 //! mappings there are.
 
+mod stations;
+
 use std::collections::BTreeMap;
 
-use egui::{Color32, Mesh, Painter, Shape, pos2};
+use egui::{Color32, Mesh, Painter, Rect, Shape, pos2};
+use pagescope_protocol::snapshot::Space;
 use pagescope_protocol::{PAGE_SIZE, VirtAddr};
 
 use super::band_column::ColumnCache;
 use super::scene::Scene;
 use super::theme;
 use crate::model::{Band, BandKind};
+
+use stations::span_of;
+pub use stations::{Station, paint as paint_stations, stations};
 
 /// Most mappings of one band that are looked at: evenly spread over it.
 const MOST_OF_BAND: usize = 48;
@@ -32,10 +38,19 @@ pub struct Ribbon {
     pub to: (f32, f32),
     /// What it leads to.
     pub kind: BandKind,
+    /// What of guest physical memory it passes through, of a guest's first stage.
+    pub station: Option<Station>,
 }
 
 impl Ribbon {
     fn take_in(&mut self, other: &Self) {
+        self.station = match (self.station, other.station) {
+            (Some(one), Some(two)) => Some(Station {
+                first: one.first.min(two.first),
+                last: one.last.max(two.last),
+            }),
+            (one, two) => one.or(two),
+        };
         let wider = |one: (f32, f32), two: (f32, f32)| (one.0.min(two.0), one.1.max(two.1));
         self.from = wider(self.from, other.from);
         self.to = wider(self.to, other.to);
@@ -53,11 +68,15 @@ pub struct Ends<'a> {
 /// The ribbons of what is in view.
 pub fn ribbons(ends: &Ends<'_>, scene: &Scene<'_>) -> Vec<Ribbon> {
     let derived = scene.derived;
-    let Some(space) = scene.state.space().filter(|space| space.through.is_none()) else {
+    let Some(space) = scene.state.space() else {
         return Vec::new();
     };
+    let stage = scene
+        .state
+        .snapshot()
+        .and_then(|snapshot| snapshot.guest_stage_of(space));
     let mut found: BTreeMap<(i32, i32), Ribbon> = BTreeMap::new();
-    let mut add = |virt: u64, phys: u64, size: u64, kind: BandKind| {
+    let mut add = |virt: u64, phys: u64, size: u64, kind: BandKind, station: Option<Station>| {
         let rest = size.saturating_sub(1);
         let from = ends
             .virt
@@ -69,7 +88,12 @@ pub fn ribbons(ends: &Ends<'_>, scene: &Scene<'_>) -> Vec<Ribbon> {
             return;
         };
         let key = ((from.0 / STEP) as i32, (to.0 / STEP) as i32);
-        let ribbon = Ribbon { from, to, kind };
+        let ribbon = Ribbon {
+            from,
+            to,
+            kind,
+            station,
+        };
         found
             .entry(key)
             .and_modify(|known| known.take_in(&ribbon))
@@ -107,9 +131,26 @@ pub fn ribbons(ends: &Ends<'_>, scene: &Scene<'_>) -> Vec<Ribbon> {
                 continue;
             }
             match band.phys {
+                // The band knows what the machine's memory is; its mappings say what the guest takes for that.
+                Some(phys) if space.through.is_some() => {
+                    let mappings = space.mappings.ranges_from(VirtAddr::new(first));
+                    let mappings = mappings.take_while(|one| one.virt.as_u64() <= end);
+                    for mapping in mappings.take(MOST_OF_BAND) {
+                        let begins = mapping.virt.as_u64();
+                        let ends = begins.saturating_add(mapping.size.saturating_sub(1));
+                        let (from, to) = (begins.max(first), ends.min(end));
+                        let guest = mapping.phys.as_u64().saturating_add(from - begins);
+                        let station = Station {
+                            first: guest,
+                            last: guest.saturating_add(to - from),
+                        };
+                        let phys = phys.as_u64().saturating_add(from - band.start);
+                        add(from, phys, to - from + 1, kind_of(band), Some(station));
+                    }
+                }
                 Some(phys) => {
                     let phys = phys.as_u64().saturating_add(first - band.start);
-                    add(first, phys, end - first + 1, kind_of(band));
+                    add(first, phys, end - first + 1, kind_of(band), None);
                 }
                 None => {
                     let pages = (end - first) / PAGE_SIZE + 1;
@@ -120,7 +161,22 @@ pub fn ribbons(ends: &Ends<'_>, scene: &Scene<'_>) -> Vec<Ribbon> {
                         {
                             let offset = at.saturating_sub(mapping.virt.as_u64());
                             let phys = mapping.phys.as_u64().saturating_add(offset);
-                            add(at, phys, PAGE_SIZE, kind_of(band));
+                            let guest = Station {
+                                first: phys,
+                                last: phys.saturating_add(PAGE_SIZE - 1),
+                            };
+                            let through = |stage: &Space| {
+                                let found = stage.translate(VirtAddr::new(phys)).mapped()?;
+                                Some((found.address.as_u64(), Some(guest)))
+                            };
+                            let (phys, station) = match space.through.is_some() {
+                                false => (phys, None),
+                                true => match stage.and_then(through) {
+                                    Some(there) => there,
+                                    None => (u64::MAX, Some(guest)),
+                                },
+                            };
+                            add(at, phys, PAGE_SIZE, kind_of(band), station);
                         }
                         let Some(next) = at.checked_add(apart) else {
                             break;
@@ -158,22 +214,46 @@ fn kind_of(band: &Band) -> BandKind {
     }
 }
 
-/// Paints `ribbons` between the two columns, from `left` to `right`.
-pub fn paint(painter: &Painter, ribbons: &[Ribbon], left: f32, right: f32, scene: &Scene<'_>) {
+/// Paints `ribbons` between the two columns, from `left` to `right`; those of a guest through their stations in
+/// `middle`.
+pub fn paint(
+    painter: &Painter,
+    ribbons: &[Ribbon],
+    [left, right]: [f32; 2],
+    middle: Rect,
+    scene: &Scene<'_>,
+) {
+    let stations = stations(ribbons);
     // Many ribbons over each other stay something to see through.
     let strength = (2.4 / (ribbons.len().max(1) as f32).sqrt()).clamp(0.08, 0.30);
     let mut mesh = Mesh::default();
     for ribbon in ribbons {
         let color = scene.palette.band(ribbon.kind);
         let color = theme::mix(Color32::TRANSPARENT, color, strength);
-        add_ribbon(&mut mesh, ribbon, left, right, color);
+        match ribbon.station {
+            None => add_ribbon(&mut mesh, (ribbon.from, ribbon.to), [left, right], color),
+            Some(station) => {
+                let y = middle.top()..=middle.bottom();
+                let at = span_of(station, &stations, y);
+                let x = middle.center().x;
+                add_ribbon(&mut mesh, (ribbon.from, at), [left, x], color);
+                add_ribbon(&mut mesh, (at, ribbon.to), [x, right], color);
+            }
+        }
     }
     painter.add(Shape::mesh(mesh));
 }
 
-fn add_ribbon(mesh: &mut Mesh, ribbon: &Ribbon, left: f32, right: f32, color: Color32) {
+type Edges = (f32, f32);
+
+fn add_ribbon(
+    mesh: &mut Mesh,
+    (from, to): (Edges, Edges),
+    [left, right]: [f32; 2],
+    color: Color32,
+) {
     let thick = |(top, bottom): (f32, f32)| (top, bottom.max(top + 1.5));
-    let (from, to) = (thick(ribbon.from), thick(ribbon.to));
+    let (from, to) = (thick(from), thick(to));
     let first = mesh.vertices.len() as u32;
     for step in 0..=SEGMENTS {
         let part = step as f32 / SEGMENTS as f32;
@@ -200,6 +280,7 @@ mod tests {
             from: (at as f32 * STEP, at as f32 * STEP + 1.0),
             to: (0.0, 5.0),
             kind: BandKind::Data,
+            station: None,
         };
         let many: BTreeMap<_, _> = (0..1000).map(|at| ((at, 0), ribbon(at))).collect();
         let merged = coarser(many, 4);

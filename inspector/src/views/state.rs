@@ -40,7 +40,7 @@ pub enum NoticeKind {
     Problem,
 }
 
-/// A sentence for the user, shown until it is dismissed or replaced.
+/// A sentence for the user, shown until it is dismissed or replaced; good news goes by itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Notice {
     /// What it is about.

@@ -1,22 +1,25 @@
 //! The page around the steps: its colours, its script, its policy.
 
+use crate::export::fonts::font_faces;
 use crate::export::svg::page_colours;
 
 /// The page. All that is given is markup already.
 pub(super) fn of(title: &str, about: &str, pictures: &str, steps: &str) -> String {
     let (light, dark) = page_colours();
     let colours = COLOURS.replace("LIGHT", &light).replace("DARK", &dark);
+    let fonts = font_faces(&[title, about, pictures, steps, SCRIPT].concat());
     format!(
         r#"<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; font-src data:">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
 <link rel="icon" href="data:,">
 <style>
+{fonts}
 {colours}{STYLE}</style>
 </head>
 <body>

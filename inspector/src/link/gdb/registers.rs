@@ -8,10 +8,11 @@ use crate::link::{HartId, LinkError, Privilege, Registers};
 
 /// The registers beyond `g`'s that say something about memory and traps. A target that has no such
 /// register, or refuses it with E14 because the hart lacks its extension, leaves it out.
-const OF_INTEREST: [&str; 28] = [
+const OF_INTEREST: [&str; 37] = [
     "priv", "virt", "henvcfg", "satp", "sstatus", "stvec", "sepc", "scause", "stval", "sscratch",
     "sie", "sip", "mstatus", "mtvec", "mepc", "mcause", "mtval", "mscratch", "mie", "mip",
-    "medeleg", "mideleg", "mhartid", "vsatp", "hgatp", "hstatus", "menvcfg", "pmpcfg0",
+    "medeleg", "mideleg", "mhartid", "vsatp", "hgatp", "hstatus", "menvcfg", "pmpcfg0", "pmpcfg1",
+    "pmpaddr0", "pmpaddr1", "pmpaddr2", "pmpaddr3", "pmpaddr4", "pmpaddr5", "pmpaddr6", "pmpaddr7",
 ];
 
 /// One request about registers.

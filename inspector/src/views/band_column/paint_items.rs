@@ -142,7 +142,8 @@ impl BandColumn<'_> {
         for (number, words) in lines.iter().enumerate() {
             let label = Label {
                 name: (*words).to_owned(),
-                short: None,
+                // The numbers say most.
+                short: words.strip_prefix("frames ").map(str::to_owned),
                 detail: String::new(),
                 color: scene.palette.dim,
                 is_thing: false,

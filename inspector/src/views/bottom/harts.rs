@@ -5,6 +5,7 @@ use pagescope_protocol::snapshot::{Hart, Snapshot};
 
 use super::lists::empty;
 use super::rows::{Column, List, Row, as_text};
+use crate::link::StopReason;
 use crate::model::Selection;
 use crate::model::csr_fields::cause_words;
 use crate::views::command::UiCommand;
@@ -18,7 +19,7 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     if snapshot.harts.is_empty() {
         return empty(ui, rect, scene, "This snapshot holds no harts.");
     }
-    let wide = (rect.width() - 440.0).max(120.0);
+    let wide = (rect.width() - 536.0).max(120.0);
     let column = |title, width, is_numbers| Column {
         title,
         width,
@@ -26,6 +27,7 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     };
     let columns = [
         column("Hart", 62.0, false),
+        column("Stopped by", 96.0, false),
         column("Mode", 62.0, false),
         column("pc", 156.0, true),
         column("At", wide * 0.42, false),
@@ -35,10 +37,12 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     ];
     let chosen = scene.state.hart().map(|hart| hart.id);
     let harts = &snapshot.harts;
+    let moment = scene.state.moment();
+    let reason = moment.and_then(|moment| scene.state.guest.reason(moment.id));
     let words = |index: usize| {
         harts
             .get(index)
-            .map_or_else(Vec::new, |hart| row_of(snapshot, hart))
+            .map_or_else(Vec::new, |hart| row_of(snapshot, hart, reason))
     };
     let list = List {
         name: "harts",
@@ -73,11 +77,12 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     }
 }
 
-fn row_of(snapshot: &Snapshot, hart: &Hart) -> Vec<String> {
+fn row_of(snapshot: &Snapshot, hart: &Hart, reason: Option<StopReason>) -> Vec<String> {
     let space = snapshot.space_of_hart(hart.id);
     let satp = hart.satp.map(|satp| format!("{:#x}", satp.bits()));
     vec![
         format!("hart {}", hart.id),
+        reason.map_or_else(String::new, |reason| reason.words_of(hart.id)),
         hart.privilege.clone().unwrap_or_else(|| "?".into()),
         hart.pc.map_or_else(|| "?".into(), |pc| pc.to_string()),
         hart.place.clone(),

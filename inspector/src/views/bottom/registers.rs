@@ -11,6 +11,7 @@ use super::lists::{child, empty};
 use super::rows::ROW;
 use crate::model::Selection;
 use crate::model::csr_fields::{Csr, csr};
+use crate::model::pmp::pmp;
 use crate::views::command::UiCommand;
 use crate::views::paint;
 use crate::views::scene::Scene;
@@ -34,7 +35,11 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     let (mut csrs, integers): (Vec<_>, Vec<_>) = hart
         .registers
         .iter()
-        .map(|register| (register, csr(&register.name, register.value, xlen)))
+        .map(|register| {
+            let known = csr(&register.name, register.value, xlen);
+            let known = known.or_else(|| pmp(register, &hart.registers, xlen));
+            (register, known)
+        })
         .partition(|(_, csr)| csr.is_some());
     // What decides about addresses comes first.
     csrs.sort_by_key(|(register, _)| !matches!(&*register.name, "satp" | "vsatp" | "hgatp"));

@@ -1,6 +1,8 @@
 //! One table as a card: its address, a cell for each entry, coloured by what they lead to, how full it is and
 //! how much it covers.
 
+use std::collections::BTreeSet;
+
 use egui::{
     Align, Color32, CornerRadius, Rect, RichText, Sense, Stroke, StrokeKind, TextureHandle,
     TextureOptions, Ui, epaint::ColorImage, pos2, vec2,
@@ -9,6 +11,7 @@ use pagescope_protocol::snapshot::Table;
 use pagescope_protocol::walk::entry_address;
 use pagescope_protocol::{Level, PhysPage, Pte, PteKind};
 
+use super::folds::{self, Alike, Fold};
 use super::layout::{Cards, FOOT, PAD_LEFT, PAD_RIGHT};
 use crate::export::text::leaf_place;
 use crate::model::{BandKind, Seen, Selection, Sign, entry_words, size_text};
@@ -32,6 +35,30 @@ pub(super) struct CardTexture {
     key: Key,
     handle: TextureHandle,
     valid: usize,
+    /// What its rows are, where all entries of one are alike.
+    rows: Vec<Option<Alike>>,
+}
+
+/// The folds that somebody has opened, by the first row of each.
+pub(super) type Opened = BTreeSet<(Level, PhysPage, usize)>;
+
+/// Most folds that are kept open.
+const MOST_OPENED: usize = 1000;
+
+/// The rows that are not folded, since the selection, the mouse or the window of a selected table is there.
+fn looked_at(ui: &Ui, table: &Table, grid: &CellGrid, scene: &Scene<'_>) -> Vec<usize> {
+    // What the mouse rests on here does not fold or open under it.
+    let is_here = ui.rect_contains_pointer(grid.rect());
+    let hover = Some(&scene.derived.hover).filter(|_| !is_here);
+    let steps = std::iter::once(&scene.derived.focus)
+        .chain(hover)
+        .filter_map(|focus| focus.step_at(table.level))
+        .filter(|step| step.table == table.frame)
+        .map(|step| step.index);
+    let leaf = scene.derived.window_leaf;
+    let leaf = leaf.filter(|leaf| leaf.table == table.frame);
+    let entries = steps.chain(leaf.map(|leaf| leaf.index));
+    entries.map(|index| index / grid.columns).collect()
 }
 
 /// A title has room for `L4 root` from this width on.
@@ -46,6 +73,7 @@ pub(super) fn show(
     link: &ChainLink,
     scene: &Scene<'_>,
     texture: &mut Option<CardTexture>,
+    opened: &mut Opened,
     anchors: &mut Anchors,
     out: &mut Vec<UiCommand>,
 ) {
@@ -133,7 +161,12 @@ pub(super) fn show(
         _ => texture.insert(make_texture(ui, key, table, scene)),
     };
     grid.paint(&painter, &cells.handle, palette.panel);
-    letters(ui, &grid, table, scene);
+    let mut folds = folds::folds(&cells.rows, &looked_at(ui, table, &grid, scene), |row| {
+        opened.contains(&(level, frame, row))
+    });
+    folds::keep_sayable(ui, &grid, &mut folds);
+    folds::paint(ui, &grid, &folds, scene);
+    letters(ui, &grid, &folds, table, scene);
     marks(ui, &grid, table, scene);
     let is_torn = scene.is_torn(frame);
     if is_torn {
@@ -168,6 +201,12 @@ pub(super) fn show(
         paint::line(&painter, foot, Align::Max, &covers, small, palette.dim);
     }
     interact(ui, &grid, table, scene, cells.valid, out);
+    if let Some(row) = folds::interact(ui, &grid, &folds, table, scene)
+        && !scene.is_picture
+        && opened.len() < MOST_OPENED
+    {
+        opened.insert((level, frame, row));
+    }
     anchor(rect, &grid, table, scene, anchors);
     window_anchor(ui, rect, &grid, table, scene, anchors);
 }
@@ -429,7 +468,12 @@ fn make_texture(ui: &Ui, key: Key, table: &Table, scene: &Scene<'_>) -> CardText
     let handle = ui
         .ctx()
         .load_texture("table cells", image, TextureOptions::NEAREST);
-    CardTexture { key, handle, valid }
+    CardTexture {
+        key,
+        handle,
+        valid,
+        rows: folds::rows_alike(table, columns, scene),
+    }
 }
 
 /// What is known of an entry that is valid.
@@ -452,14 +496,18 @@ fn seen_of(table: &Table, index: usize, pte: Pte, kind: BandKind, scene: &Scene<
 }
 
 /// Letters on cells that are large enough for one, so that a colour never speaks alone.
-fn letters(ui: &Ui, grid: &CellGrid, table: &Table, scene: &Scene<'_>) {
+fn letters(ui: &Ui, grid: &CellGrid, folds: &[Fold], table: &Table, scene: &Scene<'_>) {
     if grid.cell < 15.0 {
         return;
     }
+    let is_folded = |index: usize| {
+        let row = index / grid.columns;
+        folds.iter().any(|fold| fold.rows.contains(&row))
+    };
     let window = ui.clip_rect();
     for (index, pte) in table.iter() {
         let cell = grid.cell_rect(index);
-        if !window.intersects(cell) {
+        if !window.intersects(cell) || is_folded(index) {
             continue;
         }
         let kind = match scene.derived.is_own_window(table, index, pte) {
@@ -521,7 +569,7 @@ fn marks(ui: &Ui, grid: &CellGrid, table: &Table, scene: &Scene<'_>) {
     }
 }
 
-fn cell_color(kind: BandKind, scene: &Scene<'_>) -> Color32 {
+pub(super) fn cell_color(kind: BandKind, scene: &Scene<'_>) -> Color32 {
     match kind {
         // Mapped, whatever the frame is used for: it must not look like an empty cell.
         BandKind::Free | BandKind::Ram | BandKind::Nothing => scene.palette.data,

@@ -1,6 +1,10 @@
 //! What the views read of the guest: what it is asked to run to, its console, watches.
 
+use std::collections::BTreeMap;
+
 use crate::export::view::Picture;
+use crate::link::StopReason;
+use crate::model::MomentId;
 use crate::session::{ConsoleInput, WatchSpec};
 
 /// State of the guest: what it is asked to run to, its console, watches.
@@ -20,9 +24,33 @@ pub struct GuestState {
     pub picture: Picture,
     /// What somebody watches.
     pub watches: Vec<WatchSpec>,
+    /// Why the guest stood still at moments of this session.
+    reasons: BTreeMap<MomentId, StopReason>,
 }
 
+/// Most moments of which it is known.
+const MOST_REASONS: usize = 1 << 14;
+
 impl GuestState {
+    /// Why the guest stood still at `moment`, where that is known.
+    pub fn reason(&self, moment: MomentId) -> Option<StopReason> {
+        self.reasons.get(&moment).copied()
+    }
+
+    /// Forgets all of it: other moments now have these names.
+    pub fn forget_reasons(&mut self) {
+        self.reasons.clear();
+    }
+
+    /// Remembers why it stood still; what is known already stays, since what is told again may be about a stop that
+    /// no moment was made of.
+    pub fn take_reason(&mut self, moment: MomentId, reason: StopReason) {
+        self.reasons.entry(moment).or_insert(reason);
+        if self.reasons.len() > MOST_REASONS {
+            self.reasons.pop_first();
+        }
+    }
+
     /// Takes where what is typed goes, or why it goes nowhere.
     pub fn take_input(&mut self, input: Result<ConsoleInput, String>) {
         match input {
