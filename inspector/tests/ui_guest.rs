@@ -10,11 +10,13 @@ use pagescope::link::traffic::{Traffic, Way};
 use pagescope::link::{HartId, StopReason};
 use pagescope::model::{Selection, fixture};
 use pagescope::session::{Command, ConsoleInput, Event, WatchAt};
+use pagescope::views::command::TimeCommand;
 use pagescope::views::{FilePurpose, Tab, UiCommand};
 use pagescope_protocol::snapshot::{Register, Snapshot, Watch};
 use pagescope_protocol::{PhysAddr, VirtAddr};
 use ui_support::guest::stopped;
-use ui_support::{SIZE, Window, ask, press, type_into, until};
+use ui_support::painted::texts;
+use ui_support::{SIZE, Window, ask, cursor, key, press, type_into, until};
 
 fn registers(harts: &[(u32, &[(&str, u64)])]) -> Snapshot {
     let mut snapshot = fixture::pseudos(3);
@@ -184,8 +186,35 @@ fn where_nothing_can_be_typed_it_is_said() {
     let why = "This guest's console belongs to whoever started it: type there.";
     guest.say(Event::ConsoleInput(Err(why.into())));
     harness.run();
-    assert_eq!(harness.state().state().guest.why_no_input, why);
+    assert!(texts(&harness).join(" ").contains(why));
     assert!(harness.query_by_label("Type for the guest").is_none());
+}
+
+/// What is looked at is over: the guest has gone on, and is asked neither to move nor what lies there now.
+#[test]
+fn the_past_asks_nothing_of_the_guest() {
+    let (mut harness, guest) = stopped(SIZE);
+    for pages in 4..7 {
+        guest.tell(
+            &mut harness,
+            [Event::Moment(Arc::new(fixture::pseudos(pages)))],
+        );
+    }
+    guest.asked();
+    key(&mut harness, egui::Key::Home);
+    for at in [0x87ff_3000, 0x8020_0000, 0x87ff_f000] {
+        let at = Selection::Physical(PhysAddr::new(at));
+        ask(&mut harness, UiCommand::Select(at));
+    }
+    key(&mut harness, egui::Key::ArrowRight);
+    ask(&mut harness, TimeCommand::CompareWith(Some(3)));
+    key(&mut harness, egui::Key::Home);
+    assert_eq!(guest.asked(), []);
+    // What comes meanwhile is kept, and one stays where one is.
+    guest.tell(&mut harness, [Event::Moment(Arc::new(fixture::pseudos(8)))]);
+    assert_eq!(cursor(&harness), 0);
+    press(&mut harness, "Back to now");
+    assert_eq!(cursor(&harness), 4);
 }
 
 #[test]
@@ -321,7 +350,27 @@ fn a_picture_is_chosen_and_written() {
             .state_mut()
             .queue(UiCommand::File(purpose, path.clone()));
         until(&mut harness, name, |_| path.is_file());
-        assert!(std::fs::metadata(&path).expect("it is there").len() > 500);
+        let bytes = std::fs::read(&path).expect("it is there");
+        match purpose {
+            // Its size stands after the first chunk's name.
+            FilePurpose::ExportPng => {
+                let size = [&bytes[16..20], &bytes[20..24]];
+                assert_eq!(size, picture.size.map(u32::to_be_bytes));
+            }
+            FilePurpose::ExportSvg => {
+                let text = String::from_utf8(bytes).expect("it is text");
+                let [width, height] = picture.size;
+                let size = format!("width=\"{width}\" height=\"{height}\"");
+                assert!(text.contains(&size), "{}", &text[..200]);
+                assert!(text.contains(">Frames</text>"), "{}", &text[..900]);
+                assert!(text.contains("fill=\"#0e1318\""), "it is not dark");
+                assert!(!text.contains(">Page tables<"), "more than the frames");
+            }
+            _ => {
+                let text = String::from_utf8(bytes).expect("it is text");
+                assert!(text.contains("Sv39"), "{text}");
+            }
+        }
     }
 }
 

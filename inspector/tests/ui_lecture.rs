@@ -2,16 +2,21 @@
 
 mod ui_support;
 
+use std::sync::Arc;
+
 use egui::{Key, Modifiers};
 use egui_kittest::kittest::Queryable as _;
 use pagescope::app::App;
+use pagescope::model::fixture::several_spaces;
 use pagescope::model::{History, Selection, Slide, fixture};
-use pagescope::views::command::LectureCommand;
+use pagescope::views::command::{LectureCommand, TimeCommand};
 use pagescope::views::{Tab, UiCommand};
-use pagescope_protocol::snapshot::LectureView;
+use pagescope_protocol::snapshot::{LectureView, MAX_CAPTION_BYTES};
 use pagescope_protocol::{PhysAddr, VirtAddr};
 use ui_support::elsewhere::Elsewhere;
-use ui_support::{Window, full_screen_asked, key, press, recording, tap, type_over, until, window};
+use ui_support::{
+    Window, ask, full_screen_asked, key, press, recording, tap, type_over, until, window,
+};
 
 /// Three steps: a virtual address, a physical one, what is newest.
 fn lecture() -> History {
@@ -85,6 +90,7 @@ fn leaving_puts_everything_back_as_it_was() {
         UiCommand::Seek(4),
         UiCommand::Select(chosen),
         UiCommand::ShowTab(Tab::Regions),
+        TimeCommand::CompareWith(Some(1)).into(),
     ] {
         harness.state_mut().queue(command);
     }
@@ -100,6 +106,7 @@ fn leaving_puts_everything_back_as_it_was() {
             state.selection,
             state.is_chosen,
             state.tab,
+            state.time.base,
         )
     };
     let before = facts(&harness);
@@ -108,9 +115,68 @@ fn leaving_puts_everything_back_as_it_was() {
     assert_eq!(harness.ctx.theme(), egui::Theme::Light);
     key(&mut harness, Key::ArrowRight);
     assert_ne!(facts(&harness), before);
+    assert_eq!(harness.state().state().time.base, None);
     key(&mut harness, Key::Escape);
     assert!(harness.state().state().lecture.show.is_none());
     assert_eq!(facts(&harness), before);
+}
+
+/// The space and the hart that were looked at, and what was compared.
+#[test]
+fn leaving_goes_back_to_the_space_and_the_hart() {
+    let mut history = History::new();
+    history.push(Arc::new(several_spaces()));
+    let id = history.id_at(0).expect("a moment");
+    history.notebook_mut().edit("a lecture", |pages| {
+        let mut slide = Slide::new(id, "The first hart.");
+        slide.space = Some("hart 0".into());
+        pages.lecture = vec![slide];
+    });
+    let mut harness = recording(history, [1400.0, 900.0]);
+    ask(&mut harness, UiCommand::ChooseHart(1));
+    ask(&mut harness, UiCommand::Compare(Some("hart 0".into())));
+    let facts = |harness: &Window| {
+        let state = harness.state().state();
+        let space = state.space().map(|space| space.name.clone());
+        (state.hart, space, state.compared.clone())
+    };
+    let before = facts(&harness);
+    let looked_at = (1, Some("hart 1".to_owned()), Some("hart 0".to_owned()));
+    assert_eq!(before, looked_at);
+    key(&mut harness, Key::F11);
+    assert_eq!(facts(&harness), (0, Some("hart 0".into()), None));
+    key(&mut harness, Key::Escape);
+    assert_eq!(facts(&harness), before);
+}
+
+/// What lies over the window, or goes on by itself, would be in the lecture's way.
+#[test]
+fn a_lecture_begins_with_nothing_in_its_way() {
+    let mut harness = recording(lecture(), [1400.0, 900.0]);
+    for command in [
+        UiCommand::Seek(0),
+        UiCommand::ToggleHelp,
+        TimeCommand::EditNote(true).into(),
+        TimeCommand::Play(true).into(),
+        LectureCommand::Present.into(),
+    ] {
+        harness.state_mut().queue(command);
+    }
+    harness.run();
+    let state = harness.state().state();
+    assert!(!state.help && state.time.note.is_none());
+    assert_eq!(state.time.plays, None);
+    harness.get_by_label("Caption: A page is mapped.");
+}
+
+#[test]
+fn a_caption_without_end_is_not_kept() {
+    let mut harness = recording(lecture(), [1400.0, 900.0]);
+    let long = "x".repeat(MAX_CAPTION_BYTES + 1);
+    ask(&mut harness, LectureCommand::Caption(0, long));
+    harness.get_by_label_contains("The caption is too long: 16 KiB at most");
+    let pages = harness.state().state().history.notebook().pages();
+    assert_eq!(&*pages.lecture[0].caption, "A page is mapped.");
 }
 
 /// A lecture has the whole screen, and gives it back as it was.
