@@ -10,7 +10,7 @@ use pagescope::session::{Command, Connection, Event, FollowReport, Rate};
 use pagescope::views::UiCommand;
 use pagescope_protocol::snapshot::{Snapshot, Taken, Unsettled};
 use ui_support::guest::live;
-use ui_support::{SIZE, copied, recording};
+use ui_support::{SIZE, copied, press, recording};
 
 fn stop(pages: u64) -> Event {
     Event::Moment(Arc::new(fixture::pseudos(pages)))
@@ -199,4 +199,22 @@ fn a_file_has_nothing_to_follow() {
     harness.key_press(egui::Key::F);
     harness.run();
     harness.get_by_label_contains("There is no guest to ask");
+}
+
+#[test]
+fn a_rate_can_be_chosen_before_it_is_followed() {
+    let (mut harness, guest) = live(SIZE);
+    guest.tell(
+        &mut harness,
+        [
+            Event::Connection(Connection::Running),
+            Event::Follow(FollowReport::default()),
+            seen(3),
+        ],
+    );
+    press(&mut harness, "How often to look, 10 Hz");
+    press(&mut harness, "30 times a second");
+    assert_eq!(guest.asked(), []);
+    press(&mut harness, "Follow");
+    assert_eq!(guest.asked(), [Command::Follow(Rate::from_hz(30))]);
 }

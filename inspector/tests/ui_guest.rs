@@ -398,3 +398,18 @@ fn the_harts_say_what_stopped_them() {
     ask(&mut window, UiCommand::SeekBy(-1));
     window.get_by_label_contains("hart 0, S");
 }
+
+#[test]
+fn a_step_takes_as_many_calls_as_are_asked_for() {
+    let (mut harness, guest) = stopped(SIZE);
+    ask(&mut harness, UiCommand::StepCount(3));
+    key(&mut harness, egui::Key::F8);
+    let three = Command::StepCall {
+        symbol: "kalloc".into(),
+        count: 3,
+    };
+    assert_eq!(guest.asked(), [three]);
+    // No step takes none.
+    ask(&mut harness, UiCommand::StepCount(0));
+    assert_eq!(harness.state().state().step_count, 1);
+}
