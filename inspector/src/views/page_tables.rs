@@ -7,6 +7,7 @@ mod folds;
 mod layout;
 mod self_map;
 mod tools;
+mod words;
 
 use egui::{Rect, RichText, Sense, Ui, UiBuilder, Vec2, pos2, vec2};
 use pagescope_protocol::TranslationMode;
@@ -18,7 +19,8 @@ use super::paint;
 use super::scene::{Anchors, Scene};
 use super::theme;
 use card::CardTexture;
-pub(super) use card::{OWN_WINDOW, level_list};
+pub(super) use card::OWN_WINDOW;
+pub(super) use words::level_list;
 
 /// What the tables keep from frame to frame: one small texture for each large card.
 #[derive(Default)]
