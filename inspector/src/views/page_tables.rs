@@ -3,6 +3,7 @@
 
 mod all_tables;
 mod card;
+mod cells;
 mod folds;
 mod layout;
 mod self_map;
@@ -18,8 +19,8 @@ use super::derived::ChainLink;
 use super::paint;
 use super::scene::{Anchors, Scene};
 use super::theme;
-use card::CardTexture;
 pub(super) use card::OWN_WINDOW;
+use cells::CardTexture;
 pub(super) use words::level_list;
 
 /// What the tables keep from frame to frame: one small texture for each large card.
