@@ -113,6 +113,11 @@ impl App {
 
     /// Writes what has changed, once nothing is being dragged any more.
     pub(super) fn remember(&mut self, ctx: &egui::Context) {
+        if self.settles > 0 {
+            self.settles -= 1;
+            ctx.request_repaint();
+            return;
+        }
         let Some(memory) = &self.memory else { return };
         if ctx.input(|input| input.pointer.any_down()) {
             return;

@@ -65,6 +65,8 @@ pub enum Contents {
 pub struct State {
     /// What is open: a file's name, or the guest's.
     pub title: String,
+    /// Which of the things that were open one after the other this is.
+    pub document: u64,
     /// All moments, and the one being looked at.
     pub history: History,
     /// Whether there is a session that commands can go to.
@@ -125,6 +127,7 @@ impl State {
     pub fn new(title: String, history: History, connection: Connection) -> Self {
         Self {
             title,
+            document: 0,
             history,
             has_session: false,
             connection,
