@@ -150,6 +150,8 @@ impl App {
     /// Fonts and colours. Once, before the first frame.
     pub fn install(&mut self, ctx: &egui::Context) {
         theme::install(ctx);
+        // Larger and smaller are actions like all others, and lecture mode has a size of its own.
+        ctx.options_mut(|options| options.zoom_with_keyboard = false);
         self.files.set_waker(ctx.clone());
         for action in self.on_create.drain(..) {
             action(ctx);
@@ -242,7 +244,7 @@ impl App {
                     Some(bytes) => Contents::Bytes(bytes),
                     None => Contents::Unreadable,
                 };
-                self.state.remember_contents(frame, contents);
+                self.state.answer_contents(frame, contents);
             }
             Event::Symbols(symbols) => self.state.desk.set_symbols(symbols),
             Event::Line(address, line) => self

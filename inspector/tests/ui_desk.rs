@@ -272,11 +272,7 @@ fn a_lecture_that_the_program_carries_is_shown_from_the_first_screen() {
 fn everything_is_drawn_larger_darker_and_as_before() {
     let mut harness = offline(1);
     let zoom = |harness: &Window| (harness.ctx.zoom_factor() * 100.0).round();
-    for (name, percent) in [
-        ("Larger", 110.0),
-        ("As large as before", 100.0),
-        ("Smaller", 90.0),
-    ] {
+    for (name, percent) in [("Larger", 110.0), ("Usual size", 100.0), ("Smaller", 90.0)] {
         chord(&mut harness, Modifiers::COMMAND, Key::K);
         harness.get_by_label("Find a command").type_text(name);
         harness.run();

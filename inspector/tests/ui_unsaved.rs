@@ -37,7 +37,11 @@ fn save(window: &mut Window, path: &Path) {
 
 fn open(window: &mut Window, path: &Path) {
     ask(window, UiCommand::File(FilePurpose::Open, path.into()));
-    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    let name = path
+        .file_name()
+        .expect("a name")
+        .to_string_lossy()
+        .into_owned();
     until(window, "the file is there", |window| {
         asks(window) || window.state().state().title == name
     });
