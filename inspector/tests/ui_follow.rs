@@ -218,3 +218,37 @@ fn a_rate_can_be_chosen_before_it_is_followed() {
     press(&mut harness, "Follow");
     assert_eq!(guest.asked(), [Command::Follow(Rate::from_hz(30))]);
 }
+
+#[test]
+fn a_note_is_of_one_moment_however_the_guest_runs() {
+    let (mut window, guest) = live(SIZE);
+    guest.tell(
+        &mut window,
+        [
+            Event::Connection(Connection::Running),
+            followed(0),
+            seen(3),
+            seen(4),
+        ],
+    );
+    window.key_press(egui::Key::N);
+    window.run();
+    let place = window.state().state().history.cursor();
+    let label = format!("Note of step {place}");
+    for (pages, word) in ["what ", "happens ", "here"].into_iter().enumerate() {
+        window.get_by_label(&label).type_text(word);
+        window.run();
+        guest.tell(&mut window, [seen(5 + pages as u64)]);
+    }
+    window.get_by_label("Done").click();
+    window.run();
+    let notes = &window.state().state().history.notebook().pages().notes;
+    let texts: Vec<&str> = notes.values().map(AsRef::as_ref).collect();
+    assert_eq!(texts, ["what happens here"]);
+    // The guest has gone on meanwhile, and there is a way back to it.
+    assert!(window.state().state().history.moments().len() > place + 2);
+    assert!(!window.state().state().history.is_live());
+    window.key_press(egui::Key::End);
+    window.run();
+    assert!(window.state().state().history.is_live());
+}
