@@ -16,6 +16,7 @@ mod open;
 mod outside;
 mod remember;
 mod time;
+mod unsaved;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,12 +72,25 @@ pub struct App {
     was_typing: bool,
     /// The good news that is shown, and since when, in the window's seconds.
     told: Option<(String, f64)>,
+    /// What of it is in a file.
+    kept: unsaved::Kept,
+    /// What will be, once a recording is written.
+    saving: Option<unsaved::Kept>,
+    /// Where it goes when it was answered what becomes of what is in no file.
+    leaving: Option<unsaved::Leaving>,
+    /// Whether the window closes, whatever is lost.
+    is_closing: bool,
+    /// Frames until the window is as it was before a lecture.
+    settles: u8,
+    /// The title that the window has.
+    titled: String,
 }
 
 impl App {
     /// A window on moments without a guest: a file, or an empty history for nothing at all.
     pub fn offline(history: History, title: impl Into<String>) -> Self {
         let mut app = Self::new(State::new(title.into(), history, Connection::None), None);
+        app.note_kept();
         app.follow_newest();
         app
     }
@@ -103,6 +117,12 @@ impl App {
             on_create: Vec::new(),
             was_typing: false,
             told: None,
+            kept: unsaved::Kept::default(),
+            saving: None,
+            leaving: None,
+            is_closing: false,
+            settles: 0,
+            titled: String::new(),
         }
     }
 
@@ -130,6 +150,8 @@ impl App {
     /// Fonts and colours. Once, before the first frame.
     pub fn install(&mut self, ctx: &egui::Context) {
         theme::install(ctx);
+        // Larger and smaller are actions like all others, and lecture mode has a size of its own.
+        ctx.options_mut(|options| options.zoom_with_keyboard = false);
         self.files.set_waker(ctx.clone());
         for action in self.on_create.drain(..) {
             action(ctx);
@@ -146,6 +168,8 @@ impl App {
         for command in queued {
             self.apply(command, ui.ctx());
         }
+        self.guard_closing(ui.ctx());
+        self.name_window(ui.ctx());
         self.end_good_news(ui.ctx());
         self.play(ui.ctx());
         self.size_lecture(ui.ctx());
@@ -220,7 +244,7 @@ impl App {
                     Some(bytes) => Contents::Bytes(bytes),
                     None => Contents::Unreadable,
                 };
-                self.state.remember_contents(frame, contents);
+                self.state.answer_contents(frame, contents);
             }
             Event::Symbols(symbols) => self.state.desk.set_symbols(symbols),
             Event::Line(address, line) => self
@@ -232,6 +256,7 @@ impl App {
                 self.state.forget_questions();
                 self.state.notify(NoticeKind::Problem, why);
             }
+            Event::Watching(watches) => self.state.guest.watches = watches,
             Event::Log(line) => self.state.log.say(line),
             Event::Traffic(packets) => {
                 for packet in packets {
@@ -298,6 +323,15 @@ impl App {
         });
         if is_first_screen && has_come {
             self.find_guests_again();
+        }
+    }
+
+    /// The desktop shows what is open.
+    fn name_window(&mut self, ctx: &egui::Context) {
+        let title = window_title(&self.state.title);
+        if title != self.titled {
+            ctx.send_viewport_cmd(egui::ViewportCommand::Title(title.clone()));
+            self.titled = title;
         }
     }
 
@@ -371,15 +405,19 @@ impl eframe::App for App {
     }
 }
 
+fn window_title(open: &str) -> String {
+    match open {
+        "" => "Pagescope".to_owned(),
+        open => format!("Pagescope – {open}"),
+    }
+}
+
 /// Opens the window, and returns when it is closed.
 ///
 /// # Errors
 /// Where there is no display, or no OpenGL.
 pub fn run(app: App) -> Result<(), eframe::Error> {
-    let title = match app.state.title.as_str() {
-        "" => "Pagescope".to_owned(),
-        title => format!("Pagescope – {title}"),
-    };
+    let title = window_title(&app.state.title);
     let options = eframe::NativeOptions {
         // Said explicitly: with several renderers compiled in, the default is another.
         renderer: eframe::Renderer::Glow,

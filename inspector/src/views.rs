@@ -28,6 +28,7 @@ pub mod edges;
 pub mod export_picture;
 pub mod first_run;
 pub mod help;
+mod leave_question;
 pub mod lecture;
 pub mod legend;
 pub mod minimap;
@@ -90,6 +91,11 @@ impl Views {
     /// Puts the keyboard into the address box.
     pub fn focus_address(&mut self) {
         self.toolbar.focus_address();
+    }
+
+    /// Hands over what is being typed in a note, a caption or a title, as if it were left.
+    pub fn keep_typed(&mut self, state: &State, out: &mut Vec<UiCommand>) {
+        self.bottom.keep_typed(state, out);
     }
 
     /// Moves or zooms the map under the mouse, in the next frame.
@@ -232,6 +238,7 @@ impl Views {
         }
         edges::drop_hint(ui, scene);
         self.prompt.show(ui, scene, out);
+        leave_question::show(ui, scene, out);
         self.palette.show(ui, scene, out);
         self.run_until.show(ui, scene, out);
         self.export_picture.show(ui, scene, out);

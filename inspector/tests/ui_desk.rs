@@ -18,7 +18,7 @@ use pagescope::views::{Tab, UiCommand};
 use pagescope_protocol::snapshot::text::recording_to_text;
 use ui_support::elsewhere::Elsewhere;
 use ui_support::painted::texts;
-use ui_support::{SIZE, Window, first_screen, offline, press, type_into, until, window};
+use ui_support::{SIZE, Window, chord, first_screen, offline, press, type_into, until, window};
 
 /// A file that is let go over the window.
 #[derive(Debug)]
@@ -266,4 +266,42 @@ fn a_lecture_that_the_program_carries_is_shown_from_the_first_screen() {
     // What the program carries is no file that was open.
     assert!(harness.state().state().desk.recent.is_empty());
     assert_eq!(harness.state().state().title, lecture.title);
+}
+
+#[test]
+fn everything_is_drawn_larger_darker_and_as_before() {
+    let mut harness = offline(1);
+    let zoom = |harness: &Window| (harness.ctx.zoom_factor() * 100.0).round();
+    for (name, percent) in [("Larger", 110.0), ("Usual size", 100.0), ("Smaller", 90.0)] {
+        chord(&mut harness, Modifiers::COMMAND, Key::K);
+        harness.get_by_label("Find a command").type_text(name);
+        harness.run();
+        chord(&mut harness, Modifiers::NONE, Key::Enter);
+        assert_eq!(zoom(&harness), percent, "{name}");
+    }
+    let before = harness.ctx.theme();
+    chord(&mut harness, Modifiers::COMMAND, Key::T);
+    assert_ne!(harness.ctx.theme(), before);
+    chord(&mut harness, Modifiers::COMMAND, Key::T);
+    assert_eq!(harness.ctx.theme(), before);
+}
+
+#[test]
+fn files_that_were_open_are_forgotten() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("lecture.ron");
+    let recording = fixture::history(1).to_recording().expect("moments");
+    std::fs::write(&file, recording_to_text(&recording)).expect("written");
+    let mut harness = first_screen();
+    assert!(harness.query_by_label("Forget these").is_none());
+    let open = UiCommand::File(pagescope::views::FilePurpose::Open, file.clone());
+    harness.state_mut().queue(open);
+    until(&mut harness, "it is open", |window| {
+        window.state().state().snapshot().is_some()
+    });
+    chord(&mut harness, Modifiers::COMMAND, Key::W);
+    harness.get_by_label("lecture.ron");
+    press(&mut harness, "Forget these");
+    assert!(harness.query_by_label("lecture.ron").is_none());
+    assert!(file.is_file(), "the file stays");
 }

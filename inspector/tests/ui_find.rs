@@ -9,9 +9,10 @@ use egui_kittest::kittest::Queryable as _;
 use pagescope::app::App;
 use pagescope::model::{Selection, Symbol, Symbols, fixture};
 use pagescope::session::{Command, Event};
+use pagescope::views::UiCommand;
 use pagescope_protocol::{Level, PhysAddr, PhysPage, VirtAddr};
 use ui_support::guest::{Guest, stopped};
-use ui_support::{SIZE, Window, chord, copied, key, recording, selection, tap, window};
+use ui_support::{SIZE, Window, ask, chord, copied, key, recording, selection, tap, window};
 
 fn offline(steps: u64) -> Window {
     let mut app = App::offline(fixture::history(steps), "lecture.ron");
@@ -386,4 +387,19 @@ fn the_palette_lists_the_names_of_the_layout_that_runs() {
     harness.run();
     harness.get_by_label("Go to kalloc");
     assert!(harness.query_by_label("Go to process.kalloc").is_none());
+}
+
+#[test]
+fn the_box_says_nothing_of_what_is_selected_no_more() {
+    let mut window = offline(3);
+    chord(&mut window, Modifiers::COMMAND, Key::L);
+    window.get_by_label("Address").type_text("0x87ff7000");
+    window.run();
+    key(&mut window, Key::Enter);
+    window.run();
+    let text = |window: &Window| window.get_by_label("Address").value().unwrap_or_default();
+    assert_eq!(text(&window), "0x87ff7000");
+    ask(&mut window, UiCommand::Select(Selection::Nothing));
+    window.run();
+    assert_eq!(text(&window), "");
 }

@@ -10,7 +10,7 @@ use pagescope::session::{Command, Connection, Event, FollowReport, Rate};
 use pagescope::views::UiCommand;
 use pagescope_protocol::snapshot::{Snapshot, Taken, Unsettled};
 use ui_support::guest::live;
-use ui_support::{SIZE, copied, recording};
+use ui_support::{SIZE, copied, press, recording};
 
 fn stop(pages: u64) -> Event {
     Event::Moment(Arc::new(fixture::pseudos(pages)))
@@ -199,4 +199,56 @@ fn a_file_has_nothing_to_follow() {
     harness.key_press(egui::Key::F);
     harness.run();
     harness.get_by_label_contains("There is no guest to ask");
+}
+
+#[test]
+fn a_rate_can_be_chosen_before_it_is_followed() {
+    let (mut harness, guest) = live(SIZE);
+    guest.tell(
+        &mut harness,
+        [
+            Event::Connection(Connection::Running),
+            Event::Follow(FollowReport::default()),
+            seen(3),
+        ],
+    );
+    press(&mut harness, "How often to look, 10 Hz");
+    press(&mut harness, "30 times a second");
+    assert_eq!(guest.asked(), []);
+    press(&mut harness, "Follow");
+    assert_eq!(guest.asked(), [Command::Follow(Rate::from_hz(30))]);
+}
+
+#[test]
+fn a_note_is_of_one_moment_however_the_guest_runs() {
+    let (mut window, guest) = live(SIZE);
+    guest.tell(
+        &mut window,
+        [
+            Event::Connection(Connection::Running),
+            followed(0),
+            seen(3),
+            seen(4),
+        ],
+    );
+    window.key_press(egui::Key::N);
+    window.run();
+    let place = window.state().state().history.cursor();
+    let label = format!("Note of step {place}");
+    for (pages, word) in ["what ", "happens ", "here"].into_iter().enumerate() {
+        window.get_by_label(&label).type_text(word);
+        window.run();
+        guest.tell(&mut window, [seen(5 + pages as u64)]);
+    }
+    window.get_by_label("Done").click();
+    window.run();
+    let notes = &window.state().state().history.notebook().pages().notes;
+    let texts: Vec<&str> = notes.values().map(AsRef::as_ref).collect();
+    assert_eq!(texts, ["what happens here"]);
+    // The guest has gone on meanwhile, and there is a way back to it.
+    assert!(window.state().state().history.moments().len() > place + 2);
+    assert!(!window.state().state().history.is_live());
+    window.key_press(egui::Key::End);
+    window.run();
+    assert!(window.state().state().history.is_live());
 }

@@ -306,7 +306,7 @@ fn the_log_is_filtered_and_cleared() {
 }
 
 #[test]
-fn packets_stand_in_the_log_and_can_be_left_out() {
+fn packets_stand_in_the_log_where_they_are_wanted() {
     let (mut harness, guest) = stopped(SIZE);
     let mut traffic = Traffic::new();
     traffic.note(Way::Sent, b"m87ffc000,1000");
@@ -314,13 +314,13 @@ fn packets_stand_in_the_log_and_can_be_left_out() {
     guest.say(Event::Log("kalloc return: 6 tables".into()));
     guest.say(Event::Traffic(traffic.take()));
     ask(&mut harness, UiCommand::ShowTab(Tab::Log));
-    harness.get_by_label("3 lines");
-    harness.get_by_label_contains("→ m87ffc000,1000");
-    harness.get_by_label_contains("← 8192 bytes: 0000");
-    press(&mut harness, "Show packets");
     harness.get_by_label("1 of 3 lines");
     assert!(harness.query_by_label_contains("m87ffc000").is_none());
     harness.get_by_label_contains("6 tables");
+    press(&mut harness, "Show packets");
+    harness.get_by_label("3 lines");
+    harness.get_by_label_contains("→ m87ffc000,1000");
+    harness.get_by_label_contains("← 8192 bytes: 0000");
 }
 
 #[test]
@@ -398,4 +398,19 @@ fn the_harts_say_what_stopped_them() {
     // The moment before is not known to have been stopped by anything.
     ask(&mut window, UiCommand::SeekBy(-1));
     window.get_by_label_contains("hart 0, S");
+}
+
+#[test]
+fn a_step_takes_as_many_calls_as_are_asked_for() {
+    let (mut harness, guest) = stopped(SIZE);
+    ask(&mut harness, UiCommand::StepCount(3));
+    key(&mut harness, egui::Key::F8);
+    let three = Command::StepCall {
+        symbol: "kalloc".into(),
+        count: 3,
+    };
+    assert_eq!(guest.asked(), [three]);
+    // No step takes none.
+    ask(&mut harness, UiCommand::StepCount(0));
+    assert_eq!(harness.state().state().step_count, 1);
 }

@@ -344,31 +344,15 @@ fn a_lecture_is_written_step_by_step() {
     let captions: Vec<&str> = pages.lecture.iter().map(|it| it.caption.as_ref()).collect();
     assert_eq!(captions, ["The kernel's code.", ""]);
     assert_eq!(pages.lecture[0].select, chosen);
+    let steps = |harness: &Window| {
+        let history = &harness.state().state().history;
+        history.notebook().pages().lecture.len()
+    };
     press(&mut harness, "Take the step away");
-    assert_eq!(
-        harness
-            .state()
-            .state()
-            .history
-            .notebook()
-            .pages()
-            .lecture
-            .len(),
-        1
-    );
+    assert_eq!(steps(&harness), 1);
     harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
     harness.run();
-    assert_eq!(
-        harness
-            .state()
-            .state()
-            .history
-            .notebook()
-            .pages()
-            .lecture
-            .len(),
-        2
-    );
+    assert_eq!(steps(&harness), 2);
     // The moment and the selection that are looked at now.
     harness.state_mut().queue(LectureCommand::Choose(0).into());
     let other = Selection::Physical(PhysAddr::new(0x87ff_f000));

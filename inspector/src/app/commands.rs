@@ -7,10 +7,10 @@ use egui::{Theme, ThemePreference};
 
 use super::App;
 use super::files::Done;
+use super::unsaved::{Kept, Leaving};
 use crate::capture::scan::Candidate;
 use crate::model::{History, Selection};
 use crate::session::{Command, Connection, Rate};
-use crate::views::command::LectureCommand;
 use crate::views::state::NoticeKind;
 use crate::views::{FilePurpose, UiCommand};
 
@@ -42,14 +42,17 @@ impl App {
             UiCommand::ChooseSpace(name) => self.choose_space(name),
             UiCommand::Compare(with) => self.state.compared = with,
             UiCommand::ShowTab(tab) => self.state.tab = tab,
-            UiCommand::SaveSnapshot => self.want_file(FilePurpose::SaveSnapshot, None),
-            UiCommand::SaveRecording => self.want_file(FilePurpose::SaveRecording, None),
-            UiCommand::Open => self.want_file(FilePurpose::Open, None),
+            UiCommand::SaveSnapshot => self.want_another_file(FilePurpose::SaveSnapshot, ctx),
+            UiCommand::SaveRecording => self.want_another_file(FilePurpose::SaveRecording, ctx),
+            UiCommand::Open => self.want_another_file(FilePurpose::Open, ctx),
             UiCommand::File(purpose, path) => {
                 self.state.prompt = None;
-                self.want_file(purpose, Some(path));
+                self.want_file(purpose, Some(path), ctx);
             }
-            UiCommand::ClosePrompt => self.state.prompt = None,
+            UiCommand::ClosePrompt => {
+                self.state.prompt = None;
+                self.leaving = None;
+            }
             UiCommand::Theme(preference) => ctx.set_theme(preference),
             UiCommand::OtherTheme => ctx.set_theme(match ctx.theme() {
                 Theme::Dark => ThemePreference::Light,
@@ -183,14 +186,27 @@ impl App {
         }
     }
 
+    /// Has the user name a file; what waited for another is not done any more.
+    fn want_another_file(&mut self, purpose: FilePurpose, ctx: &egui::Context) {
+        self.leaving = None;
+        self.want_file(purpose, None, ctx);
+    }
+
     /// Saves to or opens `path`, or a file that the user names first.
-    pub(super) fn want_file(&mut self, purpose: FilePurpose, path: Option<PathBuf>) {
+    pub(super) fn want_file(
+        &mut self,
+        purpose: FilePurpose,
+        path: Option<PathBuf>,
+        ctx: &egui::Context,
+    ) {
+        self.keep_typed(ctx);
         match (purpose, self.state.snapshot()) {
             (FilePurpose::Open, _) => self.files.open(path),
             (FilePurpose::SaveSnapshot, Some(_)) => {
                 self.files.save_snapshot(self.state.history.clone(), path);
             }
             (FilePurpose::SaveRecording, Some(_)) => {
+                self.saving = Some(Kept::of(&self.state.history));
                 self.files.save_recording(self.state.history.clone(), path);
             }
             (FilePurpose::ExportHtml, Some(_)) => {
@@ -215,30 +231,43 @@ impl App {
         match done {
             Done::Guests(guests) => self.state.desk.guests = Some(guests),
             Done::Elf(address, elf) => self.take_elf(address, elf, ctx),
-            Done::Saved(path) => {
-                self.state.desk.remember_file(super::open::whole(&path));
+            Done::Saved(purpose, path) => {
+                // What can be opened again.
+                if matches!(
+                    purpose,
+                    FilePurpose::SaveSnapshot | FilePurpose::SaveRecording
+                ) {
+                    self.state.desk.remember_file(super::open::whole(&path));
+                }
+                if purpose == FilePurpose::SaveRecording {
+                    self.recording_kept(ctx);
+                }
                 let words = format!("Saved {}", path.display());
                 self.state.notify(NoticeKind::Done, words);
             }
             Done::NoDialog(purpose) => self.state.prompt = Some(purpose),
             Done::Failed(why) => self.state.notify(NoticeKind::Problem, why),
             Done::Opened(path, title, history) => {
-                match &path {
-                    Some(path) => self.state.desk.remember_file(super::open::whole(path)),
-                    // What the program carries is a lecture, and is shown as one.
-                    None => self.queued.push(LectureCommand::Present.into()),
+                if let Some(path) = &path {
+                    self.state.desk.remember_file(super::open::whole(path));
                 }
-                self.show_file(title, *history);
+                let leaving = Leaving::File {
+                    title,
+                    history,
+                    // What the program carries is a lecture, and is shown as one.
+                    presents: path.is_none(),
+                };
+                self.leave_for(leaving, ctx);
             }
         }
     }
 
     /// A file takes the place of what was shown; a guest is left as it was found.
-    fn show_file(&mut self, title: String, history: History) {
-        self.leave();
+    pub(super) fn show_file(&mut self, title: String, history: History, ctx: &egui::Context) {
+        self.leave(ctx);
         self.state.title = title;
         self.state.history = history;
-        self.state.guest.forget_reasons();
+        self.note_kept();
         self.follow_newest();
     }
 }

@@ -1,6 +1,7 @@
 //! Applies what is asked for about the window itself: panels, recent files, the palette of commands.
 
 use super::App;
+use super::unsaved::Leaving;
 use crate::model::expression::evaluate;
 use crate::model::summary::summary;
 use crate::views::command::DeskCommand;
@@ -41,7 +42,8 @@ impl App {
         let state = &mut self.state;
         let guest = &mut state.guest;
         let asks = guest.asks_run_until || guest.asks_picture;
-        let is_any = state.prompt.is_some() || asks || state.help;
+        let is_any =
+            state.prompt.is_some() || asks || state.help || state.desk.asks_leave.is_some();
         // The palette lies over them, and closes itself.
         if !is_any || state.desk.has_palette || egui::Popup::is_any_open(ctx) {
             return;
@@ -54,6 +56,9 @@ impl App {
         }
         if state.prompt.is_some() {
             state.prompt = None;
+            self.leaving = None;
+        } else if state.desk.asks_leave.is_some() {
+            self.answer_leave(&DeskCommand::Stay, ctx);
         } else if asks {
             (guest.asks_run_until, guest.asks_picture) = (false, false);
         } else {
@@ -91,7 +96,10 @@ impl App {
                 }
             }
             DeskCommand::FindGuests => self.find_guests(),
-            DeskCommand::Close => self.leave(),
+            DeskCommand::Close => self.leave_for(Leaving::Close, ctx),
+            answer @ (DeskCommand::LeaveSaved | DeskCommand::LeaveUnsaved | DeskCommand::Stay) => {
+                self.answer_leave(&answer, ctx);
+            }
             DeskCommand::ForgetRecent => self.state.desk.recent.clear(),
             DeskCommand::Resize(panels) => self.state.desk.panels = panels,
             DeskCommand::CopySelection => self.copy_selection(ctx),

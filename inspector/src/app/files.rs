@@ -27,7 +27,7 @@ use super::outside::{Named, Outside, ThisMachine};
 #[derive(Debug)]
 pub(super) enum Done {
     /// Written here.
-    Saved(PathBuf),
+    Saved(FilePurpose, PathBuf),
     /// Read: where, its name and its moments.
     Opened(Option<PathBuf>, String, Box<History>),
     /// Found: the guests of this machine that can be attached to.
@@ -87,7 +87,11 @@ impl Files {
     pub(super) fn save_snapshot(&self, history: History, path: Option<PathBuf>) {
         self.with_path(FilePurpose::SaveSnapshot, path, move |path| {
             let snapshot = history.for_file(history.cursor()).ok_or(None)?;
-            Ok(save(&path, &text::snapshot_to_text(&snapshot)))
+            Ok(save(
+                FilePurpose::SaveSnapshot,
+                &path,
+                &text::snapshot_to_text(&snapshot),
+            ))
         });
     }
 
@@ -95,14 +99,22 @@ impl Files {
     pub(super) fn save_recording(&self, history: History, path: Option<PathBuf>) {
         self.with_path(FilePurpose::SaveRecording, path, move |path| {
             let recording = history.to_recording().ok_or(None)?;
-            Ok(save(&path, &text::recording_to_text(&recording)))
+            Ok(save(
+                FilePurpose::SaveRecording,
+                &path,
+                &text::recording_to_text(&recording),
+            ))
         });
     }
 
     /// Writes the lecture as a page for a browser to `path`, or to a place that the user names.
     pub(super) fn export_html(&self, history: History, title: String, path: Option<PathBuf>) {
         self.with_path(FilePurpose::ExportHtml, path, move |path| {
-            Ok(save(&path, &lecture_html(&history, &title)))
+            Ok(save(
+                FilePurpose::ExportHtml,
+                &path,
+                &lecture_html(&history, &title),
+            ))
         });
     }
 
@@ -123,7 +135,7 @@ impl Files {
                     .map_err(|error| failed(&error))?
                     .into_bytes(),
             };
-            Ok(save_bytes(&path, &bytes))
+            Ok(save_bytes(purpose, &path, &bytes))
         });
     }
 
@@ -204,13 +216,13 @@ impl Files {
     }
 }
 
-fn save(path: &Path, text: &str) -> Done {
-    save_bytes(path, text.as_bytes())
+fn save(purpose: FilePurpose, path: &Path, text: &str) -> Done {
+    save_bytes(purpose, path, text.as_bytes())
 }
 
-fn save_bytes(path: &Path, bytes: &[u8]) -> Done {
+fn save_bytes(purpose: FilePurpose, path: &Path, bytes: &[u8]) -> Done {
     match write_atomically(path, bytes) {
-        Ok(()) => Done::Saved(path.to_owned()),
+        Ok(()) => Done::Saved(purpose, path.to_owned()),
         Err(error) => Done::Failed(format!("{error}.")),
     }
 }
@@ -286,8 +298,12 @@ mod tests {
         let path = folder.path().join("lecture.ron");
         let history = fixture::history(3);
         let recording = history.to_recording().unwrap();
-        let saved = save(&path, &text::recording_to_text(&recording));
-        assert!(matches!(saved, Done::Saved(_)), "{saved:?}");
+        let saved = save(
+            FilePurpose::SaveRecording,
+            &path,
+            &text::recording_to_text(&recording),
+        );
+        assert!(matches!(saved, Done::Saved(..)), "{saved:?}");
         match read(&path) {
             Done::Opened(_, name, read) => {
                 assert_eq!(name, "lecture.ron");
@@ -337,7 +353,11 @@ mod tests {
             panic!()
         };
         assert!(why.contains("bad.ron") && why.contains("line 3"), "{why}");
-        let nowhere = save(Path::new("/nonexistent/x.ron"), "");
+        let nowhere = save(
+            FilePurpose::SaveSnapshot,
+            Path::new("/nonexistent/x.ron"),
+            "",
+        );
         assert!(matches!(nowhere, Done::Failed(_)));
     }
 }

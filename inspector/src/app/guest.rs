@@ -48,7 +48,7 @@ impl App {
             GuestCommand::SetPicture(picture) => self.state.guest.picture = picture,
             GuestCommand::Export(purpose) => {
                 self.state.guest.asks_picture = false;
-                self.want_file(purpose, None);
+                self.want_file(purpose, None, ctx);
             }
             GuestCommand::CopyText => {
                 if let Some(snapshot) = self.state.snapshot() {

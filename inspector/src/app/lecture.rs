@@ -57,7 +57,7 @@ impl App {
                     }
                 });
             }
-            LectureCommand::ExportHtml => self.want_file(FilePurpose::ExportHtml, None),
+            LectureCommand::ExportHtml => self.want_file(FilePurpose::ExportHtml, None, ctx),
         }
         let last = self.state.history.notebook().pages().lecture.len();
         let chosen = &mut self.state.lecture.chosen;
@@ -95,6 +95,7 @@ impl App {
     }
 
     fn present(&mut self, ctx: &egui::Context) {
+        self.keep_typed(ctx);
         let slides: Arc<[Slide]> = self.state.history.slides().into();
         if slides.is_empty() {
             let words = "There is no lecture yet. Write notes with N, or steps in the tab Lecture.";
@@ -109,6 +110,7 @@ impl App {
                 selection: (state.selection, state.is_chosen),
                 hart: state.hart,
                 spaces: [state.space.clone(), state.compared.clone()],
+                filter: state.look.filter,
                 theme: ctx.options(|options| options.theme_preference),
                 zoom: ctx.zoom_factor(),
                 is_full_screen: ctx.input(|input| input.viewport().fullscreen.unwrap_or(false)),
@@ -122,6 +124,7 @@ impl App {
             self.state.help = false;
             self.state.notice = None;
             self.state.time.note = None;
+            self.state.look.filter = None;
             self.state.time.plays = None;
             ctx.set_theme(ThemePreference::Light);
             ctx.send_viewport_cmd(ViewportCommand::Fullscreen(true));
@@ -129,11 +132,14 @@ impl App {
         self.show_step(0);
     }
 
-    fn leave_lecture(&mut self, ctx: &egui::Context) {
+    pub(super) fn leave_lecture(&mut self, ctx: &egui::Context) {
         let Some(show) = self.state.lecture.show.take() else {
             return;
         };
         let before = show.before;
+        // The zoom is another only in the next frame.
+        self.settles = 2;
+        self.state.look.filter = before.filter;
         ctx.set_theme(before.theme);
         ctx.set_zoom_factor(before.zoom);
         ctx.send_viewport_cmd(ViewportCommand::Fullscreen(before.is_full_screen));

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use super::App;
 use super::files::Done;
+use super::unsaved::Leaving;
 use crate::app::Link;
 use crate::guest::{ElfFile, GuestOptions};
 use crate::link::Address;
 use crate::model::{History, Selection};
 use crate::session::ours::ours;
 use crate::session::{Command, Connection, FollowReport, Source, Waker};
-use crate::views::state::{LectureState, NoticeKind, TimeState};
+use crate::views::state::{LectureState, LookState, NoticeKind, TimeState};
 
 /// Milliseconds between two calls of kalloc in the demo's kernel, as on the command line.
 const PACE: u32 = 20;
@@ -27,7 +28,7 @@ impl App {
         match ours(layout) {
             Some(ours) => {
                 let title = format!("demo, {}", ours.name);
-                self.start(ours.demo(PACE), title, ctx);
+                self.leave_for_guest(ours.demo(PACE), title, ctx);
             }
             None => {
                 let why = format!("There is no layout {layout:?}.");
@@ -47,7 +48,7 @@ impl App {
         };
         let elf = elf.trim();
         if elf.is_empty() {
-            return self.start(attached(found, None), address.trim().to_owned(), ctx);
+            return self.leave_for_guest(attached(found, None), address.trim().to_owned(), ctx);
         }
         let path = PathBuf::from(elf);
         self.state
@@ -58,7 +59,7 @@ impl App {
     /// An ELF that was named for a guest has been read.
     pub(super) fn take_elf(&mut self, address: Address, elf: Arc<ElfFile>, ctx: &egui::Context) {
         let title = address.to_string();
-        self.start(attached(address, Some(elf)), title, ctx);
+        self.leave_for_guest(attached(address, Some(elf)), title, ctx);
     }
 
     /// Looks for guests on a thread of its own.
@@ -73,9 +74,14 @@ impl App {
         self.files.run(move || Done::Guests(outside.guests()));
     }
 
+    /// Opens `source` in the place of what was open, which may be asked about first.
+    fn leave_for_guest(&mut self, source: Source, title: String, ctx: &egui::Context) {
+        self.leave_for(Leaving::Guest(Box::new(source), title), ctx);
+    }
+
     /// Opens `source` in the place of what was open.
-    fn start(&mut self, source: Source, title: String, ctx: &egui::Context) {
-        self.leave();
+    pub(super) fn start(&mut self, source: Source, title: String, ctx: &egui::Context) {
+        self.leave(ctx);
         let window = ctx.clone();
         let waker: Waker = Arc::new(move || window.request_repaint());
         let session = match self.files.outside().start(source, waker) {
@@ -99,7 +105,9 @@ impl App {
     }
 
     /// Leaves what is open: a guest is left as it was found, and nothing of it is shown any more.
-    pub(super) fn leave(&mut self) {
+    pub(super) fn leave(&mut self, ctx: &egui::Context) {
+        // A lecture gives back what it changed of the window.
+        self.leave_lecture(ctx);
         if let Some(link) = self.link.take() {
             // Full or gone, the session ends all the same when its channels do.
             let _ = link.commands.try_send(Command::Detach);
@@ -120,7 +128,11 @@ impl App {
         state.step_symbol = None;
         state.title.clear();
         state.history = History::new();
-        state.guest.forget_reasons();
+        state.document += 1;
+        let picture = std::mem::take(&mut state.guest).picture;
+        state.guest.picture = picture;
+        state.log.clear();
+        state.look = LookState::default();
         state.time = TimeState::default();
         state.lecture = LectureState::default();
         state.hart = 0;

@@ -5,6 +5,7 @@
 //! something has changed.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use egui::ThemePreference;
 use serde::{Deserialize, Serialize};
@@ -41,6 +42,17 @@ pub(super) struct Remembered {
 pub(super) struct Memory {
     path: PathBuf,
     last: Remembered,
+    /// The turn of the newest text that was written.
+    pen: Arc<Mutex<u64>>,
+    turn: u64,
+}
+
+impl Memory {
+    /// What a job of writing holds while it writes, and its turn.
+    fn next_turn(&mut self) -> (Arc<Mutex<u64>>, u64) {
+        self.turn += 1;
+        (Arc::clone(&self.pen), self.turn)
+    }
 }
 
 impl Remembered {
@@ -108,11 +120,21 @@ impl App {
                 ctx.set_zoom_factor(zoom);
             }
         });
-        self.memory = Some(Memory { path, last: read });
+        self.memory = Some(Memory {
+            path,
+            last: read,
+            pen: Arc::default(),
+            turn: 0,
+        });
     }
 
     /// Writes what has changed, once nothing is being dragged any more.
     pub(super) fn remember(&mut self, ctx: &egui::Context) {
+        if self.settles > 0 {
+            self.settles -= 1;
+            ctx.request_repaint();
+            return;
+        }
         let Some(memory) = &self.memory else { return };
         if ctx.input(|input| input.pointer.any_down()) {
             return;
@@ -121,9 +143,19 @@ impl App {
         if now == memory.last {
             return;
         }
-        let path = memory.path.clone();
         if let Ok(text) = ron::ser::to_string_pretty(&now, ron::ser::PrettyConfig::default()) {
+            let Some(memory) = &mut self.memory else {
+                return;
+            };
+            let path = memory.path.clone();
+            let (pen, turn) = memory.next_turn();
             self.files.run_quietly(move || {
+                // Each has a thread of its own; an older one that is late writes nothing.
+                let mut written = pen.lock().unwrap_or_else(PoisonError::into_inner);
+                if *written > turn {
+                    return;
+                }
+                *written = turn;
                 if let Some(folder) = path.parent()
                     && let Err(error) = std::fs::create_dir_all(folder)
                 {

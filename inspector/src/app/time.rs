@@ -42,6 +42,14 @@ impl App {
                     .current()
                     .map(|moment| moment.id)
                     .filter(|_| is_open);
+                if is_open {
+                    // What a running guest does meanwhile does not turn the page under the pen.
+                    let place = self.state.history.cursor();
+                    if self.state.is_followed() {
+                        self.state.history.hold(place);
+                    }
+                    self.state.time.note_asked += 1;
+                }
             }
             TimeCommand::Note(moment, text) => self.write_note(moment, &text),
             TimeCommand::Undo => {

@@ -131,7 +131,12 @@ fn entry(number: u32, registers: &[Register], xlen: Xlen) -> Option<Entry> {
             let size = 8u64 << ones;
             let first = (word & !((1 << ones) - 1)) << 2;
             let first = first & !(size - 1);
-            Some((first, first.saturating_add(size - 1)))
+            // All ones are all of memory, of which there are 56 bits, on RV32 34.
+            let end: u64 = match xlen {
+                Xlen::Rv32 => (1 << 34) - 1,
+                Xlen::Rv64 => (1 << 56) - 1,
+            };
+            Some((first, first.saturating_add(size - 1).min(end.max(first))))
         }
     });
     Some(Entry {
@@ -147,17 +152,18 @@ impl Entry {
         self.config >> bit & 1 == 1
     }
 
-    /// `NAPOT 0x80000000–0x801fffff rwx, locked`.
+    /// `rwx NAPOT 0x80000000–0x801fffff, locked`.
     fn words(&self) -> String {
-        let mut words = self.matching.name().to_owned();
+        let mut words = String::new();
+        for (bit, letter) in [(0, 'r'), (1, 'w'), (2, 'x')] {
+            words.push(if self.bit(bit) { letter } else { '-' });
+        }
+        words.push(' ');
+        words.push_str(self.matching.name());
         match self.range {
             Some((first, last)) => words.push_str(&format!(" {first:#x}–{last:#x}")),
             None if self.matching == Matching::Tor => words.push_str(" nothing"),
             None => {}
-        }
-        words.push(' ');
-        for (bit, letter) in [(0, 'r'), (1, 'w'), (2, 'x')] {
-            words.push(if self.bit(bit) { letter } else { '-' });
         }
         if self.bit(7) {
             words.push_str(", locked");
@@ -241,7 +247,7 @@ mod tests {
         let all = said(&registers, "pmpcfg0", Xlen::Rv64);
         assert_eq!(
             all.summary,
-            "0: TOR 0x0–0x7fffffff ---, locked · 1: NAPOT 0x80200000–0x803fffff rwx · 2: NA4 0x1000–0x1003 r--"
+            "0: --- TOR 0x0–0x7fffffff, locked · 1: rwx NAPOT 0x80200000–0x803fffff · 2: r-- NA4 0x1000–0x1003"
         );
         let texts: Vec<String> = all.fields.iter().map(CsrField::text).collect();
         assert!(texts.contains(&"A[12:11] = 3, entry 1: NAPOT 0x80200000 to 0x803fffff".into()));
@@ -249,21 +255,21 @@ mod tests {
         assert!(texts.contains(&"X[2] = 0, no fetching".into()));
         let one = said(&registers, "pmpaddr1", Xlen::Rv64);
         assert_eq!(one.phys, Some(0x8020_0000));
-        assert_eq!(one.summary, "entry 1: NAPOT 0x80200000–0x803fffff rwx");
+        assert_eq!(one.summary, "entry 1: rwx NAPOT 0x80200000–0x803fffff");
         let off = said(&registers, "pmpaddr3", Xlen::Rv64);
         assert_eq!(off.summary, "entry 3 is off · address 0x2000");
     }
 
     #[test]
     fn all_of_memory_is_one_napot_of_ones() {
-        for (xlen, ones) in [
-            (Xlen::Rv64, (1u64 << 54) - 1),
-            (Xlen::Rv32, u64::from(u32::MAX)),
+        for (xlen, ones, last) in [
+            (Xlen::Rv64, (1u64 << 54) - 1, "0xffffffffffffff"),
+            (Xlen::Rv32, u64::from(u32::MAX), "0x3ffffffff"),
         ] {
             let registers = registers(&[("pmpcfg0", 0x1f), ("pmpaddr0", ones)]);
             let all = said(&registers, "pmpaddr0", xlen);
             assert_eq!(all.phys, Some(0));
-            assert!(all.summary.contains("NAPOT 0x0–0x"), "{}", all.summary);
+            assert_eq!(all.summary, format!("entry 0: rwx NAPOT 0x0–{last}"));
         }
     }
 

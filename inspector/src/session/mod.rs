@@ -152,6 +152,8 @@ pub enum Event {
     Failed(String),
     /// A line for the link's log.
     Log(String),
+    /// What is watched from now on.
+    Watching(Vec<WatchSpec>),
     /// What went over the link.
     Traffic(Vec<Packet>),
     /// What the guest wrote on its console.

@@ -617,8 +617,11 @@ impl Worker {
     fn watch(&mut self, watches: Vec<WatchSpec>) -> Result<(), Trouble> {
         let opened = self.opened()?;
         let elf = opened.capturer.elf().map(AsRef::as_ref);
-        for watch in &watches {
-            watch.check(elf).map_err(Trouble::Failed)?;
+        let checked = watches.iter().try_for_each(|watch| watch.check(elf));
+        if let Err(why) = checked {
+            // What cannot be watched does not stand in the way of what can.
+            self.out.send(Event::Watching(self.watches.clone()))?;
+            return Err(Trouble::Failed(why));
         }
         let names: Vec<&str> = watches.iter().map(|watch| watch.name.as_str()).collect();
         let stop = match names.is_empty() {

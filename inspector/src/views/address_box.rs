@@ -20,6 +20,7 @@ use super::actions;
 use super::command::UiCommand;
 use super::scene::Scene;
 use super::theme;
+use crate::model::Selection;
 use crate::model::expression::{
     Completion, Completions, ExpressionError, Meaning, complete, describe, evaluate,
 };
@@ -42,6 +43,10 @@ pub struct AddressBox {
     /// Where the list was drawn, so that a press on it does not close it first.
     list: Option<Rect>,
     read: Option<Read>,
+    /// What is selected since the text was entered: with another selection the text is of the past.
+    selected: Option<Selection>,
+    /// Frames until what was entered is selected.
+    goes: u8,
 }
 
 /// What a text came to.
@@ -78,6 +83,7 @@ impl AddressBox {
         } else {
             Pressed::default()
         };
+        self.forget_past(had_focus, scene);
         let before = self.text.clone();
         let response = self.field(ui, id, width, is_enabled, scene);
         if self.wants_focus && is_enabled {
@@ -107,6 +113,17 @@ impl AddressBox {
         response
             .on_hover_text(actions::hint("Go to address"))
             .on_disabled_hover_text("Nothing is open yet: there are no addresses to go to.");
+    }
+
+    /// The text stays as long as what it led to is selected.
+    fn forget_past(&mut self, had_focus: bool, scene: &Scene<'_>) {
+        if self.goes > 0 {
+            self.goes -= 1;
+            self.selected = Some(scene.state.selection);
+        } else if !had_focus && self.selected.is_some_and(|it| it != scene.state.selection) {
+            self.text.clear();
+            self.selected = None;
+        }
     }
 
     fn field(
@@ -295,6 +312,7 @@ impl AddressBox {
             .is_some_and(|scope| evaluate(&self.text, &scope).is_ok());
         if means_something {
             out.push(UiCommand::GoTo(self.text.clone()));
+            self.goes = 2;
             response.surrender_focus();
             self.back = 0;
         } else {

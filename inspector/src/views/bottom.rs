@@ -24,6 +24,7 @@ use egui::{Align, Button, CornerRadius, Layout, Rect, RichText, Ui, UiBuilder, p
 
 use super::command::{Tab, UiCommand};
 use super::scene::Scene;
+use super::state::State;
 use super::theme;
 
 /// What the lower part keeps from frame to frame.
@@ -66,6 +67,12 @@ impl Bottom {
         }
         changes::show(ui, right, &mut self.base, scene, out);
         self.notes.show(ui, scene, out);
+    }
+
+    /// Hands over what is being typed in a note, a caption or a title, as if it were left.
+    pub fn keep_typed(&mut self, state: &State, out: &mut Vec<UiCommand>) {
+        self.notes.keep_typed(state, out);
+        self.author.keep_typed(state, out);
     }
 
     /// Draws the timeline alone, and what the moment changed beside it: for a picture.

@@ -7,10 +7,7 @@ use super::command::UiCommand;
 use super::theme;
 
 /// Keys that are egui's own.
-const OTHER_KEYS: [(&str, &str); 2] = [
-    ("Ctrl +, Ctrl −", "Larger, smaller; Ctrl 0 as it was."),
-    ("Tab, Space", "Go to the next control, press it."),
-];
+const OTHER_KEYS: [(&str, &str); 1] = [("Tab, Space", "Go to the next control, press it.")];
 
 /// The width of one column of keys.
 const COLUMN: f32 = 470.0;

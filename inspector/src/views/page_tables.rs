@@ -3,10 +3,12 @@
 
 mod all_tables;
 mod card;
+mod cells;
 mod folds;
 mod layout;
 mod self_map;
 mod tools;
+mod words;
 
 use egui::{Rect, RichText, Sense, Ui, UiBuilder, Vec2, pos2, vec2};
 use pagescope_protocol::TranslationMode;
@@ -17,8 +19,9 @@ use super::derived::ChainLink;
 use super::paint;
 use super::scene::{Anchors, Scene};
 use super::theme;
-use card::CardTexture;
-pub(super) use card::{OWN_WINDOW, level_list};
+pub(super) use card::OWN_WINDOW;
+use cells::CardTexture;
+pub(super) use words::level_list;
 
 /// What the tables keep from frame to frame: one small texture for each large card.
 #[derive(Default)]

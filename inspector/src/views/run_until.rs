@@ -33,6 +33,13 @@ impl Kind {
     }
 }
 
+/// Whether Enter means the whole question: not where it presses a button that has the keyboard. A field that takes Enter
+/// has left the keyboard by then.
+fn is_entered(ui: &Ui) -> bool {
+    ui.memory(|memory| memory.focused().is_none())
+        && ui.input(|input| input.key_pressed(egui::Key::Enter))
+}
+
 /// What the question keeps: what was asked last.
 #[derive(Default)]
 pub struct RunUntil {
@@ -95,7 +102,7 @@ impl RunUntil {
                 ui.horizontal(|ui| {
                     let button = ui.add_enabled(why_not.is_none(), Button::new("Run until it is so"));
                     goes = button.clicked()
-                        || (why_not.is_none() && ui.input(|input| input.key_pressed(egui::Key::Enter)));
+                        || (why_not.is_none() && is_entered(ui));
                     if goes && let Ok(command) = goal {
                         out.push(UiCommand::Guest(command));
                     }

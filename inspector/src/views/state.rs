@@ -65,6 +65,8 @@ pub enum Contents {
 pub struct State {
     /// What is open: a file's name, or the guest's.
     pub title: String,
+    /// Which of the things that were open one after the other this is.
+    pub document: u64,
     /// All moments, and the one being looked at.
     pub history: History,
     /// Whether there is a session that commands can go to.
@@ -125,6 +127,7 @@ impl State {
     pub fn new(title: String, history: History, connection: Connection) -> Self {
         Self {
             title,
+            document: 0,
             history,
             has_session: false,
             connection,
@@ -249,6 +252,21 @@ impl State {
         self.contents.insert((frame, moment), contents);
     }
 
+    /// Takes the answer to a question for a frame's bytes: it is of the moment at which it was asked, whichever is
+    /// looked at by now.
+    pub fn answer_contents(&mut self, frame: PhysPage, contents: Contents) {
+        let mut questions = self.contents.iter();
+        let asked = questions
+            .find(|((of, _), held)| *of == frame && **held == Contents::Asked)
+            .map(|(key, _)| *key);
+        match asked {
+            Some(key) => {
+                self.contents.insert(key, contents);
+            }
+            None => self.remember_contents(frame, contents),
+        }
+    }
+
     /// Forgets what was asked for and never came.
     pub fn forget_questions(&mut self) {
         self.contents
@@ -299,5 +317,19 @@ mod tests {
         assert!(state.console.len() <= CONSOLE_BYTES);
         assert!(state.console.starts_with("line "));
         assert!(state.contents.len() <= CONTENTS);
+    }
+
+    /// A frame is asked for at one moment, and another is looked at when the answer comes.
+    #[test]
+    fn an_answer_is_of_the_moment_at_which_it_was_asked() {
+        let mut state = State::new("t".into(), fixture::history(3), Connection::None);
+        let frame = PhysPage::from_truncated(0x87ff7);
+        state.remember_contents(frame, Contents::Asked);
+        let asked_at = state.history.cursor();
+        state.history.seek(1);
+        state.answer_contents(frame, Contents::Unreadable);
+        assert_eq!(state.contents(frame), None);
+        state.history.seek(asked_at);
+        assert_eq!(state.contents(frame), Some(&Contents::Unreadable));
     }
 }

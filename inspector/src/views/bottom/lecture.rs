@@ -12,6 +12,7 @@ use crate::views::actions;
 use crate::views::command::{LectureCommand, UiCommand};
 use crate::views::paint;
 use crate::views::scene::Scene;
+use crate::views::state::State;
 use crate::views::theme;
 
 const HEAD: f32 = 28.0;
@@ -20,8 +21,8 @@ const ROW: f32 = 22.0;
 /// What is being typed.
 #[derive(Default)]
 pub(super) struct Author {
-    title: Typed<()>,
-    caption: Typed<usize>,
+    title: Typed<u64>,
+    caption: Typed<(u64, usize)>,
 }
 
 /// A text that counts when it is left.
@@ -59,6 +60,21 @@ impl<K: PartialEq + Copy> Typed<K> {
 }
 
 impl Author {
+    /// What was typed counts, though it is not left yet.
+    pub(super) fn keep_typed(&mut self, state: &State, out: &mut Vec<UiCommand>) {
+        self.keep_title(state, out);
+        let left = self.caption.left();
+        keep_caption(left, state, out);
+    }
+
+    fn keep_title(&mut self, state: &State, out: &mut Vec<UiCommand>) {
+        if let Some((document, title)) = self.title.left()
+            && document == state.document
+        {
+            out.push(LectureCommand::Title(title).into());
+        }
+    }
+
     /// Draws the author's view into `rect`.
     pub(super) fn show(
         &mut self,
@@ -95,7 +111,8 @@ impl Author {
 
     fn head(&mut self, ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         let pages = scene.state.history.notebook().pages();
-        self.title.refresh((), &pages.title);
+        // What was left in another file was asked for when that was left.
+        self.title.refresh(scene.state.document, &pages.title);
         let mut row = ui.new_child(
             UiBuilder::new()
                 .max_rect(rect)
@@ -112,10 +129,8 @@ impl Author {
         response.widget_info(|| {
             egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Title of the lecture")
         });
-        if response.lost_focus()
-            && let Some(((), title)) = self.title.left()
-        {
-            out.push(LectureCommand::Title(title).into());
+        if response.lost_focus() {
+            self.keep_title(scene.state, out);
         }
         let buttons: [(&str, &str); 4] = [
             ("Show", "Show the lecture"),
@@ -155,9 +170,10 @@ impl Author {
         let Some(slide) = slides.get(chosen) else {
             return;
         };
-        if let Some((at, text)) = self.caption.refresh(chosen, &slide.caption) {
-            out.push(LectureCommand::Caption(at, text).into());
-        }
+        let left = self
+            .caption
+            .refresh((scene.state.document, chosen), &slide.caption);
+        keep_caption(left, scene.state, out);
         let foot = rect.with_min_y(rect.bottom() - HEAD);
         let text = rect.with_max_y(foot.top() - 4.0);
         let mut child = ui.new_child(UiBuilder::new().max_rect(text).id_salt("caption"));
@@ -177,10 +193,8 @@ impl Author {
                     let name = format!("Caption of step {}", chosen + 1);
                     egui::WidgetInfo::labeled(egui::Role::MultilineTextInput, true, name)
                 });
-                if response.lost_focus()
-                    && let Some((at, text)) = self.caption.left()
-                {
-                    out.push(LectureCommand::Caption(at, text).into());
+                if response.lost_focus() {
+                    keep_caption(self.caption.left(), scene.state, out);
                 }
             });
         let mut row = ui.new_child(
@@ -193,6 +207,15 @@ impl Author {
         row.spacing_mut().item_spacing.x = 6.0;
         row.spacing_mut().button_padding = vec2(7.0, 2.0);
         slide_buttons(&mut row, chosen, slides, out);
+    }
+}
+
+/// A caption that was left counts, in the file that it is of.
+fn keep_caption(left: Option<((u64, usize), String)>, state: &State, out: &mut Vec<UiCommand>) {
+    if let Some(((document, at), text)) = left
+        && document == state.document
+    {
+        out.push(LectureCommand::Caption(at, text).into());
     }
 }
 

@@ -13,8 +13,8 @@ use crate::views::state::LogLine;
 #[derive(Default)]
 pub(super) struct Log {
     filter: String,
-    /// Whether words alone are shown.
-    hides_packets: bool,
+    /// Whether packets are shown between the words.
+    shows_packets: bool,
 }
 
 impl Log {
@@ -33,7 +33,7 @@ impl Log {
         let wanted = self.filter.trim().to_lowercase();
         let is_shown = |line: &&LogLine| {
             let is_wanted = wanted.is_empty() || line.text.to_lowercase().contains(&wanted);
-            is_wanted && !(self.hides_packets && line.is_packet)
+            is_wanted && (self.shows_packets || !line.is_packet)
         };
         let lines: Vec<&LogLine> = log.iter().filter(is_shown).collect();
         let shown: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
@@ -73,14 +73,14 @@ impl Log {
         {
             out.push(UiCommand::Guest(GuestCommand::ClearLog));
         }
-        let shows = !self.hides_packets;
+        let shows = self.shows_packets;
         let packets = row.add(Button::new("Packets").small().selected(shows));
         packets.widget_info(|| {
             egui::WidgetInfo::selected(egui::Role::Button, true, shows, "Show packets")
         });
         let hint = "Show what goes over the link, packet by packet, or words alone";
         if packets.on_hover_text(hint).clicked() {
-            self.hides_packets = shows;
+            self.shows_packets = !shows;
         }
     }
 }

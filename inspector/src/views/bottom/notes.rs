@@ -6,16 +6,21 @@ use egui::{Align2, Key, Modifiers, RichText, ScrollArea, TextEdit, Ui, Window, v
 use crate::model::MomentId;
 use crate::views::command::{TimeCommand, UiCommand};
 use crate::views::scene::Scene;
+use crate::views::state::State;
 use crate::views::theme;
 
 /// What is being typed.
 #[derive(Default)]
 pub(super) struct Notes {
     open: Option<Open>,
+    /// How often a note was asked for when it last had the keyboard.
+    asked: u64,
 }
 
 /// A note that is being written.
 struct Open {
+    /// What was open: other moments have the same names in another.
+    document: u64,
     moment: MomentId,
     /// As it was when it was last read.
     kept: String,
@@ -32,9 +37,20 @@ impl Open {
 }
 
 impl Notes {
+    /// What was typed counts, though it is not left yet.
+    pub(super) fn keep_typed(&mut self, state: &State, out: &mut Vec<UiCommand>) {
+        if let Some(open) = &mut self.open
+            && open.document == state.document
+        {
+            open.keep(out);
+        }
+    }
+
     /// Shows the panel, if it is open.
     pub(super) fn show(&mut self, ui: &Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
         let history = &scene.state.history;
+        let document = scene.state.document;
+        self.open.take_if(|open| open.document != document);
         let wanted = scene.state.time.note.and(history.current());
         let Some(moment) = wanted else {
             if let Some(mut open) = self.open.take() {
@@ -43,13 +59,16 @@ impl Notes {
             return;
         };
         let written = history.notebook().note(moment.id);
-        let is_new = self.open.is_none();
+        let asked = scene.state.time.note_asked;
+        let is_new = self.open.is_none() || self.asked != asked;
+        self.asked = asked;
         let is_same = matches!(&self.open, Some(open) if open.moment == moment.id);
         if !is_same {
             if let Some(mut open) = self.open.take() {
                 open.keep(out);
             }
             self.open = Some(Open {
+                document,
                 moment: moment.id,
                 kept: written.to_owned(),
                 text: written.to_owned(),

@@ -19,6 +19,8 @@ use crate::views::theme;
 
 /// The width of a column of integer registers.
 const CELL: f32 = 206.0;
+/// The width of the longest name there, `pmpaddr7` or `mhartid`.
+const NAME: f32 = 58.0;
 
 /// Draws the registers of the hart being looked at into `rect`.
 pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
@@ -205,7 +207,7 @@ fn integer(
     let painter = ui.painter();
     let name = cell
         .with_min_x(cell.left() + 12.0)
-        .with_max_x(cell.left() + 70.0);
+        .with_max_x(cell.left() + 12.0 + NAME);
     let color = match was {
         Some(_) => palette.text,
         None => palette.dim,
@@ -218,7 +220,7 @@ fn integer(
         numbers.clone(),
         color,
     );
-    let value = cell.with_min_x(cell.left() + 62.0);
+    let value = cell.with_min_x(cell.left() + 12.0 + NAME + 6.0);
     let text = hex(register.value);
     paint::line(painter, value, Align::Min, &text, numbers, palette.text);
     finish(response, register, None, was, scene, out);

@@ -22,6 +22,12 @@ pub enum DeskCommand {
     FindGuests,
     /// Leave what is open, and go back to the first screen.
     Close,
+    /// Save the recording, then leave it.
+    LeaveSaved,
+    /// Leave it, whatever is lost.
+    LeaveUnsaved,
+    /// Leave nothing.
+    Stay,
     /// Forget the files that were open.
     ForgetRecent,
     /// Make the panels this large.

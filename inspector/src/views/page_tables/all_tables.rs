@@ -5,7 +5,7 @@ use egui::{Align, CornerRadius, Rect, ScrollArea, Sense, Stroke, StrokeKind, Ui,
 use pagescope_protocol::PAGE_SIZE;
 use pagescope_protocol::snapshot::Table;
 
-use super::card::describe_table;
+use super::words::describe_table;
 use crate::model::{BandKind, Seen, Selection, Sign, TableFacts, size_text};
 use crate::views::command::UiCommand;
 use crate::views::derived::ChainLink;

@@ -3,18 +3,16 @@
 
 use std::collections::BTreeSet;
 
-use egui::{
-    Align, Color32, CornerRadius, Rect, RichText, Sense, Stroke, StrokeKind, TextureHandle,
-    TextureOptions, Ui, epaint::ColorImage, pos2, vec2,
-};
+use egui::{Align, CornerRadius, Rect, RichText, Sense, Stroke, StrokeKind, Ui, pos2, vec2};
 use pagescope_protocol::snapshot::Table;
 use pagescope_protocol::walk::entry_address;
-use pagescope_protocol::{Level, PhysPage, Pte, PteKind};
+use pagescope_protocol::{Level, PhysPage, PteKind};
 
-use super::folds::{self, Alike, Fold};
+use super::cells::{CardTexture, letters, make_texture, marks};
+use super::folds;
 use super::layout::{Cards, FOOT, PAD_LEFT, PAD_RIGHT};
-use crate::export::text::leaf_place;
-use crate::model::{BandKind, Seen, Selection, Sign, entry_words, size_text};
+use super::words::describe_table;
+use crate::model::{Selection, entry_words, size_text};
 use crate::views::camera::CameraStep;
 use crate::views::command::{LookCommand, UiCommand};
 use crate::views::derived::ChainLink;
@@ -26,18 +24,6 @@ use crate::views::theme;
 pub(in crate::views) const OWN_WINDOW: &str = "A leaf to this table itself. At this level it is a \
     misaligned superpage, which faults, on purpose: the root's entry to itself makes the walk read \
     this table as L0, and there this is its window.";
-
-/// What a card's cells depend on.
-type Key = (u64, Level, PhysPage, bool, usize, Option<Sign>);
-
-/// A card's cells, kept as long as they show the same.
-pub(super) struct CardTexture {
-    key: Key,
-    handle: TextureHandle,
-    valid: usize,
-    /// What its rows are, where all entries of one are alike.
-    rows: Vec<Option<Alike>>,
-}
 
 /// The folds that somebody has opened, by the first row of each.
 pub(super) type Opened = BTreeSet<(Level, PhysPage, usize)>;
@@ -373,208 +359,6 @@ fn title(
         out.push(UiCommand::Select(whole));
     }
     response.on_hover_ui(|ui| describe_table(ui, table, scene));
-}
-
-/// `L1 and L0`.
-pub(in crate::views) fn level_list(levels: &[Level]) -> String {
-    let names: Vec<String> = levels.iter().map(Level::to_string).collect();
-    names.join(" and ")
-}
-
-/// The words over a table's name.
-pub(super) fn describe_table(ui: &mut Ui, table: &Table, scene: &Scene<'_>) {
-    let mode = scene.derived.mode();
-    ui.label(RichText::new(format!("{} table at {}", table.level, table.frame)).strong());
-    ui.label(format!(
-        "Translates {} from {}, one entry for {}.",
-        size_text(mode.table_size(table.level)),
-        table.covers_from,
-        size_text(mode.entry_size(table.level))
-    ));
-    if scene.is_torn(table.frame) {
-        ui.label("It was moving while it was read: what it shows may be half old and half new.");
-    }
-    match table.parent {
-        None => ui.label(format!(
-            "The root: {} holds its frame.",
-            scene.derived.root_register()
-        )),
-        Some(parent) => ui.label(format!(
-            "Linked by entry {} of the table at {parent}.",
-            table.parent_index
-        )),
-    };
-    if table.other_parents > 0 {
-        ui.label(format!("{} more entries lead here.", table.other_parents));
-    }
-    if let Some(facts) = scene.derived.table_facts(table.frame) {
-        if let Some(role) = facts.role_at(table.level) {
-            ui.label(format!(
-                "It is {role}: the root's entry to itself leads here."
-            ));
-        } else if !facts.also_read_as.is_empty() {
-            ui.label(format!(
-                "Also read as {}, through the root's entry to itself.",
-                level_list(&facts.also_read_as)
-            ));
-        }
-        match facts.window() {
-            Some(window) => ui.label(format!(
-                "Its window is {}: the leaf {}.",
-                window.virt,
-                leaf_place(facts, window)
-            )),
-            None => ui.label("No address of this space leads to it."),
-        };
-    }
-    match table.entries {
-        None => ui.label("Its frame could not be read."),
-        Some(_) => ui.label(format!(
-            "{} of {} entries are valid.",
-            table.valid_entries(),
-            mode.entries(table.level)
-        )),
-    };
-}
-
-fn make_texture(ui: &Ui, key: Key, table: &Table, scene: &Scene<'_>) -> CardTexture {
-    let columns = key.4;
-    let mode = scene.derived.mode();
-    let size = [columns, mode.entries(table.level) / columns];
-    let mut image = ColorImage::filled(size, scene.palette.empty);
-    let mut valid = 0;
-    let facts = scene.derived.table_facts(table.frame);
-    let is_role = facts.is_some_and(|facts| facts.level() != table.level);
-    for (pixel, (index, pte)) in image.pixels.iter_mut().zip(table.iter()) {
-        let kind = if scene.derived.is_own_window(table, index, pte) {
-            Some(BandKind::Table(table.level))
-        } else {
-            scene.derived.kind_of_entry(table.level, pte)
-        };
-        let Some(kind) = kind else { continue };
-        valid += 1;
-        // What an entry looks like at a level that is not its table's own hurts nobody.
-        if is_role && matches!(mode.classify(pte, table.level), PteKind::Reserved(_)) {
-            *pixel = theme::mix(scene.palette.dim, scene.palette.empty, 0.5);
-            continue;
-        }
-        let seen = seen_of(table, index, pte, kind, scene);
-        let color = match seen.is_fresh {
-            true => scene.palette.fresh,
-            false => cell_color(kind, scene),
-        };
-        *pixel = scene.filtered(color, &seen);
-    }
-    let handle = ui
-        .ctx()
-        .load_texture("table cells", image, TextureOptions::NEAREST);
-    CardTexture {
-        key,
-        handle,
-        valid,
-        rows: folds::rows_alike(table, columns, scene),
-    }
-}
-
-/// What is known of an entry that is valid.
-fn seen_of(table: &Table, index: usize, pte: Pte, kind: BandKind, scene: &Scene<'_>) -> Seen {
-    let leaf = match scene.derived.mode().classify(pte, table.level) {
-        PteKind::Leaf(leaf) => Some(leaf),
-        _ => None,
-    };
-    Seen {
-        kind,
-        is_mapped: leaf.is_some(),
-        is_fresh: scene.derived.is_fresh_entry(table.frame, index, pte),
-        is_shared: leaf.is_some_and(|leaf| {
-            let start = leaf.page.start().as_u64();
-            scene.derived.is_shared(start, start + leaf.size - 1)
-        }),
-        is_unsure: scene.is_torn(table.frame),
-        is_unread: scene.derived.leads_to_unread(table.level, pte),
-    }
-}
-
-/// Letters on cells that are large enough for one, so that a colour never speaks alone.
-fn letters(ui: &Ui, grid: &CellGrid, folds: &[Fold], table: &Table, scene: &Scene<'_>) {
-    if grid.cell < 15.0 {
-        return;
-    }
-    let is_folded = |index: usize| {
-        let row = index / grid.columns;
-        folds.iter().any(|fold| fold.rows.contains(&row))
-    };
-    let window = ui.clip_rect();
-    for (index, pte) in table.iter() {
-        let cell = grid.cell_rect(index);
-        if !window.intersects(cell) || is_folded(index) {
-            continue;
-        }
-        let kind = match scene.derived.is_own_window(table, index, pte) {
-            true => Some(BandKind::Table(table.level)),
-            false => scene.derived.kind_of_entry(table.level, pte),
-        };
-        let Some(kind) = kind else { continue };
-        let seen = seen_of(table, index, pte, kind, scene);
-        let mut text = String::new();
-        // What could not be read is said before anything else.
-        if seen.is_unread {
-            text.push_str(Sign::Unread.letter());
-        }
-        let signs = Sign::OF_ONE.iter().filter(|sign| sign.takes(&seen));
-        for sign in signs.take(2 - text.len()) {
-            text.push_str(sign.letter());
-        }
-        let fill = match seen.is_fresh {
-            true => scene.palette.fresh,
-            false => cell_color(kind, scene),
-        };
-        ui.painter().text(
-            cell.center(),
-            egui::Align2::CENTER_CENTER,
-            text,
-            theme::numbers((grid.cell * 0.5).min(13.0)),
-            scene.palette.ink_on(scene.filtered(fill, &seen)),
-        );
-    }
-}
-
-/// What is selected as a stretch, and what the mouse rests on in any view.
-fn marks(ui: &Ui, grid: &CellGrid, table: &Table, scene: &Scene<'_>) {
-    let derived = scene.derived;
-    let mode = derived.mode();
-    let painter = ui.painter();
-    for (marks, color) in [
-        (&derived.hover_marks, scene.palette.text),
-        (&derived.marks, scene.palette.selection),
-    ] {
-        if marks.virt.is_empty() {
-            continue;
-        }
-        let rest = mode.entry_size(table.level) - 1;
-        for (index, pte) in table.iter().filter(|(_, pte)| pte.is_valid()) {
-            let first = entry_address(mode, table.covers_from, table.level, index).as_u64();
-            if pte.is_valid() && marks.has_virt(first, first.saturating_add(rest)) {
-                let stroke = Stroke::new(1.0, color);
-                let inside = StrokeKind::Inside;
-                painter.rect_stroke(grid.cell_rect(index), CornerRadius::ZERO, stroke, inside);
-            }
-        }
-    }
-    let hovered = derived.hover.step_at(table.level);
-    if let Some(step) = hovered.filter(|step| step.table == table.frame) {
-        let stroke = Stroke::new(1.5, scene.palette.text);
-        let cell = grid.cell_rect(step.index);
-        painter.rect_stroke(cell, CornerRadius::ZERO, stroke, StrokeKind::Outside);
-    }
-}
-
-pub(super) fn cell_color(kind: BandKind, scene: &Scene<'_>) -> Color32 {
-    match kind {
-        // Mapped, whatever the frame is used for: it must not look like an empty cell.
-        BandKind::Free | BandKind::Ram | BandKind::Nothing => scene.palette.data,
-        kind => scene.palette.band(kind),
-    }
 }
 
 fn interact(

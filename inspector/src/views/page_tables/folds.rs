@@ -149,7 +149,7 @@ pub(super) fn paint(ui: &Ui, grid: &CellGrid, folds: &[Fold], scene: &Scene<'_>)
         let rect = fold.rect(grid).shrink2(vec2(0.0, 0.5));
         match fold.alike {
             Alike::Valid { kind, .. } => {
-                painter.rect_filled(rect, 0.0, super::card::cell_color(kind, scene));
+                painter.rect_filled(rect, 0.0, super::cells::cell_color(kind, scene));
             }
             _ => {
                 painter.rect_filled(rect, 0.0, palette.panel);

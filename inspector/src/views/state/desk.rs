@@ -29,6 +29,8 @@ pub struct DeskState {
     pub recent: Vec<PathBuf>,
     /// How large the panels were made.
     pub panels: Panels,
+    /// What would be lost, where it is asked whether it may be.
+    pub asks_leave: Option<String>,
     /// The guests of this machine that can be attached to; `None` while they are looked for.
     pub guests: Option<Vec<LocalGuest>>,
     lines: BTreeMap<u64, SourceLine>,

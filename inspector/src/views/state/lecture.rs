@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{MomentId, Selection, Slide};
+use crate::model::{MomentId, Selection, Sign, Slide};
 
 /// State of lectures and pictures.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -46,6 +46,8 @@ pub struct Before {
     pub hart: u32,
     /// The space, and the one that it was compared with.
     pub spaces: [Option<String>; 2],
+    /// What alone was drawn bright.
+    pub filter: Option<Sign>,
     /// Dark, light, or as the system does.
     pub theme: egui::ThemePreference,
     /// How large everything was drawn.

@@ -82,6 +82,8 @@ pub struct TimeState {
     pub asks_base: bool,
     /// The moment whose note is being written.
     pub note: Option<MomentId>,
+    /// How often a note was asked for: each time it gets the keyboard.
+    pub note_asked: u64,
     /// The part of the axis that is drawn; all of it where there is none.
     pub span: Option<Span>,
     /// What is plotted.
@@ -110,6 +112,7 @@ impl Default for TimeState {
             base: None,
             asks_base: false,
             note: None,
+            note_asked: 0,
             span: None,
             plotted: [Series::Heap].into(),
             plays: None,
