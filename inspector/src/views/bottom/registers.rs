@@ -18,7 +18,7 @@ use crate::views::scene::Scene;
 use crate::views::theme;
 
 /// The width of a column of integer registers.
-const CELL: f32 = 206.0;
+const CELL: f32 = 216.0;
 /// The width of the longest name there, `pmpaddr7` or `mhartid`.
 const NAME: f32 = 58.0;
 
