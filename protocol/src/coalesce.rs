@@ -30,7 +30,8 @@ pub struct MappedRange {
 }
 
 impl MappedRange {
-    pub(crate) fn continues_with(&self, next: &Self) -> bool {
+    /// Whether `next` begins where this one ends, and maps the same way.
+    pub fn continues_with(&self, next: &Self) -> bool {
         self.virt.checked_add(self.size) == Some(next.virt)
             && self.phys.checked_add(self.size) == Some(next.phys)
             && self.page_size == next.page_size

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use pagescope_protocol::coalesce::MappedRange;
 use pagescope_protocol::snapshot::{Snapshot, Space};
-use pagescope_protocol::{PhysRange, VirtAddr, VirtRange};
+use pagescope_protocol::{LeafFlags, PhysRange, VirtAddr, VirtRange};
 
 use super::Capturer;
 use super::step::{CallStepper, StepError, clean_up, return_text};
-use super::table_watch::{MOST_WATCHED, TableWatch, TableWrite};
+use super::table_watch::{MOST_WATCHED, TableWatch, TableWrite, is_written};
 use crate::link::{Cancel, LinkError, StopReason, Target};
 
 /// How long one wait lasts before the flag that cancels is looked at again.
@@ -130,7 +130,7 @@ pub const fn every(stop: u64) -> u64 {
     }
 }
 
-/// Whether a table of any space is another, or what `within` translates to.
+/// Whether a table of any space is another, or what `within` translates to. A and D are nothing that was asked for.
 fn have_changed(before: &Snapshot, after: &Snapshot, within: Option<VirtRange>) -> bool {
     before.spaces.len() != after.spaces.len()
         || after.spaces.iter().any(|space| {
@@ -138,17 +138,52 @@ fn have_changed(before: &Snapshot, after: &Snapshot, within: Option<VirtRange>) 
                 return true;
             };
             match within {
-                None => old.root != space.root || old.tables != space.tables,
-                Some(range) => {
-                    let last = range.start().as_u64().saturating_add(range.size() - 1);
-                    let there = |space: &Space| -> Vec<MappedRange> {
-                        let ranges = space.mappings.ranges_from(range.start());
-                        ranges.take_while(|one| one.virt.as_u64() <= last).collect()
-                    };
-                    there(old) != there(space)
-                }
+                None => old.root != space.root || have_written_tables(old, space),
+                Some(range) => mapped_in(old, range) != mapped_in(space, range),
             }
         })
+}
+
+fn have_written_tables(before: &Space, after: &Space) -> bool {
+    before.tables.len() != after.tables.len()
+        || after.tables.iter().any(|table| {
+            let Some(old) = before.table_at(table.frame, table.level) else {
+                return true;
+            };
+            old.covers_from != table.covers_from
+                || old.entries.is_some() != table.entries.is_some()
+                || (old.iter().zip(table.iter()))
+                    .any(|((_, old), (_, new))| is_written(old.bits(), new.bits()))
+        })
+}
+
+/// What `range` translates to, without A and D, and without the borders that only those make.
+fn mapped_in(space: &Space, range: VirtRange) -> Vec<MappedRange> {
+    let first = range.start().as_u64();
+    let last = first.saturating_add(range.size().saturating_sub(1));
+    let mut found: Vec<MappedRange> = Vec::new();
+    let ranges = space.mappings.ranges_from(range.start());
+    for one in ranges.take_while(|one| one.virt.as_u64() <= last) {
+        let end = one.virt.as_u64().saturating_add(one.size - 1).min(last);
+        // The first one may end before.
+        if end < first {
+            continue;
+        }
+        let before = first.saturating_sub(one.virt.as_u64());
+        let virt = one.virt.wrapping_add(before);
+        let piece = MappedRange {
+            virt,
+            phys: one.phys.wrapping_add(before),
+            size: end.saturating_sub(virt.as_u64()).saturating_add(1),
+            flags: one.flags - (LeafFlags::ACCESSED | LeafFlags::DIRTY),
+            ..one
+        };
+        match found.last_mut() {
+            Some(last) if last.continues_with(&piece) => last.size += piece.size,
+            _ => found.push(piece),
+        }
+    }
+    found
 }
 
 /// What a run tells while it goes on.
@@ -474,6 +509,7 @@ impl Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pagescope_protocol::snapshot::TableEntries;
 
     #[test]
     fn long_runs_keep_fewer_stops() {
@@ -492,6 +528,51 @@ mod tests {
             heap_counter: None,
         };
         assert_eq!(told.to_string(), "1 stop");
+    }
+
+    #[test]
+    fn where_nothing_can_be_watched_the_hardware_stops_nothing_either() {
+        let snapshot = crate::model::fixture::pseudos(3);
+        let with = |bits: u64| {
+            let mut after = snapshot.clone();
+            let space = &mut after.spaces[0];
+            let place = space.tables.iter().position(|table| {
+                table.level.number() == 0 && table.iter().any(|(_, pte)| pte.is_valid())
+            });
+            let mut changed = None;
+            space.tables.edit(|tables| {
+                let table = Arc::make_mut(&mut tables[place.unwrap()]);
+                let (index, _) = table.iter().find(|(_, pte)| pte.is_valid()).unwrap();
+                let mut words = table.entries.as_ref().unwrap().words().to_vec();
+                words[index] ^= bits;
+                table.entries = Some(TableEntries::new(words));
+                changed = Some(table.covers_from.wrapping_add(index as u64 * 4096));
+            });
+            let at = changed.unwrap();
+            let mut mappings: Vec<_> = space.mappings.iter().collect();
+            let one = mappings.iter_mut().find(|one| {
+                (one.virt.as_u64()..one.virt.as_u64() + one.size).contains(&at.as_u64())
+            });
+            let one = one.unwrap();
+            one.flags = LeafFlags::from_bits_retain(one.flags.bits() ^ bits as u8);
+            space.mappings = mappings.into_iter().collect();
+            (after, VirtRange::new(at, 4096))
+        };
+        let accessed = u64::from(LeafFlags::ACCESSED.bits());
+        let writable = u64::from(LeafFlags::WRITE.bits());
+        // Both ways: of the two moments one has A.
+        let (other, page) = with(accessed);
+        let (with_a, without_a) = match other.spaces[0].translate(page.unwrap().start()).mapped() {
+            Some(leaf) if leaf.flags.contains(LeafFlags::ACCESSED) => (&other, &snapshot),
+            _ => (&snapshot, &other),
+        };
+        assert!(!have_changed(without_a, with_a, None));
+        assert!(!have_changed(without_a, with_a, page));
+        let (written, page) = with(writable);
+        assert!(have_changed(&snapshot, &written, None));
+        assert!(have_changed(&snapshot, &written, page));
+        let elsewhere = VirtRange::new(VirtAddr::new(0x1000), 4096);
+        assert!(!have_changed(&snapshot, &written, elsewhere));
     }
 
     #[test]

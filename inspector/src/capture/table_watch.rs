@@ -243,7 +243,7 @@ impl TableWatch {
 
 /// Whether an entry is another one by a store of the guest: the hardware sets A and D of leaves, whenever it likes, and
 /// that is no store.
-fn is_written(before: u64, after: u64) -> bool {
+pub(super) fn is_written(before: u64, after: u64) -> bool {
     const fn bits(flags: LeafFlags) -> u64 {
         flags.bits() as u64
     }
