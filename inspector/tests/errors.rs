@@ -447,3 +447,55 @@ fn answers_and_complaints_that_nobody_reads() {
         }
     }
 }
+
+/// A command that holds no guest has nothing to leave: the first signal ends it, whatever it is at.
+#[test]
+fn the_first_signal_ends_a_command_that_holds_no_guest() {
+    let folder = folder();
+    let path = folder.path().join("endless.ron");
+    let made = Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+    assert!(made.success());
+    let mut export = Command::new(env!("CARGO_BIN_EXE_pagescope"))
+        .args(["export", "--text", &path.to_string_lossy()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program was built with the test");
+    // It opens once the command is at work, and is never at its end.
+    let mut file = fs::File::create(&path).expect("somebody reads");
+    file.write_all(b"Snapshot(").expect("somebody reads");
+    let pid = rustix::process::Pid::from_raw(i32::try_from(export.id()).expect("a pid"));
+    rustix::process::kill_process(pid.expect("a pid"), rustix::process::Signal::TERM)
+        .expect("it runs");
+    let deadline = Instant::now() + HANG_GUARD;
+    let status = loop {
+        if let Some(status) = export.try_wait().expect("it is our child") {
+            break status;
+        }
+        if Instant::now() >= deadline {
+            let _ = export.kill();
+            panic!("it does not end");
+        }
+        thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(status.code(), Some(130));
+    drop(file);
+}
+
+#[test]
+fn pictures_that_cannot_be_drawn() {
+    let folder = folder();
+    let path = folder.path().join("layout.ron");
+    let text = snapshot_to_text(&fixture::pseudos(3));
+    fs::write(&path, text).expect("a folder of our own");
+    let path = path.to_string_lossy().into_owned();
+    for scale in ["NaN", "inf", "0", "-1", "1e30", "0.2"] {
+        let scale = format!("--scale={scale}");
+        let arguments = ["export", "--svg", &path, "--view", "tables", &scale];
+        fails(&arguments, 2, &["0.25 to 8"]);
+    }
+    for kind in ["--html", "--text"] {
+        let arguments = ["export", kind, &path, "--view", "tables"];
+        fails(&arguments, 2, &["--svg or --png"]);
+    }
+}

@@ -146,6 +146,7 @@ fn a_table_that_is_new_is_watched() {
     let goal = Goal::TableChange { within, count: 1 };
     let kept = run(&mut attached, &goal).expect("kalloc gets there");
     let last = kept.last().expect("a stop");
+    assert_eq!(kept.len(), 1, "what changes elsewhere was not asked for");
     let page = VirtAddr::new(address.as_u64() - 8 * 4096);
     assert!(last.spaces[0].translate(page).mapped().is_some());
 }

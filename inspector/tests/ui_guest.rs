@@ -270,6 +270,7 @@ fn numbers_are_watched_and_no_longer() {
             name: "0x87ff3000 u64".into(),
             address: PhysAddr::new(0x87ff_3000),
             value: Some(value),
+            bytes: 8,
         });
         guest.say(Event::Moment(Arc::new(snapshot)));
     }

@@ -199,6 +199,27 @@ fn playing_goes_on_with_time_and_ends_at_the_end() {
     assert_eq!(state(&harness), None);
 }
 
+/// What has passed at the slow speed is no step at the fast one.
+#[test]
+fn another_speed_begins_where_the_last_one_was() {
+    let mut harness = offline(100);
+    key(&mut harness, egui::Key::Home);
+    let tell = |harness: &mut Window, command: TimeCommand| {
+        harness.state_mut().queue(command.into());
+        harness.step();
+    };
+    tell(&mut harness, TimeCommand::Speed(1));
+    tell(&mut harness, TimeCommand::Play(true));
+    let began = cursor(&harness);
+    for _ in 0..3 {
+        harness.step();
+    }
+    tell(&mut harness, TimeCommand::Speed(100));
+    harness.step();
+    let steps = cursor(&harness) - began;
+    assert!(steps < 60, "{steps} steps at once");
+}
+
 #[test]
 fn numbers_to_plot_are_chosen() {
     let mut harness = offline(3);

@@ -283,7 +283,7 @@ fn a_snapshot_is_saved_and_a_recording_is_opened() {
     let snapshot = folder.path().join("nowhere/snapshot.ron");
     let save = UiCommand::File(FilePurpose::SaveSnapshot, snapshot);
     harness.state_mut().queue(save);
-    until_said(&mut harness, "could not be written");
+    until_said(&mut harness, "cannot write");
     let open = UiCommand::File(FilePurpose::Open, recording);
     harness.state_mut().queue(open);
     until_said(&mut harness, "lecture.ron · a made-up guest");

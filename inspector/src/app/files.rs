@@ -1,19 +1,21 @@
 //! Saving and opening, on threads of their own: a file dialog may stay open for minutes, and a
 //! recording may be large. The window goes on meanwhile.
 
-use std::io::Write as _;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use pagescope_protocol::snapshot::text::{self, Document};
+use pagescope_protocol::snapshot::text;
 
 use crate::assets::Lecture;
+use crate::export::file::{read_document, write_atomically};
 use crate::export::html::lecture_html;
 use crate::export::text::{Order, layout_text, schematic_text};
 use crate::export::view::{view_png, view_svg};
 use crate::guest::ElfFile;
 use crate::link::Address;
+use crate::link::dump::FileKind;
 use crate::link::local::LocalGuest;
 use crate::model::History;
 use crate::views::FilePurpose;
@@ -149,7 +151,13 @@ impl Files {
 
     /// Reads a lecture that the program carries.
     pub(super) fn open_lecture(&self, lecture: &'static Lecture) {
-        self.run(move || opened(lecture.title.to_owned(), None, lecture.text));
+        self.run(move || {
+            opened(
+                lecture.title.to_owned(),
+                None,
+                History::from_text(lecture.text),
+            )
+        });
     }
 
     /// Reads the ELF of a guest that is to be attached to.
@@ -220,32 +228,8 @@ fn save(purpose: FilePurpose, path: &Path, text: &str) -> Done {
 fn save_bytes(purpose: FilePurpose, path: &Path, bytes: &[u8]) -> Done {
     match write_atomically(path, bytes) {
         Ok(()) => Done::Saved(purpose, path.to_owned()),
-        Err(error) => Done::Failed(format!(
-            "{} could not be written: {error}. Choose another place.",
-            path.display()
-        )),
+        Err(error) => Done::Failed(format!("{error}.")),
     }
-}
-
-/// Writes a temporary file beside `path` and renames it, so that nobody ever finds half a file.
-fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    // A temporary file is private; what the user saves is as readable as any other file.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = std::fs::metadata(path).map_or(0o644, |old| old.permissions().mode());
-        file.as_file()
-            .set_permissions(std::fs::Permissions::from_mode(mode & 0o777))?;
-    }
-    file.persist(path)?;
-    Ok(())
 }
 
 fn read(path: &Path) -> Done {
@@ -253,28 +237,55 @@ fn read(path: &Path) -> Done {
         || path.display().to_string(),
         |name| name.display().to_string(),
     );
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) => {
-            return Done::Failed(format!("{name} could not be read: {error}."));
-        }
-    };
-    opened(name, Some(path), &text)
+    if let Some(why) = no_moments(path) {
+        return Done::Failed(why);
+    }
+    match read_document(path) {
+        Ok(document) => opened(name, Some(path), History::from_document(document)),
+        Err(error) => Done::Failed(format!("{error}.")),
+    }
 }
 
-/// Reads a text that the program carries, or that a file holds.
-fn opened(name: String, path: Option<&Path>, text: &str) -> Done {
-    let history = match text::from_text(text) {
-        Ok(Document::Snapshot(snapshot)) => {
-            let mut history = History::new();
-            history.push(Arc::new(snapshot));
-            Ok(history)
-        }
-        Ok(Document::Recording(recording)) => {
-            History::from_recording(&recording).map_err(|error| error.to_string())
-        }
-        Err(error) => Err(error.to_string()),
-    };
+/// Why a file holds no moments, and what opens it: its first bytes say so, and it may be as large as a machine's RAM.
+fn no_moments(path: &Path) -> Option<String> {
+    if !path.is_file() {
+        return None;
+    }
+    let shown = path.display();
+    match FileKind::of(path).ok()? {
+        FileKind::Text => None,
+        FileKind::Other if begins_as_text(path) => None,
+        FileKind::Core => Some(format!(
+            "{shown} is a core dump, and here snapshots and recordings are opened. In a terminal: \
+             pagescope open {shown}"
+        )),
+        FileKind::Program => Some(format!(
+            "{shown} is a program, which holds no guest's memory. Give it with a guest: \
+             pagescope attach HOST:PORT --elf {shown}"
+        )),
+        FileKind::Compressed => Some(format!(
+            "{shown} is a compressed dump, which cannot be read: have QEMU write it with dump-guest-memory, without -z."
+        )),
+        FileKind::Other => Some(format!(
+            "{shown} is no text, so neither a snapshot nor a recording. If it is an image of RAM, in a terminal: \
+             pagescope open {shown} --ram-base 0x80000000 --satp 0x…"
+        )),
+    }
+}
+
+/// Whether a file's first bytes are letters of any language, or a byte-order mark.
+fn begins_as_text(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let file = std::fs::File::open(path);
+    let read = file.and_then(|file| file.take(64).read_to_end(&mut head));
+    // A letter may be cut at the end.
+    let is_utf8 =
+        std::str::from_utf8(&head).map_or_else(|error| error.error_len().is_none(), |_| true);
+    read.is_ok() && is_utf8 && !head.contains(&0)
+}
+
+/// What a text that the program carries, or a file, has come to.
+fn opened(name: String, path: Option<&Path>, history: Result<History, String>) -> Done {
     match history {
         Ok(history) => Done::Opened(path.map(Path::to_owned), name, Box::new(history)),
         Err(why) => Done::Failed(format!("{name}: {why}")),
@@ -307,6 +318,31 @@ mod tests {
         }
         // Only the file itself is left in the folder.
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_holds_no_moments_says_what_opens_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("guest.core");
+        // The head of a RISC-V core: class, order, version; its type and its machine.
+        let mut core = b"\x7fELF\x02\x01\x01".to_vec();
+        core.resize(16, 0);
+        core.extend([4, 0, 243, 0, 1, 0, 0, 0]);
+        core.resize(64, 0);
+        for (bytes, says) in [
+            (&core[..], "pagescope open"),
+            (&[0xff; 64], "--ram-base"),
+            (&[0; 64], "--ram-base"),
+            ("\u{feff}Schnappschüsse".as_bytes(), "begins with"),
+            (&[], "guest.core"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let Done::Failed(why) = read(&path) else {
+                panic!()
+            };
+            assert!(why.contains(says) && why.contains("guest.core"), "{why}");
+            assert!(!why.contains("UTF-8"), "{why}");
+        }
     }
 
     #[test]

@@ -68,6 +68,12 @@ impl App {
             TimeCommand::Play(plays) => self.set_playing(plays, ctx),
             TimeCommand::Speed(speed) => {
                 time.speed = speed.clamp(SPEEDS[0], SPEEDS[SPEEDS.len() - 1]);
+                if let Some(before) = time.plays {
+                    // What has passed of this step has passed of it at the new speed.
+                    let now = ctx.input(|input| input.time);
+                    let share = (now - time.played_at) * f64::from(before);
+                    time.played_at = now - share.clamp(0.0, 1.0) / f64::from(time.speed);
+                }
                 time.plays = time.plays.map(|_| time.speed);
             }
             TimeCommand::Span(span) => {

@@ -526,6 +526,7 @@ impl Capturer {
                 name: "heap counter".into(),
                 address: heap.counter_address,
                 value: Some(heap.counter),
+                bytes: 8,
             });
         }
         let before = self.last.as_deref().map_or(&[][..], |last| &last.trace);

@@ -287,7 +287,11 @@ impl Runner<'_> {
                 left -= 1;
                 began = Instant::now();
             }
-            if left == 0 || is_met || stops % every(stops) == 0 {
+            let is_kept = match goal {
+                Goal::TableChange { .. } => is_met,
+                _ => is_met || stops % every(stops) == 0,
+            };
+            if is_kept {
                 listener.stop(Arc::clone(&after));
             }
             if left == 0 {
@@ -335,8 +339,8 @@ impl Runner<'_> {
                 began = Instant::now();
             }
             let is_kept = match goal {
-                // Each change was asked for.
-                Goal::TableChange { within: None, .. } => true,
+                // Each change that counts was asked for, and no other.
+                Goal::TableChange { .. } => counts,
                 _ => stops % every(stops) == 0,
             };
             if left == 0 || is_kept {

@@ -206,17 +206,17 @@ impl TableWatch {
         let roles = self.roles.get(&frame)?;
         let first = roles.first()?;
         let differing = |entry_bytes: u64| {
-            let per_word = (8 / entry_bytes.clamp(4, 8)) as usize;
             let words = before.iter().zip(after).enumerate();
             let mut entries = Vec::new();
-            for (place, (before, after)) in words {
-                let differs = before ^ after;
-                if per_word == 1 && differs != 0 {
+            for (place, (before, after)) in words.filter(|(_, (before, after))| before != after) {
+                if entry_bytes == 4 {
+                    let [before, after] =
+                        [before, after].map(|word| [*word & 0xffff_ffff, *word >> 32]);
+                    let halves = before.into_iter().zip(after).enumerate();
+                    let written = halves.filter(|(_, (before, after))| is_written(*before, *after));
+                    entries.extend(written.map(|(half, _)| place * 2 + half));
+                } else if is_written(*before, *after) {
                     entries.push(place);
-                } else if per_word == 2 {
-                    let halves = [differs as u32, (differs >> 32) as u32];
-                    let changed = halves.iter().enumerate().filter(|(_, half)| **half != 0);
-                    entries.extend(changed.map(|(half, _)| place * 2 + half));
                 }
             }
             entries
@@ -241,6 +241,22 @@ impl TableWatch {
     }
 }
 
+/// Whether an entry is another one by a store of the guest: the hardware sets A and D of leaves, whenever it likes, and
+/// that is no store.
+fn is_written(before: u64, after: u64) -> bool {
+    const fn bits(flags: LeafFlags) -> u64 {
+        flags.bits() as u64
+    }
+    let permissions = LeafFlags::READ | LeafFlags::WRITE | LeafFlags::EXECUTE;
+    let stays = before & after;
+    let is_leaf = stays & bits(LeafFlags::VALID) != 0 && stays & bits(permissions) != 0;
+    let by_hardware = match is_leaf {
+        true => bits(LeafFlags::ACCESSED | LeafFlags::DIRTY) & !before,
+        false => 0,
+    };
+    after & !by_hardware != before
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,6 +277,42 @@ mod tests {
                 assert!(!writable || watch.reach.contains_key(&alias.virt.as_u64()));
             }
         }
+    }
+
+    #[test]
+    fn what_the_hardware_sets_is_no_write() {
+        let snapshot = fixture::pseudos(3);
+        let watch = TableWatch::of(&snapshot);
+        let tables = &snapshot.spaces[0].tables;
+        let frame = tables.iter().find(|it| it.level == Level::L0).unwrap();
+        let frame = frame.frame;
+        let mut before: TableWords = [0; 512];
+        // V, R and W, and a pointer, whose A and D are reserved.
+        before[3] = 0x21ff_cc07;
+        before[4] = 0x21ff_cc01;
+        let with = |changes: &[(usize, u64)]| {
+            let mut after = before;
+            for (place, word) in changes {
+                after[*place] = *word;
+            }
+            let write = watch.compare(frame, &before, &after);
+            write.map(|write| (write.index, write.more))
+        };
+        assert_eq!(with(&[(3, 0x21ff_cc47)]), None, "A");
+        assert_eq!(with(&[(3, 0x21ff_ccc7)]), None, "A and D");
+        assert_eq!(with(&[(3, 0x21ff_cc47), (7, 1)]), Some((7, 0)), "A earlier");
+        assert_eq!(with(&[(3, 0x21ff_cc43)]), Some((3, 0)), "read-only, and A");
+        assert_eq!(with(&[(4, 0x21ff_cc41)]), Some((4, 0)), "a pointer");
+        assert_eq!(with(&[(5, 0xc0)]), Some((5, 0)), "an invalid entry");
+        before[3] |= 0xc0;
+        let mut after = before;
+        after[3] &= !0x40;
+        let cleared = watch.compare(frame, &before, &after);
+        assert_eq!(
+            cleared.map(|write| write.index),
+            Some(3),
+            "software clears A"
+        );
     }
 
     #[test]

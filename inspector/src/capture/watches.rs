@@ -87,6 +87,7 @@ impl WatchSpec {
             name: self.name.clone(),
             address: address.unwrap_or(PhysAddr::new(0)),
             value,
+            bytes: self.bytes,
         })
     }
 

@@ -28,6 +28,11 @@ pub(super) fn run(options: &Export) -> Result<Answer, Failure> {
             history
         }
     };
+    if options.view.is_some() && !(options.kind.svg || options.kind.png) {
+        return Err(Failure::Usage(
+            "--view draws pictures: give --svg or --png with it".into(),
+        ));
+    }
     if options.kind.html {
         let title = options.file.file_name().unwrap_or_default();
         let title = title.to_string_lossy();
@@ -93,11 +98,6 @@ fn picture(
     moment: usize,
     history: &History,
 ) -> Result<Vec<u8>, Failure> {
-    if options.kind.text {
-        return Err(Failure::Usage(
-            "--view draws pictures: give --svg or --png with it".into(),
-        ));
-    }
     let usual = Picture::default();
     let picture = Picture {
         part: match view {

@@ -72,6 +72,7 @@ pub(super) fn window(source: Source, title: &str) -> Result<Answer, Failure> {
             }
         })
     };
+    interrupt::holds_guest(!matches!(source, Source::Dump { .. }));
     let session = Session::start(source, waker)
         .map_err(|error| Failure::Target(format!("no thread for the link: {error}")))?;
     let early = first_events(&session)?;

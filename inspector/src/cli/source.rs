@@ -29,6 +29,8 @@ pub(super) fn open(source: Source, known: Known) -> Result<Opened, Failure> {
 /// Opens any source, for one command.
 pub(super) fn open_source(source: &Source) -> Result<Opened, Failure> {
     let cancel = interrupt::cancel();
+    // A dump is a file, and stays what it is.
+    interrupt::holds_guest(!matches!(source, Source::Dump { .. }));
     let opened = source.open(&cancel).map_err(|error| match error {
         _ if cancel.is_cancelled() => Failure::Cancelled,
         OpenError::Elf(error @ ElfError::NotElf { .. }) => Failure::usage(error),
@@ -67,6 +69,7 @@ pub(super) fn leave(opened: Opened) {
         format::tell(&format!("the guest may not be as it was found: {error}"));
     }
     drop(guest);
+    interrupt::holds_guest(false);
 }
 
 /// One moment of a guest or a file. What is not whole in it is said at once, whatever the answer's format.

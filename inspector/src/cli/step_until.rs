@@ -19,7 +19,7 @@ use crate::session::opening::stepper;
 
 /// What can be waited for, as the usage says it.
 const FORMS: &str = "--until takes 'heap>=40', 'mapped 0x40000000', 'mapped 0x1000 in SPACE', 'change', \
-                     or 'change 0x40000000-0x40200000'";
+                     or 'change 0x40000000-0x401fffff'";
 
 /// What is asked for; `None`: returns of a function.
 pub(super) fn goal(options: &Step, elf: Option<&ElfFile>) -> Result<Option<Goal>, Failure> {
@@ -65,10 +65,13 @@ fn parse(text: &str, count: u32, elf: Option<&ElfFile>) -> Result<Goal, Failure>
             let (start, end) = range.split_once('-').ok_or_else(wrong)?;
             let start = parse_address(start.trim(), elf)?;
             let end: VirtAddr = parse_address(end.trim(), elf)?;
-            let within = VirtRange::from_bounds(start, end).filter(|range| !range.is_empty());
+            // Both count, as in the window.
+            let size = end.as_u64().checked_sub(start.as_u64());
+            let size = size.and_then(|size| size.checked_add(1));
+            let within = size.and_then(|size| VirtRange::new(start, size));
             if within.is_none() {
                 return Err(Failure::Usage(format!(
-                    "{range:?} is no range: give the first address, and the one past the last"
+                    "{range:?} is no range: give the first address and the last one that counts"
                 )));
             }
             Ok(Goal::TableChange { within, count })
@@ -187,7 +190,12 @@ mod tests {
         let change = |within| Goal::TableChange { within, count: 3 };
         assert_eq!(read("change"), Some(change(None)));
         let range = VirtRange::new(VirtAddr::new(0x1000), 0x1000);
-        assert_eq!(read("change 0x1000-0x2000"), Some(change(range)));
+        assert_eq!(read("change 0x1000-0x1fff"), Some(change(range)));
+        let byte = VirtRange::new(VirtAddr::new(0x1000), 1);
+        assert_eq!(read("change 0x1000-0x1000"), Some(change(byte)));
+        let top = read("change 0xfffffffffffff000-0xffffffffffffffff");
+        let page = VirtRange::new(VirtAddr::new(0xffff_ffff_ffff_f000), 0x1000);
+        assert_eq!(top, Some(change(page)));
         for wrong in [
             "",
             "heap",

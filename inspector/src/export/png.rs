@@ -3,6 +3,7 @@
 //! The two typefaces of the drawings come with the program, so that a picture looks the same on
 //! every machine; the system's are a fallback for letters that those two lack.
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 
 use resvg::tiny_skia::{Pixmap, Transform};
@@ -11,6 +12,9 @@ use resvg::usvg::{self, Options, Tree};
 
 /// The most pixels on a side: past any slide, and far from running out of memory.
 pub const SIDE_LIMIT: u32 = 16_384;
+
+/// How large everything in a picture of a view may be, compared with the window.
+pub const SCALES: RangeInclusive<f32> = 0.25..=8.0;
 
 /// Why there is no picture.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +32,13 @@ pub enum PngError {
         /// Wanted height.
         height: f32,
     },
+    /// What is drawn would be too small or too large in it.
+    #[error(
+        "nothing can be drawn {0} times as large as in the window: the scale is {least} to {most}",
+        least = SCALES.start(),
+        most = SCALES.end()
+    )]
+    Scale(f32),
     /// The pixels could not be packed.
     #[error("the picture could not be packed: {0}")]
     Encode(String),

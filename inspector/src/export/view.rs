@@ -6,7 +6,7 @@ use std::time::Duration;
 use egui::{Context, RawInput, Rect, Theme, UiBuilder, pos2, vec2};
 
 use super::fonts::with_fonts;
-use super::png::{PngError, SIDE_LIMIT, png_from_svg};
+use super::png::{PngError, SCALES, SIDE_LIMIT, png_from_svg};
 use super::shapes::{Textures, remember_textures, svg_from_shapes};
 use crate::views::state::State;
 use crate::views::theme::{self, Palette};
@@ -46,7 +46,7 @@ impl Default for Picture {
 /// The picture as SVG, with its typefaces in it.
 ///
 /// # Errors
-/// Where it would be too large, or have no pixels.
+/// Where it would be too large, or have no pixels, or its scale is none of [`SCALES`].
 pub fn view_svg(state: &State, picture: &Picture) -> Result<String, PngError> {
     drawn(state, picture).map(with_fonts)
 }
@@ -61,8 +61,11 @@ fn drawn(state: &State, picture: &Picture) -> Result<String, PngError> {
             height: height as f32,
         });
     }
-    let scale = picture.scale.clamp(0.25, 8.0);
-    let size = vec2(width as f32, height as f32) / scale;
+    // Not a number is in no range.
+    if !SCALES.contains(&picture.scale) {
+        return Err(PngError::Scale(picture.scale));
+    }
+    let size = vec2(width as f32, height as f32) / picture.scale;
     let theme = match picture.is_dark {
         true => Theme::Dark,
         false => Theme::Light,

@@ -223,6 +223,7 @@ impl Knowledge {
                 name: watch.name.to_string(),
                 address,
                 value: memory.read_number(at, watch.size.0)?,
+                bytes: watch.size.0 as u8,
             });
         }
         Ok(named)

@@ -252,6 +252,7 @@ impl Guest {
                 name: "heap counter".into(),
                 address: PhysAddr::new(COUNTER),
                 value: Some(self.handed_out),
+                bytes: 8,
             }],
             spaces: vec![space],
             frames: vec![FrameContents {

@@ -80,7 +80,15 @@ impl History {
     /// # Errors
     /// A sentence that says what is wrong, and where.
     pub fn from_text(text: &str) -> Result<Self, String> {
-        match text::from_text(text).map_err(|error| error.to_string())? {
+        Self::from_document(text::from_text(text).map_err(|error| error.to_string())?)
+    }
+
+    /// The moments of a snapshot or a recording.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong in it.
+    pub fn from_document(document: Document) -> Result<Self, String> {
+        match document {
             Document::Snapshot(snapshot) => {
                 let mut history = Self::new();
                 history.push(Arc::new(snapshot));
@@ -148,7 +156,7 @@ impl History {
         let half = self.moments.len() / 2;
         let may_go = |place: usize, moments: &[Moment]| {
             let moment = &moments[place];
-            let is_of_use = place == self.cursor || self.notebook.speaks_of(moment.id);
+            let is_of_use = place == self.cursor || self.notebook.may_speak_of(moment.id);
             place > 0 && !is_of_use && !moment.snapshot.taken.is_stopped()
         };
         let from = if self.thin_at < half { self.thin_at } else { 0 };
@@ -403,13 +411,40 @@ mod tests {
             history.push_live(Arc::clone(&looks[number % 2]));
         }
         history.seek(40);
-        let seen = Arc::as_ptr(&history.moments()[40].difference);
+        let seen = history.current().unwrap().id;
         for number in 0..2 * MOST_LIVE {
             history.push_live(Arc::clone(&looks[number % 2]));
         }
         assert_eq!(history.moments().len(), MOST_LIVE);
         let here = history.current().map(|moment| moment.snapshot.heap);
         assert_eq!(here, Some(looks[0].heap));
-        assert!(history.cursor() <= 40 && !seen.is_null());
+        assert!(history.cursor() < 40, "older ones have gone");
+        assert_eq!(history.current().map(|moment| moment.id), Some(seen));
+    }
+
+    #[test]
+    fn a_note_that_can_be_taken_back_keeps_its_moment() {
+        let mut history = History::new();
+        let looks: Vec<_> = [live(1), live(2)].into();
+        for number in 0..MOST_LIVE {
+            history.push_live(Arc::clone(&looks[number % 2]));
+        }
+        let noted = history.moments()[40].id;
+        let write = |history: &mut History, text: &str| {
+            history.notebook_mut().edit("the note", |pages| {
+                pages.notes.clear();
+                if !text.is_empty() {
+                    pages.notes.insert(noted, text.into());
+                }
+            });
+        };
+        write(&mut history, "Look here.");
+        write(&mut history, "");
+        for number in 0..2 * MOST_LIVE {
+            history.push_live(Arc::clone(&looks[number % 2]));
+        }
+        history.notebook_mut().undo();
+        assert_eq!(history.notebook().note(noted), "Look here.");
+        assert!(history.place_of(noted).is_some(), "its moment is there");
     }
 }

@@ -139,6 +139,15 @@ struct Edit {
     pages: Arc<Pages>,
 }
 
+impl Pages {
+    /// Whether anything is written about `moment`.
+    fn speak_of(&self, moment: MomentId) -> bool {
+        self.notes.contains_key(&moment)
+            || self.bookmarks.contains_key(&moment)
+            || self.lecture.iter().any(|slide| slide.moment == moment)
+    }
+}
+
 impl Notebook {
     /// A notebook with these pages, and nothing to take back.
     pub(super) fn of(pages: Pages) -> Self {
@@ -164,12 +173,15 @@ impl Notebook {
         self.pages.notes.get(&moment).map_or("", AsRef::as_ref)
     }
 
-    /// Whether anything is written about `moment`.
-    pub fn speaks_of(&self, moment: MomentId) -> bool {
-        let pages = &self.pages;
-        pages.notes.contains_key(&moment)
-            || pages.bookmarks.contains_key(&moment)
-            || pages.lecture.iter().any(|slide| slide.moment == moment)
+    /// Whether anything is written about `moment`, or would be again after edits are taken back or done again: it has
+    /// to be there then.
+    pub fn may_speak_of(&self, moment: MomentId) -> bool {
+        let edits = self.done.iter().chain(&self.undone);
+        let others = edits.map(|edit| &edit.pages);
+        [&self.pages]
+            .into_iter()
+            .chain(others)
+            .any(|pages| pages.speak_of(moment))
     }
 
     /// Takes in a note that comes with a moment: no edit.

@@ -42,22 +42,44 @@ impl Series {
         }
     }
 
-    /// Those that there are to choose from: a watch that was added or taken away is in one of the ends.
-    pub fn of(moments: &[Moment]) -> Vec<Self> {
-        let ends = moments.first().into_iter().chain(moments.last());
+    /// Those that there are to choose from: what any moment has, and what is `plotted`, which has to go again.
+    pub fn of(moments: &[Moment], plotted: &BTreeSet<Self>) -> Vec<Self> {
         let mut names = BTreeSet::new();
-        let mut has_heap = false;
-        for moment in ends {
+        let mut has_heap = plotted.contains(&Self::Heap);
+        for moment in moments {
             has_heap |= moment.snapshot.heap.is_some();
             let watches = moment.snapshot.watches.iter();
-            names.extend(watches.map(|watch| watch.name.clone()));
+            names.extend(watches.map(|watch| watch.name.as_str()));
         }
+        names.extend(plotted.iter().filter_map(|series| match series {
+            Self::Watch(name) => Some(name.as_str()),
+            Self::Heap | Self::Tables => None,
+        }));
         let first = has_heap.then_some(Self::Heap);
-        let watches = names.into_iter().map(Self::Watch);
+        let watches = names.into_iter().map(|name| Self::Watch(name.to_owned()));
         first
             .into_iter()
             .chain([Self::Tables])
             .chain(watches)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::fixture;
+
+    #[test]
+    fn a_number_that_was_watched_for_a_while_can_be_chosen_and_taken_away() {
+        let mut moments = fixture::history(4).moments().to_vec();
+        let ticks = Series::Watch("ticks".into());
+        let none = BTreeSet::new();
+        assert!(!Series::of(&moments, &none).contains(&ticks));
+        assert!(Series::of(&moments, &[ticks.clone()].into()).contains(&ticks));
+        let mut snapshot = (*moments[2].snapshot).clone();
+        snapshot.watches[0].name = "ticks".into();
+        moments[2].snapshot = snapshot.into();
+        assert!(Series::of(&moments, &none).contains(&ticks));
     }
 }

@@ -62,6 +62,8 @@ type Listener = Box<dyn FnMut(String) -> bool + Send>;
 #[derive(Default)]
 struct State {
     kept: Vec<u8>,
+    /// The beginning of a letter whose end has not come yet: at most three bytes.
+    cut: Vec<u8>,
     listener: Option<Listener>,
 }
 
@@ -73,10 +75,22 @@ impl State {
             self.kept.drain(..surplus);
             return;
         };
-        if !listener(String::from_utf8_lossy(bytes).into_owned()) {
+        self.cut.extend_from_slice(bytes);
+        let rest = self.cut.split_off(whole_letters(&self.cut));
+        let text = std::mem::replace(&mut self.cut, rest);
+        if !text.is_empty() && !listener(String::from_utf8_lossy(&text).into_owned()) {
             self.listener = None;
         }
     }
+}
+
+/// How many of these bytes come before a letter that is not whole yet.
+fn whole_letters(bytes: &[u8]) -> usize {
+    let last = bytes.utf8_chunks().last();
+    let begun = last.map_or(&[][..], |chunk| chunk.invalid());
+    // Bytes that no letter begins with are wrong already, whatever follows.
+    let may_go_on = std::str::from_utf8(begun).is_err_and(|error| error.error_len().is_none());
+    bytes.len() - if may_go_on { begun.len() } else { 0 }
 }
 
 /// A console that is read, and typed at.
@@ -173,6 +187,27 @@ mod tests {
         let refused = (0..10_000).find_map(|_| input.type_bytes(&line).err());
         assert!(refused.unwrap().contains("let it run"));
         assert!(input.type_bytes(&vec![0; MOST_TYPED + 1]).is_err());
+    }
+
+    #[test]
+    fn a_letter_that_comes_in_two_pieces_is_one() {
+        let (sender, receiver) = channel();
+        let mut state = State {
+            listener: Some(Box::new(move |text| sender.send(text).is_ok())),
+            ..State::default()
+        };
+        let mut said = |bytes: &[u8]| {
+            state.take(bytes);
+            receiver.try_iter().collect::<String>()
+        };
+        let arrow = "→".as_bytes();
+        assert_eq!(said(&[b"a", &arrow[..1]].concat()), "a");
+        assert_eq!(said(&arrow[1..2]), "");
+        assert_eq!(said(&[&arrow[2..], b"b"].concat()), "→b");
+        // What no letter is made of waits for nothing.
+        assert_eq!(said(b"c\xff"), "c\u{fffd}");
+        assert_eq!(said(&arrow[..2]), "");
+        assert_eq!(said(b"d"), "\u{fffd}d");
     }
 
     #[test]

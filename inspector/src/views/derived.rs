@@ -10,8 +10,8 @@ mod marks;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use pagescope_protocol::snapshot::{Snapshot, Space, SpaceKind, Table};
-use pagescope_protocol::{Level, PAGE_SIZE, PhysPage, Pte, PteKind, TranslationMode};
+use pagescope_protocol::snapshot::{Heap, Snapshot, Space, SpaceKind, Table};
+use pagescope_protocol::{Level, PAGE_SIZE, PhysAddr, PhysPage, Pte, PteKind, TranslationMode};
 
 use assess::{Assessment, Assessor, Question};
 use chain::chain;
@@ -29,6 +29,9 @@ use crate::model::{
     AccessAnswer, Accessor, Band, BandKind, Change, ChangeKind, Difference, EntryPlace, Focus,
     ReverseIndex, Seen, Selection, Sign, TableFacts, access_answers,
 };
+
+/// Most frames that are said to be new.
+const MOST_FRESH: usize = 1 << 16;
 
 /// What follows from the moment and the space being looked at.
 #[derive(Debug, Default)]
@@ -370,11 +373,8 @@ impl Derived {
             .and_then(|moment| moment.snapshot.heap);
         let now = state.snapshot().and_then(|snapshot| snapshot.heap);
         if let (Some(before), Some(now)) = (before, now) {
-            let mut page = now.next.wrapping_add(PAGE_SIZE);
-            while page <= before.next && self.fresh_frames.len() < 1 << 16 {
-                self.fresh_frames.extend(page.page());
-                page = page.wrapping_add(PAGE_SIZE);
-            }
+            let room = MOST_FRESH.saturating_sub(self.fresh_frames.len());
+            self.fresh_frames.extend(handed_out(before, now).take(room));
         }
         self.fresh_frames.sort_unstable();
         self.fresh_frames.dedup();
@@ -499,6 +499,14 @@ impl Derived {
     }
 }
 
+/// The pages that the allocator handed out between two moments: it goes downward. A file may say anything of the
+/// heap, so this ends where physical addresses do.
+fn handed_out(before: Heap, now: Heap) -> impl Iterator<Item = PhysPage> {
+    let number = |next: PhysAddr| next.as_u64() / PAGE_SIZE;
+    let numbers = number(now.next) + 1..=number(before.next);
+    numbers.map_while(PhysPage::new)
+}
+
 /// What the selected hart, or the one that runs in the space, may do at the focus's address.
 fn access(state: &State, focus: &Focus) -> Vec<AccessAnswer> {
     let (Some(snapshot), Some(space), Some(virt)) = (state.snapshot(), state.space(), focus.virt)
@@ -541,7 +549,7 @@ mod tests {
     use super::*;
     use crate::model::fixture;
     use crate::session::Connection;
-    use pagescope_protocol::{PhysAddr, VirtAddr};
+    use pagescope_protocol::VirtAddr;
 
     fn state(steps: u64) -> State {
         State::new("t".into(), fixture::history(steps), Connection::None)
@@ -592,6 +600,20 @@ mod tests {
         assert_eq!(places, [3, 0]);
         let step = derived.focus.entry().unwrap();
         assert!(derived.is_fresh_entry(step.table, step.index, step.pte));
+    }
+
+    #[test]
+    fn a_heap_past_all_memory_hands_out_nothing() {
+        let heap = |next: u64| Heap {
+            next: PhysAddr::new(next),
+            ..fixture::history(0).moments()[0].snapshot.heap.unwrap()
+        };
+        let pages = |before: u64, now: u64| handed_out(heap(before), heap(now)).count();
+        assert_eq!(pages(0x8000_0000_0000_0000, 0x0200_0000_0000_0000), 0);
+        assert_eq!(pages(u64::MAX, (1 << 56) - 0x3000), 2);
+        assert_eq!(pages(u64::MAX, u64::MAX), 0);
+        assert_eq!(pages(0x8000_3000, 0x8000_0000), 3);
+        assert_eq!(pages(0x8000_0000, 0x8000_3000), 0);
     }
 
     #[test]

@@ -69,6 +69,7 @@ fn tabs(look: &mut impl FnMut(&str, &mut Window)) {
         name: "ticks".into(),
         address: PhysAddr::new(0x87ff_3000),
         value: Some(7),
+        bytes: 8,
     });
     guest.tell(
         &mut live,

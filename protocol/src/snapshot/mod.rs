@@ -267,6 +267,9 @@ pub struct Watch {
     /// Its value; `None` where it could not be read.
     #[serde(default)]
     pub value: Option<u64>,
+    /// How many bytes the number has: 1, 2, 4 or 8.
+    #[serde(default = "whole_word", skip_serializing_if = "is_whole_word")]
+    pub bytes: u8,
 }
 
 /// One address space.
@@ -366,6 +369,14 @@ fn is_zero_u16(number: &u16) -> bool {
 
 fn is_zero_u32(number: &u32) -> bool {
     *number == 0
+}
+
+const fn whole_word() -> u8 {
+    8
+}
+
+fn is_whole_word(bytes: &u8) -> bool {
+    *bytes == whole_word()
 }
 
 fn is_zero_u64(number: &u64) -> bool {

@@ -397,12 +397,14 @@ pub(crate) fn snapshot() -> impl Strategy<Value = Snapshot> {
                 ad: Some(AdUpdate::Faults),
             },
         });
-    let watch =
-        (name(), phys(), option::of(any::<u64>())).prop_map(|(name, address, value)| Watch {
+    let watch = (name(), phys(), option::of(any::<u64>()), 1_u8..=8).prop_map(
+        |(name, address, value, bytes)| Watch {
             name,
             address,
             value,
-        });
+            bytes,
+        },
+    );
     let frame = (page(), entries()).prop_map(|(frame, words)| FrameContents { frame, words });
     (
         (provenance, name(), taken(), (name(), vec(name(), 0..3))),

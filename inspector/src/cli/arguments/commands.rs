@@ -248,7 +248,8 @@ pub struct Step {
     /// the hardware sets (A, D) stop nothing
     #[arg(long, conflicts_with_all = ["symbol", "until"])]
     pub table_change: bool,
-    /// Run until this is so: 'heap>=40', 'mapped 0x40000000', 'mapped 0x1000 in SPACE', 'change 0x1000-0x3000'.
+    /// Run until this is so: 'heap>=40', 'mapped 0x40000000', 'mapped 0x1000 in SPACE', 'change 0x1000-0x2fff',
+    /// of which both addresses count.
     /// Of a long run not all stops are kept: the first hundred, each tenth to a thousand, then each hundredth
     #[arg(long, value_name = "CONDITION", conflicts_with = "symbol")]
     pub until: Option<String>,
@@ -354,7 +355,7 @@ pub struct Export {
     /// With --view: the picture's size in pixels [default: 1920x1080]
     #[arg(long, value_name = "WIDTHxHEIGHT", requires = "view")]
     pub size: Option<String>,
-    /// With --view: how large everything in it is, compared with the window [default: 1.5]
+    /// With --view: how large everything in it is, compared with the window: 0.25 to 8 [default: 1.5]
     #[arg(long, value_name = "FACTOR", requires = "view")]
     pub scale: Option<f32>,
     /// With --view: select this address: 0x1000, p:0x80000000 for a physical one, or a region's name

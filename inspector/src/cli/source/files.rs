@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pagescope_protocol::snapshot::Snapshot;
-use pagescope_protocol::snapshot::text::Document;
 
 use super::place::no_file;
 use crate::cli::Failure;
@@ -18,16 +17,8 @@ pub(in crate::cli) fn history(path: &Path) -> Result<History, Failure> {
     if let Some(failure) = no_file(path) {
         return Err(failure);
     }
-    match read_document(path).map_err(Failure::usage)? {
-        Document::Snapshot(snapshot) => {
-            let mut history = History::new();
-            history.push(Arc::new(snapshot));
-            Ok(history)
-        }
-        Document::Recording(recording) => {
-            History::from_recording(&recording).map_err(|error| file(&error))
-        }
-    }
+    let document = read_document(path).map_err(Failure::usage)?;
+    History::from_document(document).map_err(|error| file(&error))
 }
 
 /// The last moment in a file.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  0x87ff_3000   87ff3000       an address: hexadecimal where it stands first; digits alone are decimal further on
-//!  p:0x87ff3000  v:…            a physical, a virtual address
+//!  p:0x87ff3000  v:…            a physical, a virtual address; first it is said of the whole, p:sp + 8, and further on
+//!                               of what follows, *p:0x87ff3000
 //!  kalloc  kalloc+0x1c          a symbol;  .text  UART0  "heap counter"   a region, a device
 //!  sp  satp  hart1.sp           a register, of the hart being looked at or of another
 //!  heap  heap.next  root        the heap, the root table
@@ -87,6 +88,14 @@ impl Value {
                 RegionSpace::Physical => Kind::Physical,
             },
             target: Some(Selection::Range(stretch)),
+        }
+    }
+
+    /// The same number as an address of this kind; what was named stays where it is of that kind already.
+    fn as_kind(self, kind: Kind) -> Self {
+        match self.kind == kind {
+            true => self,
+            false => Self::new(self.bits, kind),
         }
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!  or     = and  { "|" and }            sum     = product { ("+" | "-") product }
 //!  and    = shift { "&" shift }         product = unary { "*" unary }
-//!  shift  = sum { ("<<" | ">>") sum }   unary   = ("*" | "&") unary | primary { "[" or "]" }
+//!  shift  = sum { ("<<" | ">>") sum }   unary   = ("*" | "&" | "p:" | "v:") unary | primary { "[" or "]" }
 //! ```
 
 use std::ops::Range;
@@ -62,24 +62,15 @@ pub(super) fn parse(text: &str, scope: &Scope<'_>) -> Result<Value> {
         is_first: true,
         scope,
     };
-    let prefix = match inner.get(..2).map(str::to_ascii_lowercase).as_deref() {
-        Some("p:") => Some(Kind::Physical),
-        Some("v:") => Some(Kind::Virtual),
-        _ => None,
-    };
-    if prefix.is_some() {
-        parser.at += 2;
-    }
+    // Where it stands first it is said of the whole: p:sp + 8.
+    let prefix = parser.takes_prefix();
     let value = parser.or()?;
     parser.space();
     if parser.at < text.trim_end().len() {
         let at = parser.at..text.trim_end().len();
         return Err(parser.unexpected(at));
     }
-    Ok(match prefix {
-        Some(kind) if kind != value.kind => Value::new(value.bits, kind),
-        _ => value,
-    })
+    Ok(prefix.map_or(value, |kind| value.as_kind(kind)))
 }
 
 impl Parser<'_> {
@@ -247,7 +238,10 @@ impl Parser<'_> {
         }
         self.space();
         let start = self.at;
-        let value = if self.takes("*") {
+        let value = if let Some(kind) = self.takes_prefix() {
+            let of = self.unary()?;
+            of.as_kind(kind)
+        } else if self.takes("*") {
             let of = self.unary()?;
             self.word_at(&of, start..self.at)?
         } else if self.takes("&") {
@@ -258,6 +252,23 @@ impl Parser<'_> {
         };
         self.depth -= 1;
         Ok(value)
+    }
+
+    /// Goes past `p:` or `v:`, if it stands here. `p::map` is a name.
+    fn takes_prefix(&mut self) -> Option<Kind> {
+        let mut letters = self.rest().chars();
+        let kind = match letters.next()? {
+            'p' | 'P' => Kind::Physical,
+            'v' | 'V' => Kind::Virtual,
+            _ => return None,
+        };
+        let is_prefix = letters.next() == Some(':') && letters.next() != Some(':');
+        let is_name = || names::longest_at(self.rest(), self.scope).is_some_and(|it| it.len() > 2);
+        if !is_prefix || is_name() {
+            return None;
+        }
+        self.at += 2;
+        Some(kind)
     }
 
     fn postfix(&mut self) -> Result<Value> {
@@ -568,18 +579,18 @@ fn word_in(scope: &Scope<'_>, at: PhysAddr) -> Option<u64> {
     {
         return Some(heap.counter);
     }
-    let watch = snapshot.watches.iter().find(|watch| watch.address == at);
-    if let Some(value) = watch.and_then(|watch| watch.value) {
-        return Some(value);
-    }
     let frame = at.page()?;
+    let place = (at.page_offset() / 8) as usize;
     let mut spaces = snapshot.spaces.iter();
     if let Some(words) = spaces.find_map(|space| space.frame_words(frame)) {
-        return words.get((at.page_offset() / 8) as usize).copied();
+        return words.get(place).copied();
     }
-    let held = snapshot.frames.iter().find(|held| held.frame == frame)?;
-    held.words
-        .words()
-        .get((at.page_offset() / 8) as usize)
-        .copied()
+    let held = snapshot.frames.iter().find(|held| held.frame == frame);
+    if let Some(word) = held.and_then(|held| held.words.words().get(place)) {
+        return Some(*word);
+    }
+    // A smaller one says nothing of the bytes after it.
+    let mut watches = snapshot.watches.iter();
+    let watch = watches.find(|watch| watch.address == at && watch.bytes == 8)?;
+    watch.value
 }

@@ -288,3 +288,51 @@ proptest! {
         prop_assert_eq!(bits(&format!("{one:#x}*1 + {other} - {other}")), one);
     }
 }
+
+#[test]
+fn a_prefix_is_said_of_what_follows_it() {
+    // The counter's frame is no virtual address of this space under another number.
+    let counter = with_scope(|scope| scope.snapshot.heap.unwrap().counter_address.as_u64());
+    assert_eq!(bits(&format!("*p:{counter:#x}")), 12);
+    assert_eq!(bits(&format!("*P:({counter:#x})")), 12);
+    assert_eq!(bits(&format!("[p:{counter:#x}] + 1")), 13);
+    let physical = |address| Selection::Physical(PhysAddr::new(address));
+    assert_eq!(selects("(p:0x87ff3000 + 8)"), physical(0x87ff_3008));
+    assert_eq!(selects("p:(sp + 8)"), physical(bits("sp") + 8));
+    assert_eq!(selects("p:sp + 8"), physical(bits("sp") + 8));
+    assert_eq!(selects("8 + p:(sp)"), physical(bits("sp") + 8));
+    assert_eq!(
+        selects("&v:0x1000"),
+        Selection::Virtual(VirtAddr::new(0x1000))
+    );
+    assert!(eval("(p:0x1000 + v:0x1000)").is_err());
+    assert!(eval("p::map").is_err());
+    assert!(eval(&"p:".repeat(100)).unwrap_err().contains("too deep"));
+}
+
+#[test]
+fn a_word_is_what_was_captured_before_it_is_a_watch() {
+    with_scope(|scope| {
+        let held = &scope.snapshot.frames[0];
+        let (frame, word) = (held.frame.start(), held.words.words()[1]);
+        let mut snapshot = scope.snapshot.clone();
+        let watch = |address: PhysAddr, value, bytes| pagescope_protocol::snapshot::Watch {
+            name: format!("{address} {bytes}"),
+            address,
+            value: Some(value),
+            bytes,
+        };
+        let elsewhere = PhysAddr::new(0x8020_0000);
+        let at = PhysAddr::new(frame.as_u64() + 8);
+        snapshot.watches = vec![watch(at, 0x13, 8), watch(elsewhere, 0x13, 1)];
+        let read = |snapshot: &Snapshot, at: PhysAddr| {
+            let scope = Scope { snapshot, ..*scope };
+            evaluate(&format!("*p:{at}"), &scope).map(|value| value.bits)
+        };
+        assert_eq!(read(&snapshot, at), Ok(word));
+        // A byte is no word.
+        assert!(read(&snapshot, elsewhere).is_err());
+        snapshot.watches.push(watch(elsewhere, 0x1234_5678_9abc, 8));
+        assert_eq!(read(&snapshot, elsewhere), Ok(0x1234_5678_9abc));
+    });
+}

@@ -119,8 +119,9 @@ fn plotted(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
 }
 
 fn series(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
-    for series in Series::of(scene.state.history.moments()) {
-        let mut is_plotted = scene.state.time.plotted.contains(&series);
+    let plotted = &scene.state.time.plotted;
+    for series in Series::of(scene.state.history.moments(), plotted) {
+        let mut is_plotted = plotted.contains(&series);
         if ui.checkbox(&mut is_plotted, series.name()).changed() {
             out.push(TimeCommand::Plot(series, is_plotted).into());
         }
