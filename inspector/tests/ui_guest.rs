@@ -345,6 +345,7 @@ fn a_picture_is_chosen_and_written() {
         (FilePurpose::ExportSvg, "slide.svg"),
         (FilePurpose::ExportPng, "slide.png"),
         (FilePurpose::ExportText, "layout.txt"),
+        (FilePurpose::ExportSchematic, "schematic.txt"),
     ] {
         let path = folder.path().join(name);
         harness
@@ -366,6 +367,15 @@ fn a_picture_is_chosen_and_written() {
                 assert!(text.contains(">Frames</text>"), "{}", &text[..900]);
                 assert!(text.contains("fill=\"#0e1318\""), "it is not dark");
                 assert!(!text.contains(">Page tables<"), "more than the frames");
+            }
+            FilePurpose::ExportSchematic => {
+                let text = String::from_utf8(bytes).expect("it is text");
+                let space = harness.state().state().space().cloned();
+                let snapshot = harness.state().state().snapshot().cloned();
+                let (space, snapshot) = (space.expect("a space"), snapshot.expect("a moment"));
+                let order = pagescope::export::text::Order::LowFirst;
+                let drawn = pagescope::export::text::schematic_text(&snapshot, &space, order);
+                assert_eq!(text, drawn);
             }
             _ => {
                 let text = String::from_utf8(bytes).expect("it is text");

@@ -215,7 +215,10 @@ impl App {
                 self.files.export_html(history, title, path);
             }
             (
-                FilePurpose::ExportSvg | FilePurpose::ExportPng | FilePurpose::ExportText,
+                FilePurpose::ExportSvg
+                | FilePurpose::ExportPng
+                | FilePurpose::ExportText
+                | FilePurpose::ExportSchematic,
                 Some(_),
             ) => {
                 self.files.export(purpose, self.state.clone(), path);

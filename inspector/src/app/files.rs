@@ -11,7 +11,7 @@ use pagescope_protocol::snapshot::text;
 use crate::assets::Lecture;
 use crate::export::file::{read_document, write_atomically};
 use crate::export::html::lecture_html;
-use crate::export::text::layout_text;
+use crate::export::text::{Order, layout_text, schematic_text};
 use crate::export::view::{view_png, view_svg};
 use crate::guest::ElfFile;
 use crate::link::Address;
@@ -126,6 +126,11 @@ impl Files {
             let bytes = match purpose {
                 FilePurpose::ExportPng => {
                     view_png(&state, picture).map_err(|error| failed(&error))?
+                }
+                FilePurpose::ExportSchematic => {
+                    let snapshot = state.snapshot().ok_or(None)?;
+                    let space = state.space().ok_or(None)?;
+                    schematic_text(snapshot, space, Order::LowFirst).into_bytes()
                 }
                 FilePurpose::ExportText => {
                     let snapshot = state.snapshot().ok_or(None)?;

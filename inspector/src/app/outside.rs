@@ -56,7 +56,7 @@ impl Outside for ThisMachine {
             FilePurpose::ExportHtml => ("Pages for a browser", "html"),
             FilePurpose::ExportSvg => ("Pictures (SVG)", "svg"),
             FilePurpose::ExportPng => ("Pictures (PNG)", "png"),
-            FilePurpose::ExportText => ("Text", "txt"),
+            FilePurpose::ExportText | FilePurpose::ExportSchematic => ("Text", "txt"),
             FilePurpose::SaveSnapshot | FilePurpose::SaveRecording | FilePurpose::Open => {
                 ("Snapshots and recordings", "ron")
             }

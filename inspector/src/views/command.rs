@@ -102,6 +102,8 @@ pub enum FilePurpose {
     ExportPng,
     /// To write a drawing in characters.
     ExportText,
+    /// To write a schematic drawing in characters, in the style of kernels' documents.
+    ExportSchematic,
 }
 
 impl FilePurpose {
@@ -113,6 +115,7 @@ impl FilePurpose {
             Self::ExportSvg => "Export picture as SVG",
             Self::ExportPng => "Export picture as PNG",
             Self::ExportText => "Export text",
+            Self::ExportSchematic => "Export schematic",
             Self::Open => "Open a snapshot or a recording",
             Self::ExportHtml => "Export lecture as HTML",
         }
@@ -134,6 +137,7 @@ impl FilePurpose {
             Self::ExportSvg => "picture.svg",
             Self::ExportPng => "picture.png",
             Self::ExportText => "layout.txt",
+            Self::ExportSchematic => "schematic.txt",
             Self::Open => "",
             Self::ExportHtml => "lecture.html",
         }

@@ -147,7 +147,12 @@ fn fields(ui: &mut Ui, picture: &mut Picture) {
 
 /// The lines of the File menu.
 pub fn menu(ui: &mut Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
-    for name in ["Export picture…", "Export text…", "Copy as text"] {
+    for name in [
+        "Export picture…",
+        "Export text…",
+        "Export schematic…",
+        "Copy as text",
+    ] {
         actions::menu_line(ui, name, scene.state, out);
     }
 }

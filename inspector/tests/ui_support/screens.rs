@@ -201,6 +201,10 @@ fn paths(look: &mut impl FnMut(&str, &mut Window)) {
         (export(FilePurpose::ExportSvg), FilePurpose::ExportSvg),
         (export(FilePurpose::ExportPng), FilePurpose::ExportPng),
         (export(FilePurpose::ExportText), FilePurpose::ExportText),
+        (
+            export(FilePurpose::ExportSchematic),
+            FilePurpose::ExportSchematic,
+        ),
     ] {
         let mut app = App::offline(lecture(), "lecture.ron");
         Elsewhere::default().around(&mut app);

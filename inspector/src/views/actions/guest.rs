@@ -100,6 +100,17 @@ pub(super) const ACTIONS: &[Action] = &[
     .unless(unless_something),
     Action::new(
         Group::Desk,
+        "Export schematic…",
+        "Write the space as the drawing that kernels' documents have, in characters.",
+        &[],
+        |_| UiCommand::Guest(GuestCommand::Export(FilePurpose::ExportSchematic)),
+    )
+    .unless(|state| match state.space() {
+        Some(_) => None,
+        None => Some("No address space is known.".into()),
+    }),
+    Action::new(
+        Group::Desk,
         "Copy as text",
         "Copy the layout as a drawing in characters.",
         &[],
