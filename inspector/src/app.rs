@@ -80,6 +80,8 @@ pub struct App {
     leaving: Option<unsaved::Leaving>,
     /// Whether the window closes, whatever is lost.
     is_closing: bool,
+    /// Set where the program is told to end: nobody is there to be asked.
+    ends: Cancel,
     /// Frames until the window is as it was before a lecture.
     settles: u8,
     /// The title that the window has.
@@ -121,6 +123,7 @@ impl App {
             saving: None,
             leaving: None,
             is_closing: false,
+            ends: Cancel::new(),
             settles: 0,
             titled: String::new(),
         }
@@ -130,6 +133,11 @@ impl App {
     /// wakes the window with [`egui::Context::request_repaint`].
     pub fn on_create(&mut self, action: impl FnOnce(&egui::Context) + Send + 'static) {
         self.on_create.push(Box::new(action));
+    }
+
+    /// Where `ends` is set, the window closes without a question.
+    pub fn ends_with(&mut self, ends: Cancel) {
+        self.ends = ends;
     }
 
     /// Has `outside` start sessions, look for guests and name files, in the place of this machine.

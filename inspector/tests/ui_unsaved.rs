@@ -219,3 +219,41 @@ fn no_history_is_no_question() {
     chord(&mut window, Modifiers::COMMAND, Key::W);
     assert!(!asks(&window));
 }
+
+#[test]
+fn closing_the_window_asks_about_what_was_written_and_not_where_the_program_is_told_to_end() {
+    use pagescope::link::Cancel;
+    let ends = Cancel::new();
+    let mut app = pagescope::app::App::offline(fixture::history(2), "lecture.ron");
+    app.ends_with(ends.clone());
+    let mut window = ui_support::window(app, SIZE);
+    close(&mut window);
+    assert!(!asks(&window), "nothing was written");
+    key(&mut window, Key::N);
+    type_into(&mut window, "Note of step 2", "a thought");
+    assert!(close(&mut window), "it is not closed yet");
+    assert!(asks(&window));
+    press(&mut window, "Stay");
+    ends.cancel();
+    assert!(!close(&mut window));
+    assert!(!asks(&window));
+}
+
+/// Asks the window to close, as the desktop does; whether it refuses.
+fn close(window: &mut Window) -> bool {
+    let root = egui::ViewportId::ROOT;
+    let input = window.input_mut();
+    let viewport = input.viewports.entry(root).or_default();
+    viewport.events.push(egui::ViewportEvent::Close);
+    window.step();
+    let output = window.output().viewport_output.get(&root);
+    let refuses = output.is_some_and(|output| {
+        output
+            .commands
+            .contains(&egui::ViewportCommand::CancelClose)
+    });
+    let viewport = window.input_mut().viewports.entry(root).or_default();
+    viewport.events.clear();
+    window.run();
+    refuses
+}

@@ -102,7 +102,8 @@ impl App {
 
     /// The window is being closed: not before somebody knows what would be lost.
     pub(super) fn guard_closing(&mut self, ctx: &egui::Context) {
-        if self.is_closing || !ctx.input(|input| input.viewport().close_requested()) {
+        let is_told = self.is_closing || self.ends.is_cancelled();
+        if is_told || !ctx.input(|input| input.viewport().close_requested()) {
             return;
         }
         self.keep_typed(ctx);

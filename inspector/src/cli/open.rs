@@ -130,6 +130,7 @@ pub(super) fn without_command() -> Result<Answer, Failure> {
 }
 
 pub(super) fn show(mut app: App) -> Result<Answer, Failure> {
+    app.ends_with(interrupt::cancel());
     if let Some(path) = app::settings_file() {
         app.remember_in(path);
     }

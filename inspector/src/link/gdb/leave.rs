@@ -6,11 +6,12 @@ use super::{FoundState, GdbTarget, Motion, Stub, Target};
 use crate::link::LinkError;
 use crate::link::StopReason;
 
-/// How long each answer may take when nobody waits for the outcome.
-const HURRY: Duration = Duration::from_secs(1);
+/// How long each answer may take when nobody waits for the outcome. A host that is busy takes more than a second, and a
+/// guest that is not told to go on stands still for ever.
+const HURRY: Duration = Duration::from_secs(5);
 
 /// How long a running machine may take to stop.
-const STOP_LIMIT: Duration = Duration::from_secs(2);
+const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 impl GdbTarget {
     /// Takes back breakpoints and the physical switch, and lets the machine run if it ran.
