@@ -24,6 +24,7 @@ pub mod command;
 pub mod compare;
 pub mod derived;
 pub mod detail;
+mod dialog;
 pub mod edges;
 pub mod export_picture;
 pub mod first_run;

@@ -9,6 +9,8 @@ mod names;
 pub mod opening;
 pub mod ours;
 pub mod stepping;
+mod trouble;
+mod words;
 pub mod worker;
 
 use std::sync::Arc;

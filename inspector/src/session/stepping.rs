@@ -6,7 +6,8 @@ use std::time::Duration;
 use pagescope_protocol::snapshot::Snapshot;
 
 use super::opening::Opened;
-use super::worker::{Outbox, Trouble, Worker};
+use super::trouble::Trouble;
+use super::worker::{Outbox, Worker};
 use super::{Connection, Event};
 use crate::capture::Capturer;
 use crate::capture::run_until::{Goal, Listener, RunProgress, Runner};

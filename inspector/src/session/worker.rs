@@ -10,12 +10,13 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::follow::{Eye, Follow, FollowReport, Rate};
 use super::opening::{Opened, Source};
+use super::trouble::{Trouble, WindowGone};
+use super::words::{capture_text, no_console, stop_text, target_text};
 use super::{Command, Connection, Event, WatchSpec, names, stepping};
 use crate::capture::scan::Progress;
-use crate::capture::step::StepError;
 use crate::guest::ElfFile;
 use crate::link::progress::Listener;
-use crate::link::{Cancel, HartId, LinkError, PhysicalAccess, StopReason, Stub, TargetFacts};
+use crate::link::{Cancel, HartId, LinkError, StopReason, Stub};
 
 /// Commands and events that may wait; enough for the busiest second, and bounded.
 const CHANNEL_CAPACITY: usize = 256;
@@ -117,9 +118,6 @@ impl Drop for Session {
     }
 }
 
-/// The window is gone: there is nobody to work for.
-pub(super) struct WindowGone;
-
 #[derive(Clone)]
 pub(super) struct Outbox {
     events: Sender<Event>,
@@ -153,50 +151,6 @@ pub(super) struct Worker {
     look_due: Instant,
     /// The ELF whose names the window has.
     told_names: Option<Arc<ElfFile>>,
-}
-
-/// What ended a command early.
-pub(super) enum Trouble {
-    WindowGone,
-    /// The link is of no use any more.
-    Lost(LinkError),
-    /// The link stands; the command failed.
-    Failed(String),
-    /// The guest powered off.
-    Ended(String),
-}
-
-impl From<WindowGone> for Trouble {
-    fn from(_: WindowGone) -> Self {
-        Self::WindowGone
-    }
-}
-
-impl From<LinkError> for Trouble {
-    fn from(error: LinkError) -> Self {
-        match error {
-            LinkError::Refused { .. }
-            | LinkError::Running { .. }
-            | LinkError::NoWay { .. }
-            | LinkError::Offline { .. }
-            | LinkError::NeedsGdbPort { .. }
-            | LinkError::NoWatchpoints { .. }
-            | LinkError::MonitorRefused { .. }
-            | LinkError::NotMapped { .. }
-            | LinkError::Cancelled => Self::Failed(error.to_string()),
-            lost => Self::Lost(lost),
-        }
-    }
-}
-
-impl From<StepError> for Trouble {
-    fn from(error: StepError) -> Self {
-        match error {
-            StepError::Link(error) => error.into(),
-            StepError::GuestEnded { .. } => Self::Ended(error.to_string()),
-            failed => Self::Failed(failed.to_string()),
-        }
-    }
 }
 
 impl Worker {
@@ -643,13 +597,7 @@ impl Worker {
         let opened = self.opened()?;
         let began = Instant::now();
         let snapshot = opened.capturer.capture(opened.target.as_mut(), stop)?;
-        let tables: usize = snapshot.spaces.iter().map(|space| space.tables.len()).sum();
-        let words = format!(
-            "{}: {tables} tables of {} spaces, read in {:.1} ms",
-            snapshot.stop,
-            snapshot.spaces.len(),
-            began.elapsed().as_secs_f64() * 1000.0
-        );
+        let words = capture_text(&snapshot, began.elapsed());
         self.out.send(Event::Log(words))?;
         self.out.send(Event::Moment(snapshot))?;
         Ok(self.report_state()?)
@@ -671,37 +619,6 @@ impl Worker {
     }
 }
 
-fn stop_text(reason: StopReason) -> String {
-    match reason {
-        StopReason::Breakpoint { hart } => format!("breakpoint on {hart}"),
-        StopReason::Watch { hart, address } => format!("{hart} wrote near {address}"),
-        StopReason::Step { hart } => format!("one instruction on {hart}"),
-        StopReason::Interrupted { .. } => "paused".into(),
-        StopReason::Signal {
-            hart: Some(hart),
-            signal,
-        } => format!("signal {signal} on {hart}"),
-        StopReason::Signal { hart: None, signal } => format!("signal {signal}"),
-        StopReason::Exited { code } => format!("ended with exit code {code}"),
-    }
-}
-
-/// Why nothing can be typed for this guest here, and what to do.
-fn no_console(facts: &TargetFacts) -> String {
-    let words = match (&facts.stub, facts.physical) {
-        (Stub::Dump { .. }, _) => "A dump has no console.",
-        (_, PhysicalAccess::Monitor) => {
-            "The serial line is the debug channel while it is attached: what the guest writes is shown, and nothing \
-             can be typed. Attach to QEMU's gdb port (-s) to have both."
-        }
-        _ => {
-            "This guest's console belongs to whoever started it: type there. Guests that Pagescope starts have theirs \
-             here (pagescope demo)."
-        }
-    };
-    words.to_owned()
-}
-
 /// Tells the window what the target is and how its memory is read.
 fn tell_ways(out: &Outbox, opened: &mut Opened) -> Result<(), WindowGone> {
     let mut facts = target_text(opened.target.facts());
@@ -712,22 +629,4 @@ fn tell_ways(out: &Outbox, opened: &mut Opened) -> Result<(), WindowGone> {
     // A target that cannot be asked says so at the next command.
     let ways = opened.target.ways().unwrap_or_default();
     out.send(Event::Ways(ways))
-}
-
-/// `127.0.0.1:1234 · QEMU 7.2.22`; how its memory is read is said beside it.
-fn target_text(facts: &TargetFacts) -> String {
-    let stub = match &facts.stub {
-        Stub::Qemu {
-            version: Some(version),
-        } => {
-            format!(
-                "QEMU {}",
-                version.split_whitespace().next().unwrap_or(version)
-            )
-        }
-        Stub::Qemu { version: None } => "QEMU".into(),
-        Stub::Other => "gdb stub".into(),
-        Stub::Dump { kind } => return format!("{} · {kind}", facts.address),
-    };
-    format!("{} · {stub}", facts.address)
 }

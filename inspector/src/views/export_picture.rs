@@ -1,8 +1,9 @@
 //! The question what picture is wanted: which view, how large, light or dark.
 
-use egui::{Align2, Button, ComboBox, DragValue, Grid, RichText, Ui, Window, vec2};
+use egui::{Button, ComboBox, DragValue, Grid, RichText, Ui, vec2};
 
 use super::command::{FilePurpose, GuestCommand, UiCommand};
+use super::dialog::dialog;
 use super::scene::Scene;
 use super::theme;
 use super::{ViewPart, actions};
@@ -38,45 +39,37 @@ impl ExportPicture {
 fn question(ui: &mut Ui, scene: &Scene<'_>, is_new: bool, out: &mut Vec<UiCommand>) {
     let guest = &scene.state.guest;
     let mut picture = guest.picture;
-    let mut is_open = true;
-    Window::new("Export picture")
-        .open(&mut is_open)
-        .collapsible(false)
-        .resizable(false)
-        .anchor(Align2::CENTER_CENTER, vec2(0.0, -40.0))
-        .show(ui.ctx(), |ui| {
-            ui.set_width(400.0);
-            Grid::new("export picture")
-                .num_columns(2)
-                .spacing(vec2(14.0, 9.0))
-                .show(ui, |ui| fields(ui, &mut picture));
-            ui.add_space(4.0);
-            let words =
-                "The moment and the selection that are shown now. SVG stays sharp at any size.";
-            ui.label(
-                RichText::new(words)
-                    .size(theme::SMALL)
-                    .color(scene.palette.dim),
-            );
-            ui.add_space(4.0);
-            ui.horizontal(|ui| {
-                for (name, purpose) in [
-                    ("Save as SVG…", FilePurpose::ExportSvg),
-                    ("Save as PNG…", FilePurpose::ExportPng),
-                ] {
-                    let button = ui.add(Button::new(name));
-                    if is_new && purpose == FilePurpose::ExportSvg {
-                        button.request_focus();
-                    }
-                    if button.clicked() {
-                        out.push(UiCommand::Guest(GuestCommand::Export(purpose)));
-                    }
+    let is_open = dialog(ui.ctx(), "Export picture", 400.0, |ui| {
+        Grid::new("export picture")
+            .num_columns(2)
+            .spacing(vec2(14.0, 9.0))
+            .show(ui, |ui| fields(ui, &mut picture));
+        ui.add_space(4.0);
+        let words = "The moment and the selection that are shown now. SVG stays sharp at any size.";
+        ui.label(
+            RichText::new(words)
+                .size(theme::SMALL)
+                .color(scene.palette.dim),
+        );
+        ui.add_space(4.0);
+        ui.horizontal(|ui| {
+            for (name, purpose) in [
+                ("Save as SVG…", FilePurpose::ExportSvg),
+                ("Save as PNG…", FilePurpose::ExportPng),
+            ] {
+                let button = ui.add(Button::new(name));
+                if is_new && purpose == FilePurpose::ExportSvg {
+                    button.request_focus();
                 }
-                if ui.button("Not now").clicked() {
-                    out.push(UiCommand::Guest(GuestCommand::ToggleExport));
+                if button.clicked() {
+                    out.push(UiCommand::Guest(GuestCommand::Export(purpose)));
                 }
-            });
+            }
+            if ui.button("Not now").clicked() {
+                out.push(UiCommand::Guest(GuestCommand::ToggleExport));
+            }
         });
+    });
     if picture != guest.picture {
         // Before what was pressed with it.
         out.insert(0, UiCommand::Guest(GuestCommand::SetPicture(picture)));

@@ -1,8 +1,9 @@
 //! The question before something is left that is in no file.
 
-use egui::{Align2, Button, RichText, Ui, Window, vec2};
+use egui::{Button, RichText, Ui};
 
 use super::command::{DeskCommand, UiCommand};
+use super::dialog::dialog;
 use super::scene::Scene;
 
 /// Shows the question, where it is asked.
@@ -10,37 +11,30 @@ pub(super) fn show(ui: &Ui, scene: &Scene<'_>, out: &mut Vec<UiCommand>) {
     let Some(words) = &scene.state.desk.asks_leave else {
         return;
     };
-    let mut is_open = true;
     let mut answer = None;
-    Window::new("Save it first?")
-        .open(&mut is_open)
-        .collapsible(false)
-        .resizable(false)
-        .anchor(Align2::CENTER_CENTER, vec2(0.0, -40.0))
-        .show(ui.ctx(), |ui| {
-            ui.set_width(400.0);
-            ui.label(RichText::new(words).color(scene.palette.text));
-            ui.add_space(8.0);
-            ui.horizontal(|ui| {
-                for (label, hint, command) in [
-                    (
-                        "Save recording…",
-                        "All steps with what was written about them, in one file",
-                        DeskCommand::LeaveSaved,
-                    ),
-                    (
-                        "Leave without saving",
-                        "It cannot be brought back",
-                        DeskCommand::LeaveUnsaved,
-                    ),
-                    ("Stay", "Nothing is left (Esc)", DeskCommand::Stay),
-                ] {
-                    if ui.add(Button::new(label)).on_hover_text(hint).clicked() {
-                        answer = Some(command);
-                    }
+    let is_open = dialog(ui.ctx(), "Save it first?", 400.0, |ui| {
+        ui.label(RichText::new(words).color(scene.palette.text));
+        ui.add_space(8.0);
+        ui.horizontal(|ui| {
+            for (label, hint, command) in [
+                (
+                    "Save recording…",
+                    "All steps with what was written about them, in one file",
+                    DeskCommand::LeaveSaved,
+                ),
+                (
+                    "Leave without saving",
+                    "It cannot be brought back",
+                    DeskCommand::LeaveUnsaved,
+                ),
+                ("Stay", "Nothing is left (Esc)", DeskCommand::Stay),
+            ] {
+                if ui.add(Button::new(label)).on_hover_text(hint).clicked() {
+                    answer = Some(command);
                 }
-            });
+            }
         });
+    });
     if !is_open {
         answer = Some(DeskCommand::Stay);
     }

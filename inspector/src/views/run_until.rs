@@ -1,10 +1,11 @@
 //! The question what a guest is to be run to.
 
-use egui::{Align2, Button, ComboBox, DragValue, Grid, RichText, TextEdit, Ui, Window, vec2};
+use egui::{Button, ComboBox, DragValue, Grid, RichText, TextEdit, Ui, vec2};
 use pagescope_protocol::{VirtAddr, VirtRange};
 
 use super::actions;
 use super::command::{GuestCommand, UiCommand};
+use super::dialog::dialog;
 use super::scene::Scene;
 use super::theme;
 use crate::capture::run_until::Goal;
@@ -65,52 +66,48 @@ impl RunUntil {
         if !std::mem::replace(&mut self.is_shown, true) {
             self.prepare(scene);
         }
-        let mut is_open = true;
         let mut goes = false;
-        Window::new("Run until")
-            .open(&mut is_open)
-            .collapsible(false)
-            .resizable(false)
-            .anchor(Align2::CENTER_CENTER, vec2(0.0, -40.0))
-            .show(ui.ctx(), |ui| {
-                ui.set_width(460.0);
-                Grid::new("run until")
-                    .num_columns(2)
-                    .spacing(vec2(14.0, 10.0))
-                    .show(ui, |ui| {
-                        for kind in Kind::ALL {
-                            ui.radio_value(&mut self.kind, kind, kind.name());
-                            ui.horizontal(|ui| self.fields(ui, kind, scene));
-                            ui.end_row();
-                        }
-                    });
-                let goal = self.goal(scene);
-                let why_not = match (&goal, scene.state.can_step()) {
-                    (_, false) => actions::guest_why_not(scene.state),
-                    (Err(why), _) => Some(why.clone()),
-                    (Ok(_), true) => None,
-                };
-                let words = match &why_not {
+        let is_open = dialog(ui.ctx(), "Run until", 460.0, |ui| {
+            Grid::new("run until")
+                .num_columns(2)
+                .spacing(vec2(14.0, 10.0))
+                .show(ui, |ui| {
+                    for kind in Kind::ALL {
+                        ui.radio_value(&mut self.kind, kind, kind.name());
+                        ui.horizontal(|ui| self.fields(ui, kind, scene));
+                        ui.end_row();
+                    }
+                });
+            let goal = self.goal(scene);
+            let why_not = match (&goal, scene.state.can_step()) {
+                (_, false) => actions::guest_why_not(scene.state),
+                (Err(why), _) => Some(why.clone()),
+                (Ok(_), true) => None,
+            };
+            let words = match &why_not {
                     Some(why) => why.clone(),
                     None => "Each stop on the way is kept up to the hundredth, then each tenth, past a thousand each \
                              hundredth. Cancel ends it at any time."
                         .to_owned(),
                 };
-                ui.add_space(4.0);
-                ui.label(RichText::new(words).size(theme::SMALL).color(scene.palette.dim));
-                ui.add_space(4.0);
-                ui.horizontal(|ui| {
-                    let button = ui.add_enabled(why_not.is_none(), Button::new("Run until it is so"));
-                    goes = button.clicked()
-                        || (why_not.is_none() && is_entered(ui));
-                    if goes && let Ok(command) = goal {
-                        out.push(UiCommand::Guest(command));
-                    }
-                    if ui.button("Not now").clicked() {
-                        out.push(UiCommand::Guest(GuestCommand::ToggleRunUntil));
-                    }
-                });
+            ui.add_space(4.0);
+            ui.label(
+                RichText::new(words)
+                    .size(theme::SMALL)
+                    .color(scene.palette.dim),
+            );
+            ui.add_space(4.0);
+            ui.horizontal(|ui| {
+                let button = ui.add_enabled(why_not.is_none(), Button::new("Run until it is so"));
+                goes = button.clicked() || (why_not.is_none() && is_entered(ui));
+                if goes && let Ok(command) = goal {
+                    out.push(UiCommand::Guest(command));
+                }
+                if ui.button("Not now").clicked() {
+                    out.push(UiCommand::Guest(GuestCommand::ToggleRunUntil));
+                }
             });
+        });
         if !is_open && !goes {
             out.push(UiCommand::Guest(GuestCommand::ToggleRunUntil));
         }
