@@ -63,8 +63,8 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, scene: &Scene<'_>, out: &mut Vec<UiC
     let font = theme::words(12.0);
     paint::line(ui.painter(), head, Align::Min, &title, font, palette.dim);
     let list = rect.with_min_y(head.bottom() + 4.0);
-    // Beside each other, as long as fields have room.
-    let columns = (((list.width() - 400.0) / CELL) as usize).clamp(1, 3);
+    // Beside each other, as long as the words of CSRs have room.
+    let columns = (((list.width() - 470.0) / CELL) as usize).clamp(1, 3);
     let split = list.right() - columns as f32 * CELL;
     let left = list.with_max_x(split - 14.0);
     let right = list.with_min_x(split);
