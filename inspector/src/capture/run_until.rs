@@ -80,6 +80,14 @@ impl fmt::Display for Goal {
 }
 
 impl Goal {
+    /// How many changes of tables end it, at least one.
+    fn changes(&self) -> u32 {
+        match self {
+            Self::TableChange { count, .. } => (*count).max(1),
+            _ => 1,
+        }
+    }
+
     /// Whether it is so already; a change never is.
     pub fn is_met(&self, snapshot: &Snapshot) -> bool {
         match self {
@@ -304,10 +312,7 @@ impl Runner<'_> {
     ) -> Result<u64, StepError> {
         let mut clock = Clock::new();
         let mut began = Instant::now();
-        let mut left = match goal {
-            Goal::TableChange { count, .. } => (*count).max(1),
-            _ => 1,
-        };
+        let mut left = goal.changes();
         for stops in 1.. {
             self.check(goal, began)?;
             let limit = self.limit.unwrap_or(Duration::MAX);
@@ -346,10 +351,7 @@ impl Runner<'_> {
     ) -> Result<u64, StepError> {
         let mut clock = Clock::new();
         let mut began = Instant::now();
-        let mut left = match goal {
-            Goal::TableChange { count, .. } => (*count).max(1),
-            _ => 1,
-        };
+        let mut left = goal.changes();
         let mut stops = 0;
         let mut watch = self.begin_watch(&snapshot, None)?;
         loop {

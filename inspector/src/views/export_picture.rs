@@ -1,11 +1,10 @@
 //! The question what picture is wanted: which view, how large, light or dark.
 
-use egui::{Button, ComboBox, DragValue, Grid, RichText, Ui, vec2};
+use egui::{Button, ComboBox, DragValue, Grid, Ui, vec2};
 
 use super::command::{FilePurpose, GuestCommand, UiCommand};
-use super::dialog::dialog;
+use super::dialog::{dialog, remark};
 use super::scene::Scene;
-use super::theme;
 use super::{ViewPart, actions};
 use crate::export::png::SIDE_LIMIT;
 use crate::export::view::Picture;
@@ -44,14 +43,8 @@ fn question(ui: &mut Ui, scene: &Scene<'_>, is_new: bool, out: &mut Vec<UiComman
             .num_columns(2)
             .spacing(vec2(14.0, 9.0))
             .show(ui, |ui| fields(ui, &mut picture));
-        ui.add_space(4.0);
         let words = "The moment and the selection that are shown now. SVG stays sharp at any size.";
-        ui.label(
-            RichText::new(words)
-                .size(theme::SMALL)
-                .color(scene.palette.dim),
-        );
-        ui.add_space(4.0);
+        remark(ui, words, scene);
         ui.horizontal(|ui| {
             for (name, purpose) in [
                 ("Save as SVG…", FilePurpose::ExportSvg),

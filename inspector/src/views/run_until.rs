@@ -1,11 +1,11 @@
 //! The question what a guest is to be run to.
 
-use egui::{Button, ComboBox, DragValue, Grid, RichText, TextEdit, Ui, vec2};
+use egui::{Button, ComboBox, DragValue, Grid, TextEdit, Ui, vec2};
 use pagescope_protocol::{VirtAddr, VirtRange};
 
 use super::actions;
 use super::command::{GuestCommand, UiCommand};
-use super::dialog::dialog;
+use super::dialog::{dialog, remark};
 use super::scene::Scene;
 use super::theme;
 use crate::capture::run_until::Goal;
@@ -90,13 +90,7 @@ impl RunUntil {
                              hundredth. Cancel ends it at any time."
                         .to_owned(),
                 };
-            ui.add_space(4.0);
-            ui.label(
-                RichText::new(words)
-                    .size(theme::SMALL)
-                    .color(scene.palette.dim),
-            );
-            ui.add_space(4.0);
+            remark(ui, &words, scene);
             ui.horizontal(|ui| {
                 let button = ui.add_enabled(why_not.is_none(), Button::new("Run until it is so"));
                 goes = button.clicked() || (why_not.is_none() && is_entered(ui));
